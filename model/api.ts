@@ -1,0 +1,272 @@
+/**
+ * The hub's HTTP API as types: what the page, the CLI and scripts get as JSON. Times are decimal strings of Unix ns, because a
+ * JSON number would round them. Errors are `application/problem+json` (RFC 9457) with `code` and `hint`.
+ *
+ *   GET  /api/health                                   Health
+ *   GET  /api/kernels                                  { kernels: KernelRow[] }
+ *   GET  /api/logs?…LogQuery                           LogPage          newest last
+ *   GET  /api/logs/live?…LogQuery (no cursor, no times) server-sent events: `log` = LogRow, `lost` = { count }
+ *   GET  /api/events?…EventQuery                       EventPage
+ *   GET  /api/events/names?kernel=                     { names: EventName[] }
+ *   GET  /api/timeline?boot=&from=&to=&width=          Timeline         lanes of CPUs from sched_switch, reduced to `width` px
+ *   GET  /api/metrics/names                            { metrics: MetricName[] }
+ *   GET  /api/metrics/series?name=&kernel=&from=&to=&step_ms=   { series: Series[] }
+ *   GET  /api/ledger                                   Ledger
+ *   GET  /api/gaps?from=&to=&kernel=&limit=            { gaps: GapRow[] }
+ *   POST /api/sql  { "sql": "SELECT …" }               SqlResult        read-only, limited
+ */
+
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly hint: string;
+}
+
+export interface Health {
+  readonly status: 'ok' | 'degraded';
+  readonly version: string;
+  readonly startedUnixNs: string;
+  /** What is wrong, in words; empty when all is well. */
+  readonly problems: readonly string[];
+  readonly store: { readonly engine: string; readonly path: string; readonly rows: number; readonly bytesOnDisk: number };
+  readonly spool: { readonly pendingBytes: number; readonly pendingFiles: number; readonly oldestMs: number };
+  readonly listening: { readonly page: string; readonly otlp: string; readonly clickhouse: string };
+}
+
+export interface KernelRow {
+  readonly machineId: string;
+  readonly machineName: string;
+  readonly kernelId: number;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly release: string;
+  readonly arch: string;
+  readonly cpus: number;
+  /** Bytes; 0 where unknown. */
+  readonly memoryTotal: number;
+  readonly memoryAvailable: number;
+  /** Seconds; -1 where unknown. */
+  readonly uptimeSeconds: number;
+  readonly firstSeenUnixNs: string;
+  readonly lastSeenUnixNs: string;
+  readonly state: 'live' | 'silent' | 'imported';
+  /** Why it is silent, in words. */
+  readonly stateDetail: string;
+  readonly logsPerSecond: number;
+  readonly eventsPerSecond: number;
+  readonly lost: number;
+  /** Half-width of the time bound, ns; -1 where unknown. */
+  readonly clockErrorNs: number;
+  readonly clock: string;
+  readonly lastLine: string;
+  readonly lastLineUnixNs: string;
+  /** 0 … 1 of all CPUs, last value; -1 where unknown. */
+  readonly cpuUtilization: number;
+  /** Last minute of (unix ms, utilization). */
+  readonly cpuHistory: readonly (readonly [number, number])[];
+}
+
+export interface LogQuery {
+  /** Kernel ids or names, comma-separated. */
+  readonly kernel?: string;
+  readonly boot?: string;
+  /** Least severe level shown: 0 … 7. Records without a level are shown at 7 only, and without this filter. */
+  readonly level?: number;
+  readonly stream?: string;
+  /** Case-insensitive substring. */
+  readonly search?: string;
+  /** Regular expression (RE2). */
+  readonly regex?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly limit?: number;
+  /** From LogPage.older or LogPage.newer. */
+  readonly cursor?: string;
+}
+
+export interface LogRow {
+  /** Unique and stable: boot id, stream, sequence. */
+  readonly uid: string;
+  readonly unixNs: string;
+  /** On the record's own clock, in its unit; `-1` where it has none. */
+  readonly raw: string;
+  readonly clock: string;
+  readonly errorNs: number;
+  readonly machine: string;
+  readonly kernelId: number;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly stream: string;
+  readonly sequence: number;
+  /** 0 … 7, 255 = unknown. */
+  readonly level: number;
+  readonly facility: number;
+  readonly cpu: number;
+  readonly pid: number;
+  readonly caller: string;
+  readonly flags: number;
+  readonly body: string;
+  readonly eventName: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface LogPage {
+  readonly rows: readonly LogRow[];
+  /** Cursors for the neighbouring pages; undefined = no more. */
+  readonly older?: string;
+  readonly newer?: string;
+  readonly tookMs: number;
+}
+
+export interface EventQuery {
+  readonly kernel?: string;
+  readonly boot?: string;
+  /** `sched:sched_switch` or a bare event name; comma-separated. */
+  readonly event?: string;
+  readonly cpu?: number;
+  readonly pid?: number;
+  readonly search?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface EventRow {
+  readonly unixNs: string;
+  readonly raw: string;
+  readonly clock: string;
+  readonly kernelId: number;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly stream: string;
+  readonly cpu: number;
+  readonly pid: number;
+  readonly comm: string;
+  readonly event: string;
+  readonly flags: number;
+  readonly preemptCount: number;
+  /** `name=value …`, or the verbatim text of imported lines. */
+  readonly body: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+export interface EventPage {
+  readonly rows: readonly EventRow[];
+  readonly older?: string;
+  readonly newer?: string;
+  readonly tookMs: number;
+}
+
+export interface EventName {
+  readonly event: string;
+  readonly count: number;
+}
+
+/** Run slices of one CPU, parallel arrays, ns relative to `Timeline.from`. */
+export interface TimelineLane {
+  readonly cpu: number;
+  readonly startNs: readonly number[];
+  readonly endNs: readonly number[];
+  readonly pid: readonly number[];
+  /** Index into `Timeline.comms`. */
+  readonly comm: readonly number[];
+  /** Slices merged into this one because they are narrower than a pixel; 1 = as recorded. */
+  readonly merged: readonly number[];
+}
+
+export interface Timeline {
+  readonly bootId: string;
+  readonly kernelName: string;
+  readonly from: string;
+  readonly to: string;
+  readonly comms: readonly string[];
+  readonly lanes: readonly TimelineLane[];
+  /** printk marks: parallel arrays. */
+  readonly marks: { readonly timeNs: readonly number[]; readonly level: readonly number[]; readonly body: readonly string[] };
+  readonly gaps: readonly {
+    readonly cpu: number;
+    readonly startNs: number;
+    readonly endNs: number;
+    readonly count: number;
+    readonly reason: string;
+  }[];
+  /** Events that the picture is made of. */
+  readonly events: number;
+  /** Range of all that is stored for this boot, so that the page can offer it; empty strings = nothing. */
+  readonly storedFrom: string;
+  readonly storedTo: string;
+  readonly tookMs: number;
+}
+
+export interface MetricName {
+  readonly name: string;
+  readonly unit: string;
+  readonly description: string;
+  readonly kind: 'gauge' | 'sum' | 'histogram';
+}
+
+export interface Series {
+  readonly name: string;
+  readonly unit: string;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Unix ms and values, parallel. Monotonic sums are rates per second. */
+  readonly timesMs: readonly number[];
+  readonly values: readonly number[];
+}
+
+/** written = stored + lost + dropped + inFlight, where the kernel says what it wrote. */
+export interface LedgerRow {
+  readonly machine: string;
+  readonly kernelId: number;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly stream: string;
+  /** -1 = the whole stream. */
+  readonly cpu: number;
+  /** -1 = the writer does not count. */
+  readonly written: number;
+  readonly stored: number;
+  readonly lost: number;
+  readonly dropped: number;
+  /** Read by the collector and not stored yet, or still in the kernel's buffer. */
+  readonly inFlight: number;
+  /** `written - stored - lost - dropped - inFlight`: must be 0. */
+  readonly balance: number;
+  readonly state: 'balanced' | 'unbalanced' | 'uncounted';
+  readonly asOfUnixNs: string;
+}
+
+export interface Ledger {
+  readonly rows: readonly LedgerRow[];
+  readonly gaps: readonly GapRow[];
+}
+
+export interface GapRow {
+  readonly kernelName: string;
+  readonly kernelId: number;
+  readonly bootId: string;
+  readonly stream: string;
+  readonly cpu: number;
+  readonly fromUnixNs: string;
+  readonly toUnixNs: string;
+  /** -1 = the kernel does not say. */
+  readonly count: number;
+  readonly reason: string;
+  readonly detail: string;
+}
+
+export interface SqlResult {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly rows: readonly (readonly unknown[])[];
+  readonly rowsRead: number;
+  readonly bytesRead: number;
+  readonly tookMs: number;
+  /** The result was cut at the row limit. */
+  readonly truncated: boolean;
+}

@@ -1,0 +1,60 @@
+/**
+ * Attribute names on the wire and in the store. OpenTelemetry's own names where it has one; there is no kernel namespace in
+ * the semantic conventions, so ours is `mk.`.
+ */
+export const ATTR = {
+  serviceName: 'service.name',
+  serviceNamespace: 'service.namespace',
+  serviceInstanceId: 'service.instance.id',
+  hostId: 'host.id',
+  hostName: 'host.name',
+  hostArch: 'host.arch',
+  osType: 'os.type',
+  osVersion: 'os.version',
+  osDescription: 'os.description',
+
+  kernelId: 'mk.kernel.id',
+  kernelName: 'mk.kernel.name',
+  kernelRole: 'mk.kernel.role',
+  bootId: 'mk.boot.id',
+
+  logUid: 'log.record.uid',
+  logOriginal: 'log.record.original',
+  pid: 'process.pid',
+  threadId: 'thread.id',
+  cpu: 'cpu.logical_number',
+  filePath: 'log.file.path',
+
+  /** Which tail of which kernel a record came from: `kmsg`, `console:<name>`, `tracefs:<instance>`. */
+  stream: 'mk.stream',
+  /** Position in the stream as its writer counts (kmsg SEQ; line number of a console). */
+  sequence: 'mk.seq',
+  /** The record's own stamp, unconverted, in the unit of its clock. */
+  rawTime: 'mk.clock.raw',
+  clock: 'mk.clock.domain',
+  /** Half-width, in ns, of the interval that holds the true time. */
+  clockError: 'mk.clock.error_ns',
+  facility: 'mk.facility',
+  caller: 'mk.caller',
+  flags: 'mk.flags',
+
+  lossFrom: 'mk.gap.from_ns',
+  lossTo: 'mk.gap.to_ns',
+  lossCount: 'mk.gap.count',
+  lossReason: 'mk.gap.reason',
+} as const;
+
+/** EventName of an OTLP log record that reports lost data. */
+export const GAP_EVENT = 'mk.gap';
+
+/** Metrics of the ledger: cumulative sums per stream (attributes `mk.stream`, and `cpu.logical_number` where it has CPUs). */
+export const LEDGER_METRIC = {
+  /** Records that the kernel says it wrote. */
+  written: 'mk.stream.written',
+  /** Records that the collector took over. */
+  read: 'mk.stream.read',
+  /** Records known to be lost before the collector; attribute `mk.gap.reason`. */
+  lost: 'mk.stream.lost',
+  /** Records that mkscope itself dropped; attribute `mk.gap.reason`. */
+  dropped: 'mk.stream.dropped',
+} as const;

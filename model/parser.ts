@@ -1,0 +1,60 @@
+/** The contract of `parsers/`: bytes in, batch rows out; pure, synchronous, no I/O. */
+import type { EventBatch } from './event-batch.ts';
+import type { LogBatch } from './log-batch.ts';
+
+export interface ParserOf<Id extends string, Batch> {
+  /** The name the outside world gives the format. */
+  readonly id: Id;
+  readonly title: string;
+  /** Does this look like the format? Given the first bytes of a file (up to 64 KiB). Must refuse the others' fixtures. */
+  sniff(head: Uint8Array): boolean;
+  open(): ParserSession<Batch>;
+}
+
+/** One input being parsed: keeps what the format carries from record to record (header columns, boots, …). */
+export interface ParserSession<Batch> {
+  /**
+   * Consumes whole records and returns the offset of the first unfinished one. The caller keeps the tail, caps it, and hands
+   * it in again with more bytes behind it. Bad input never throws: it is counted.
+   */
+  parse(bytes: Uint8Array, batch: Batch): number;
+  /** The end of the input: takes what `parse` left as far as it can, and returns like `parse`. */
+  finish(bytes: Uint8Array, batch: Batch): number;
+  readonly counts: ParseCounts;
+}
+
+export type LogParser = ParserOf<string, LogBatch> & { readonly yields: 'logs' };
+export type EventTextParser = ParserOf<string, EventBatch> & { readonly yields: 'events' };
+export type FileParser = LogParser | EventTextParser;
+
+/** What a session did with its bytes: parsed + malformed accounts for all of them. */
+export interface ParseCounts {
+  records: number;
+  /** Bytes of records that became rows, or were understood and need no row (headers, blank lines). */
+  parsedBytes: number;
+  malformedBytes: number;
+  /** Loss that the input itself reports, in records. */
+  lost: number;
+  /** Loss notices without a number. */
+  lostUnknown: number;
+  readonly malformed: Map<string, number>;
+  /** First few malformed inputs per reason, for `inspect`. */
+  readonly samples: { readonly reason: string; readonly bytes: Uint8Array }[];
+}
+
+const MAX_SAMPLES = 8;
+const MAX_SAMPLE_BYTES = 256;
+
+export function createCounts(): ParseCounts {
+  return { records: 0, parsedBytes: 0, malformedBytes: 0, lost: 0, lostUnknown: 0, malformed: new Map(), samples: [] };
+}
+
+/** Counts `bytes[start, end)` as malformed and keeps a sample. */
+export function countMalformed(counts: ParseCounts, reason: string, bytes: Uint8Array, start: number, end: number): void {
+  counts.malformedBytes += end - start;
+  const seen = counts.malformed.get(reason) ?? 0;
+  counts.malformed.set(reason, seen + 1);
+  if (seen < 2 && counts.samples.length < MAX_SAMPLES) {
+    counts.samples.push({ reason, bytes: bytes.slice(start, Math.min(end, start + MAX_SAMPLE_BYTES)) });
+  }
+}

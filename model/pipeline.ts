@@ -1,0 +1,59 @@
+/** The contracts between the stages of a collector: source → sink, with backpressure as a return value. */
+import type { Gap } from './gap.ts';
+import type { LogBatch } from './log-batch.ts';
+import type { MetricBatch } from './metric-batch.ts';
+import type { FormatSet, Segment } from './segment.ts';
+import type { SpanBatch } from './span-batch.ts';
+
+/** What a source hands on. `position` is where the source resumes once the record is safe (kmsg: boot id and SEQ). */
+export type SourceRecord =
+  | { readonly kind: 'logs'; readonly stream: string; readonly batch: LogBatch; readonly position?: SourcePosition }
+  | { readonly kind: 'metrics'; readonly batch: MetricBatch }
+  | { readonly kind: 'spans'; readonly batch: SpanBatch }
+  | { readonly kind: 'gaps'; readonly gaps: readonly Gap[] }
+  | { readonly kind: 'formats'; readonly hash: string; readonly set: FormatSet }
+  | { readonly kind: 'segment'; readonly segment: Segment };
+
+export interface SourcePosition {
+  readonly bootId: string;
+  /** Last position taken: kmsg SEQ, file offset. */
+  readonly sequence: number;
+}
+
+export interface Sink {
+  /**
+   * Takes a record over. Resolves when it is safe (on disk or stored); resolves to false when it had to be dropped, which the
+   * sink has counted and reported as a gap. A source awaits it before it reads on, or names what it does instead.
+   */
+  write(record: SourceRecord): Promise<boolean>;
+}
+
+export interface Source {
+  /** `kmsg`, `tracefs`, `console:<name>`, `system`. */
+  readonly id: string;
+  /** Starts reading; resolves when the source runs. Throws OperationalError when it cannot (the others go on). */
+  start(sink: Sink): Promise<void>;
+  /** Stops, hands over what is left, and releases everything it holds in the kernel. */
+  stop(): Promise<void>;
+  /** Counters for the ledger and the health line; cheap. */
+  status(): SourceStatus;
+}
+
+/** The books of one stream (and CPU): written = read + lost + still in the kernel. Records, cumulative since start. */
+export interface StreamCounts {
+  readonly stream: string;
+  /** Logical CPU, -1 for streams that have none. */
+  readonly cpu: number;
+  /** As the kernel counts; undefined where it does not. */
+  readonly written: number | undefined;
+  readonly read: number;
+  readonly lost: number;
+}
+
+export interface SourceStatus {
+  readonly state: 'running' | 'waiting' | 'failed' | 'stopped';
+  /** Why it is not running, or what it cannot see. */
+  readonly detail: string;
+  readonly streams: readonly StreamCounts[];
+  readonly errors: number;
+}
