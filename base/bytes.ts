@@ -1,6 +1,7 @@
 /** Growable byte buffer with a cursor, for every encoder on the bulk path: no object per value, one copy on growth. */
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8');
+// Kernel text may begin with U+FEFF like with any other character: keep it.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class ByteWriter {
   bytes: Uint8Array<ArrayBuffer>;

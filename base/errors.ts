@@ -3,6 +3,7 @@
  * A bug is not here (see assert.ts), and neither are bad input bytes: those are counted, not thrown.
  */
 export const ERROR_CODES = {
+  E_NODE_VERSION: 'The Node that runs mkscope is too old.',
   E_ARGS: 'The command line is wrong.',
   E_CONFIG_READ: 'The configuration file cannot be read.',
   E_CONFIG_SYNTAX: 'The configuration file is not valid YAML.',
@@ -35,6 +36,9 @@ export const ERROR_CODES = {
   E_MEDIA_TYPE: 'The content type or content encoding is not supported.',
   E_FORMAT_SET_UNKNOWN: 'The segment names an event format set that the hub does not hold.',
   E_NOT_FOUND: 'There is nothing under this address.',
+  E_UNAUTHENTICATED: 'The request carries no valid credential.',
+  E_FORBIDDEN: 'The credential or the address it came to does not allow the request.',
+  E_INTERNAL: 'mkscope met a bug of its own; the log of the hub has the stack.',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

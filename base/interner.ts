@@ -4,7 +4,8 @@
  */
 import { decodeUtf8, encodeUtf8 } from './bytes.ts';
 
-const FNV_OFFSET = 0x811c9dc5;
+/** In place of FNV's constant: a sender who knows the start can make keys that all collide, and each lookup then walks them all. */
+const HASH_SEED = (crypto.getRandomValues(new Uint32Array(1))[0] as number) | 0;
 const FNV_PRIME = 0x01000193;
 
 export class Interner {
@@ -16,6 +17,8 @@ export class Interner {
   #hashes = new Uint32Array(256);
   #slots = new Int32Array(512).fill(-1);
   #strings: (string | undefined)[] = [];
+  /** Strings that `intern` can find. */
+  #hashed = 0;
 
   constructor() {
     this.intern(new Uint8Array(0), 0, 0);
@@ -23,7 +26,7 @@ export class Interner {
 
   /** The id of `bytes[start, end)`; the bytes are copied when they are new. */
   intern(bytes: Uint8Array, start: number, end: number): number {
-    let hash = FNV_OFFSET;
+    let hash = HASH_SEED;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), FNV_PRIME);
     hash >>>= 0;
     const mask = this.#slots.length - 1;
@@ -34,6 +37,14 @@ export class Interner {
       if (this.#hashes[id] === hash && this.#equals(id, bytes, start, end)) return id;
       slot = (slot + 1) & mask;
     }
+  }
+
+  /**
+   * Adds `bytes[start, end)` without looking for an equal string: for texts that hardly repeat, where hashing would cost more
+   * than the copy. `intern` does not find them.
+   */
+  append(bytes: Uint8Array, start: number, end: number): number {
+    return end === start ? 0 : this.#store(bytes, start, end);
   }
 
   internString(text: string): number {
@@ -59,6 +70,14 @@ export class Interner {
   }
 
   #add(bytes: Uint8Array, start: number, end: number, hash: number, slot: number): number {
+    const id = this.#store(bytes, start, end);
+    this.#hashes[id] = hash;
+    this.#slots[slot] = id;
+    if (++this.#hashed * 2 > this.#slots.length) this.#rehash();
+    return id;
+  }
+
+  #store(bytes: Uint8Array, start: number, end: number): number {
     const id = this.size++;
     const at = this.offsets[id] as number;
     const count = end - start;
@@ -67,12 +86,12 @@ export class Interner {
       grown.set(this.arena);
       this.arena = grown;
     }
-    this.arena.set(bytes.subarray(start, end), at);
+    if (count < 48) {
+      const { arena } = this;
+      for (let i = 0; i < count; i++) arena[at + i] = bytes[start + i] as number;
+    } else this.arena.set(bytes.subarray(start, end), at);
     if (id + 1 >= this.offsets.length) this.#growIds();
     this.offsets[id + 1] = at + count;
-    this.#hashes[id] = hash;
-    this.#slots[slot] = id;
-    if (this.size * 2 > this.#slots.length) this.#rehash();
     return id;
   }
 
@@ -86,9 +105,11 @@ export class Interner {
   }
 
   #rehash(): void {
-    const slots = new Int32Array(this.#slots.length * 2).fill(-1);
+    const old = this.#slots;
+    const slots = new Int32Array(old.length * 2).fill(-1);
     const mask = slots.length - 1;
-    for (let id = 0; id < this.size; id++) {
+    for (const id of old) {
+      if (id < 0) continue;
       let slot = (this.#hashes[id] as number) & mask;
       while ((slots[slot] as number) >= 0) slot = (slot + 1) & mask;
       slots[slot] = id;

@@ -14,6 +14,8 @@
  *   GET  /api/ledger                                   Ledger
  *   GET  /api/gaps?from=&to=&kernel=&limit=            { gaps: GapRow[] }
  *   POST /api/sql  { "sql": "SELECT …" }               SqlResult        read-only, limited
+ *   POST /api/import?name=&kernel=&kernel_id=&machine=&format=&time_zero=&modified=   body = the file   ImportResult
+ *        time_zero: Unix ns of the file's clock at 0; modified: when the file was last written, Unix ns
  */
 
 export interface Problem {
@@ -269,4 +271,35 @@ export interface SqlResult {
   readonly tookMs: number;
   /** The result was cut at the row limit. */
   readonly truncated: boolean;
+}
+
+export interface ImportResult {
+  readonly format: string;
+  readonly records: number;
+  /** Of those, stored by an earlier import of the same file. */
+  readonly alreadyStored: number;
+  readonly bytes: number;
+  /** Records that could not be read, by reason. */
+  readonly malformed: Readonly<Record<string, number>>;
+  readonly gaps: number;
+  readonly kernels: readonly {
+    readonly machine: string;
+    readonly kernelId: number;
+    readonly kernelName: string;
+    readonly bootId: string;
+    readonly release: string;
+    readonly records: number;
+    /** Where its times come from. */
+    readonly clock:
+      | 'unix stamps'
+      | 'time zero given'
+      | 'log lines that tell the time'
+      | 'clock of the host'
+      | 'end of the file'
+      | 'other boots of the file';
+    readonly clockErrorNs: number;
+  }[];
+  /** Unix ns of the first and last record; empty = none. */
+  readonly from: string;
+  readonly to: string;
 }

@@ -47,6 +47,9 @@ export const ATTR = {
 /** EventName of an OTLP log record that reports lost data. */
 export const GAP_EVENT = 'mk.gap';
 
+/** Half-width, in ns, of the interval that holds the true time of a record stamped now; attribute `mk.clock.domain`. */
+export const CLOCK_ERROR_METRIC = 'mk.clock.error';
+
 /** Metrics of the ledger: cumulative sums per stream (attributes `mk.stream`, and `cpu.logical_number` where it has CPUs). */
 export const LEDGER_METRIC = {
   /** Records that the kernel says it wrote. */

@@ -23,6 +23,7 @@ export const GAP_REASONS = {
   parse_error: 'bytes that no parser could read',
   spool_full: 'the disk spool was at its bound',
   queue_full: 'a memory queue was at its bound',
+  refused: 'the receiver refused the batch for good',
   collector_restart: 'the collector was not running',
   resized_or_stolen: 'another reader took the events or the buffer was reset',
 } as const;

@@ -44,6 +44,8 @@ export class LogBatch {
   level: Uint8Array;
   /** OTLP severity number as received from a foreign sender; 0 = derive it from `level`. */
   severityNumber: Uint8Array;
+  /** Dictionary id of the severity text as received from a foreign sender; 0 = derive it from `level`. */
+  severityText: Uint32Array;
   facility: Uint16Array;
   flags: Uint16Array;
   /** Logical CPU, -1 where unknown. */
@@ -58,6 +60,8 @@ export class LogBatch {
   traceId: Uint8Array | undefined;
   /** 8 bytes per row, all zero = none. */
   spanId: Uint8Array | undefined;
+  /** W3C trace flags; allocated with the ids. */
+  traceFlags: Uint8Array | undefined;
 
   readonly strings = new Interner();
   readonly attributes = new AttributeColumns(this.strings);
@@ -73,6 +77,7 @@ export class LogBatch {
     this.sequence = new Float64Array(capacity);
     this.level = new Uint8Array(capacity);
     this.severityNumber = new Uint8Array(capacity);
+    this.severityText = new Uint32Array(capacity);
     this.facility = new Uint16Array(capacity);
     this.flags = new Uint16Array(capacity);
     this.cpu = new Int32Array(capacity);
@@ -91,6 +96,7 @@ export class LogBatch {
     this.sequence = copyInto(new Float64Array(capacity), this.sequence);
     this.level = copyInto(new Uint8Array(capacity), this.level);
     this.severityNumber = copyInto(new Uint8Array(capacity), this.severityNumber);
+    this.severityText = copyInto(new Uint32Array(capacity), this.severityText);
     this.facility = copyInto(new Uint16Array(capacity), this.facility);
     this.flags = copyInto(new Uint16Array(capacity), this.flags);
     this.cpu = copyInto(new Int32Array(capacity), this.cpu);
@@ -100,12 +106,14 @@ export class LogBatch {
     this.eventName = copyInto(new Uint32Array(capacity), this.eventName);
     if (this.traceId !== undefined) this.traceId = copyInto(new Uint8Array(capacity * 16), this.traceId);
     if (this.spanId !== undefined) this.spanId = copyInto(new Uint8Array(capacity * 8), this.spanId);
+    if (this.traceFlags !== undefined) this.traceFlags = copyInto(new Uint8Array(capacity), this.traceFlags);
     this.capacity = capacity;
   }
 
   ensureTraceIds(): void {
     this.traceId ??= new Uint8Array(this.capacity * 16);
     this.spanId ??= new Uint8Array(this.capacity * 8);
+    this.traceFlags ??= new Uint8Array(this.capacity);
   }
 
   /** Copies bytes to the arena and returns the offset they start at. */

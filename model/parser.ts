@@ -1,5 +1,6 @@
 /** The contract of `parsers/`: bytes in, batch rows out; pure, synchronous, no I/O. */
 import type { EventBatch } from './event-batch.ts';
+import type { GapReason } from './gap.ts';
 import type { LogBatch } from './log-batch.ts';
 
 export interface ParserOf<Id extends string, Batch> {
@@ -21,6 +22,20 @@ export interface ParserSession<Batch> {
   /** The end of the input: takes what `parse` left as far as it can, and returns like `parse`. */
   finish(bytes: Uint8Array, batch: Batch): number;
   readonly counts: ParseCounts;
+  /** Losses met since the last call, oldest first; the caller turns them into gap rows (model/gap.ts). */
+  takeLosses(): InputLoss[];
+}
+
+/** Loss that the input itself reports: a sequence jump, `** 123 printk messages dropped **`, `CPU:1 [LOST 1872 EVENTS]`. */
+export interface InputLoss {
+  /** Logical CPU of a per-CPU stream, -1 for others. */
+  readonly cpu: number;
+  /** Lost records; undefined = the input does not say. */
+  readonly count: number | undefined;
+  /** Raw times, on the batch's clock, of the records before and after the hole; NO_RAW_TIME where there is none. */
+  readonly fromRaw: bigint;
+  readonly toRaw: bigint;
+  readonly reason: GapReason;
 }
 
 export type LogParser = ParserOf<string, LogBatch> & { readonly yields: 'logs' };

@@ -7,17 +7,32 @@ import type { SpanBatch } from './span-batch.ts';
 
 /** What a source hands on. `position` is where the source resumes once the record is safe (kmsg: boot id and SEQ). */
 export type SourceRecord =
-  | { readonly kind: 'logs'; readonly stream: string; readonly batch: LogBatch; readonly position?: SourcePosition }
+  | {
+      readonly kind: 'logs';
+      readonly stream: string;
+      readonly batch: LogBatch;
+      readonly position?: SourcePosition;
+      /** Set where the source has aligned the times itself (`unixTime` is filled): half-width of their error. */
+      readonly clockErrorNs?: number;
+    }
   | { readonly kind: 'metrics'; readonly batch: MetricBatch }
   | { readonly kind: 'spans'; readonly batch: SpanBatch }
-  | { readonly kind: 'gaps'; readonly gaps: readonly Gap[] }
+  | { readonly kind: 'gaps'; readonly gaps: readonly Gap[]; readonly stream?: string; readonly position?: SourcePosition }
   | { readonly kind: 'formats'; readonly hash: string; readonly set: FormatSet }
-  | { readonly kind: 'segment'; readonly segment: Segment };
+  | {
+      readonly kind: 'segment';
+      readonly segment: Segment;
+      /** Events in the pages, by CPU: for the books, should the segment have to be dropped. */
+      readonly events: readonly { readonly cpu: number; readonly count: number }[];
+      readonly position?: SourcePosition;
+    };
 
 export interface SourcePosition {
   readonly bootId: string;
-  /** Last position taken: kmsg SEQ, file offset. */
+  /** Last position taken: kmsg SEQ, file offset, number of a segment. */
   readonly sequence: number;
+  /** The stream's books at this position, so that they go on over a restart; names are the source's own. */
+  readonly counts?: Readonly<Record<string, number>>;
 }
 
 export interface Sink {
@@ -48,6 +63,8 @@ export interface StreamCounts {
   readonly written: number | undefined;
   readonly read: number;
   readonly lost: number;
+  /** Since when the counts are cumulative, where not since the collector's start: they go on over its restarts. */
+  readonly sinceUnixNs?: bigint;
 }
 
 export interface SourceStatus {

@@ -9,9 +9,9 @@
  * Pages keep the byte order and word size of the traced kernel; the format set (by hash) says which.
  */
 import { createHash } from 'node:crypto';
-import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
+import { ByteWriter, decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
 import type { KernelIdentity } from './identity.ts';
-import type { ClockDomain } from './time.ts';
+import { isClockDomain, type ClockDomain } from './time.ts';
 
 export const SEGMENT_CONTENT_TYPE = 'application/vnd.mkscope.segment';
 export const FORMAT_SET_CONTENT_TYPE = 'application/vnd.mkscope.format-set+json';
@@ -23,6 +23,13 @@ export const BATCH_SEQUENCE_HEADER = 'x-mkscope-batch-seq';
 
 const MAGIC = encodeUtf8('MKSEG01\n');
 const MAX_HEADER_BYTES = 4 << 20;
+/** The kernel's largest sub-buffer order. */
+const MAX_PAGE_BYTES = 4 << 20;
+const MAX_CPUS = 0x1_0000;
+/** Of an attribute-like string (names, ids) in a header. */
+const MAX_TEXT_CHARS = 1024;
+/** A tick is at most one jiffy of the slowest kernel (100 Hz). */
+const MAX_NS_PER_TICK = 1e7;
 
 export interface SegmentChunk {
   readonly cpu: number;
@@ -59,13 +66,18 @@ export interface Segment {
 }
 
 export function encodeSegment(segment: Segment): Uint8Array<ArrayBuffer> {
+  const writer = new ByteWriter(segment.pages.length + 4096);
+  writeSegment(segment, writer);
+  return writer.view();
+}
+
+/** Appends a segment's bytes: for a sender that keeps one buffer for all of them. */
+export function writeSegment(segment: Segment, writer: ByteWriter): void {
   const header = encodeUtf8(JSON.stringify(segment.header));
-  const bytes = new Uint8Array(MAGIC.length + 4 + header.length + segment.pages.length);
-  bytes.set(MAGIC);
-  new DataView(bytes.buffer).setUint32(MAGIC.length, header.length, true);
-  bytes.set(header, MAGIC.length + 4);
-  bytes.set(segment.pages, MAGIC.length + 4 + header.length);
-  return bytes;
+  writer.writeBytes(MAGIC);
+  writer.writeU32(header.length);
+  writer.writeBytes(header);
+  writer.writeBytes(segment.pages);
 }
 
 /** Splits a segment into header text and pages; a string says what is wrong with it. The header is not validated here. */
@@ -97,4 +109,92 @@ export interface FormatSet {
 /** Names a format set by its content. */
 export function hashFormatSet(set: FormatSet): string {
   return createHash('sha256').update(JSON.stringify(set)).digest('hex').slice(0, 32);
+}
+
+/**
+ * A header that was received, checked field by field; a string says what is wrong. Unknown members are dropped, so that newer
+ * collectors can say more.
+ */
+export function toSegmentHeader(value: unknown): SegmentHeader | string {
+  if (!isRecord(value)) return 'segment header is not an object';
+  const identity = toKernelIdentity(value['identity']);
+  if (typeof identity === 'string') return identity;
+  const { stream, sequence, clock, pageSizeBytes, formatSet, chunks, comms } = value;
+  if (!isText(stream) || stream === '') return 'stream is missing';
+  if (!isCount(sequence, Number.MAX_SAFE_INTEGER)) return 'sequence is not a whole number';
+  if (typeof clock !== 'string' || !isClockDomain(clock)) return 'clock is not one that the kernel has';
+  const fit = toFitFields(value['fit']);
+  if (typeof fit === 'string') return fit;
+  if (!isCount(pageSizeBytes, MAX_PAGE_BYTES) || pageSizeBytes < 64) return `pageSizeBytes is not in 64 … ${MAX_PAGE_BYTES}`;
+  if (!isText(formatSet) || formatSet === '') return 'formatSet is missing';
+  if (!Array.isArray(chunks) || !chunks.every(isChunk)) return 'chunks are not a list of { cpu, pages }';
+  if (!isRecord(comms) || !Object.entries(comms).every(([pid, name]) => /^\d{1,10}$/.test(pid) && isText(name))) {
+    return 'comms do not map a pid to a name';
+  }
+  return {
+    identity,
+    stream,
+    sequence,
+    clock,
+    fit,
+    pageSizeBytes,
+    formatSet,
+    chunks: chunks.map(({ cpu, pages }) => ({ cpu, pages })),
+    comms: comms as Readonly<Record<string, string>>,
+  };
+}
+
+/** A format set that was received, or what is wrong with it. */
+export function toFormatSet(value: unknown): FormatSet | string {
+  if (!isRecord(value)) return 'format set is not an object';
+  const { headerPage, endian, events, printkFormats } = value;
+  if (typeof headerPage !== 'string') return 'headerPage is missing';
+  if (endian !== 'little' && endian !== 'big') return 'endian is neither little nor big';
+  if (!Array.isArray(events) || !events.every(isEventText)) return 'events are not a list of { system, format }';
+  if (typeof printkFormats !== 'string') return 'printkFormats is missing';
+  return { headerPage, endian, events: events.map(({ system, format }) => ({ system, format })), printkFormats };
+}
+
+function toKernelIdentity(value: unknown): KernelIdentity | string {
+  if (!isRecord(value)) return 'identity is missing';
+  const { machineId, machineName, kernelId, kernelName, bootId, release, arch } = value;
+  if (!isCount(kernelId, 0x7fff_ffff)) return 'identity.kernelId is not a whole number';
+  if (!isText(machineId) || !isText(machineName) || !isText(kernelName) || !isText(bootId) || !isText(release) || !isText(arch)) {
+    return 'identity lacks a name';
+  }
+  if (bootId === '') return 'identity.bootId is empty';
+  return { machineId, machineName, kernelId, kernelName, bootId, release, arch };
+}
+
+function toFitFields(value: unknown): ClockFitFields | string {
+  if (!isRecord(value)) return 'fit is missing';
+  const { baseRaw, baseUnixNs, nsPerTick, errorNs } = value;
+  if (!isInt64Text(baseRaw) || !isInt64Text(baseUnixNs)) return 'fit: a base is not a 64-bit integer in decimal';
+  if (typeof nsPerTick !== 'number' || !(nsPerTick > 0) || nsPerTick > MAX_NS_PER_TICK) return 'fit.nsPerTick is out of range';
+  if (typeof errorNs !== 'number' || !Number.isFinite(errorNs) || errorNs < 0) return 'fit.errorNs is out of range';
+  return { baseRaw, baseUnixNs, nsPerTick, errorNs };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_TEXT_CHARS;
+}
+
+function isCount(value: unknown, most: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most;
+}
+
+function isInt64Text(value: unknown): value is string {
+  return typeof value === 'string' && /^-?\d{1,19}$/.test(value) && BigInt.asIntN(64, BigInt(value)) === BigInt(value);
+}
+
+function isChunk(value: unknown): value is SegmentChunk {
+  return isRecord(value) && isCount(value['cpu'], MAX_CPUS - 1) && isCount(value['pages'], 0x7fff_ffff);
+}
+
+function isEventText(value: unknown): value is FormatSet['events'][number] {
+  return isRecord(value) && isText(value['system']) && typeof value['format'] === 'string';
 }

@@ -6,8 +6,6 @@ import { copyInto } from './log-batch.ts';
 
 /** OTLP span kinds. */
 export const SPAN_KIND = { unspecified: 0, internal: 1, server: 2, client: 3, producer: 4, consumer: 5 } as const;
-/** OTLP status codes. */
-export const STATUS_CODE = { unset: 0, ok: 1, error: 2 } as const;
 
 export class SpanBatch {
   length = 0;
@@ -24,6 +22,7 @@ export class SpanBatch {
   name: Uint32Array;
   statusMessage: Uint32Array;
   kind: Uint8Array;
+  /** OTLP status code: 0 unset, 1 ok, 2 error. */
   statusCode: Uint8Array;
   /** Unix ns. */
   startTime: Int64Array;

@@ -7,7 +7,7 @@ type ClockValue<Name extends string> = bigint & { readonly [clockBrand]: Name };
 
 /** Nanoseconds since 1970-01-01 UTC on the machine's reference timeline. */
 export type UnixNs = ClockValue<'unix'>;
-/** Nanoseconds of the printk clock, which is the trace clock `local`: starts near 0 at each kernel's own boot. */
+/** Nanoseconds of the printk clock, which is the trace clock `perf` (`local` lacks an offset): starts near 0 at each kernel's own boot. */
 export type PrintkNs = ClockValue<'printk'>;
 /** Units of the trace clock that a tracefs instance runs on (ns for most, cycles for `x86-tsc`). */
 export type TraceClockTicks = ClockValue<'trace'>;
