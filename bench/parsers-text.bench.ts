@@ -1,0 +1,50 @@
+/** Text formats to columns: recordings of test/fixtures repeated to some MB, handed over in chunks with a batch each. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EventBatch } from '../model/event-batch.ts';
+import { LogBatch } from '../model/log-batch.ts';
+import type { FileParser, ParserSession } from '../model/parser.ts';
+import { consoleText } from '../parsers/console.ts';
+import { ftraceText } from '../parsers/ftrace-text.ts';
+import { kmsg } from '../parsers/kmsg.ts';
+import { measureRate, type Bench, type BenchResult } from './bench.ts';
+
+const INPUT_BYTES = 8 << 20;
+const CHUNK_BYTES = 1 << 20;
+const ROWS_PER_CHUNK = 16_384;
+
+export const benches: Bench[] = [
+  bench('kmsg records -> columns', '>= 8 M records/s', kmsg, 'kmsg/live.kmsg'),
+  bench('console lines -> columns', '>= 8 M records/s', consoleText, 'dmesg/plain.txt'),
+  bench('console lines with levels -> columns', '>= 8 M records/s', consoleText, 'dmesg/raw.txt'),
+  bench('console lines, CRLF, torn, ANSI -> columns', '>= 4 M records/s', consoleText, 'console/spawn.txt'),
+  bench('ftrace text, sched and irq -> columns', '>= 4 M lines/s', ftraceText, 'ftrace/nop.txt'),
+  bench('ftrace text, raw system calls -> columns', '>= 4 M lines/s', ftraceText, 'ftrace/trace-pipe.txt'),
+];
+
+function bench(name: string, target: string, parser: FileParser, fixture: string): Bench {
+  return { name, target, run: () => run(parser, fixture) };
+}
+
+function run(parser: FileParser, fixture: string): BenchResult {
+  const recording = readFileSync(join(import.meta.dirname, '../test/fixtures', fixture));
+  const input = new Uint8Array(Buffer.concat(Array.from({ length: Math.ceil(INPUT_BYTES / recording.length) }, () => recording)));
+  const records = parseAll(parser, input);
+  const rate = measureRate(records, () => parseAll(parser, input));
+  return { value: rate, unit: 'records/s', detail: `${((rate / records) * (input.length / 1e6)).toFixed(0)} MB/s` };
+}
+
+function parseAll(parser: FileParser, input: Uint8Array): number {
+  return parser.yields === 'logs'
+    ? parseWith(parser.open(), () => new LogBatch(ROWS_PER_CHUNK), input)
+    : parseWith(parser.open(), () => new EventBatch(), input);
+}
+
+function parseWith<Batch>(session: ParserSession<Batch>, createBatch: () => Batch, input: Uint8Array): number {
+  for (let at = 0; at < input.length;) {
+    const end = Math.min(at + CHUNK_BYTES, input.length);
+    const chunk = input.subarray(at, end);
+    at += end === input.length ? session.finish(chunk, createBatch()) : session.parse(chunk, createBatch());
+  }
+  return session.counts.records;
+}

@@ -1,0 +1,198 @@
+/** What stands in front of an ftrace text event, up to its body: the drawing is in ftrace-text.ts. One object is filled again and again. */
+
+const SPACE = 32;
+const OPEN_PAREN = 40;
+const CLOSE_PAREN = 41;
+const DASH = 45;
+const DOT = 46;
+const COLON = 58;
+const OPEN = 91;
+const CLOSE = 93;
+
+/** The kernel prints the task name right-aligned in 16 columns, so that the dash before the pid stands here. */
+const DASH_COLUMN = 16;
+/** How far a dash is looked for in lines that were cut or padded by other tools. */
+const LAST_DASH_COLUMN = 64;
+const MAX_CPU = 0xffff;
+const POW_10 = [1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1] as const;
+
+/** What one flag column shows; the header names them. */
+export const FLAG_COLUMN = { irqs: 0, reschedule: 1, context: 2, preempt: 3, migrate: 4, rescheduleLazy: 5, other: 6 } as const;
+/** 3.x to about 5.14, and since; other layouts (PREEMPT_RT) come with their header. */
+const FOUR_COLUMNS: readonly number[] = [0, 1, 2, 3];
+const FIVE_COLUMNS: readonly number[] = [0, 1, 2, 3, 4];
+
+// EventTable.flags bits by the character shown.
+const IRQS = byteTable({ d: 0x01, b: 0x80, D: 0x81 });
+const RESCHEDULE = byteTable({ N: 0x24, n: 0x04, p: 0x20, B: 0x26, L: 0x22, b: 0x06, l: 0x02 });
+const RESCHEDULE_LAZY = byteTable({ L: 0x02, l: 0x02, N: 0x02, n: 0x02 });
+const CONTEXT = byteTable({ Z: 0x48, z: 0x40, H: 0x18, h: 0x08, s: 0x10 });
+const DEPTH = byteTable(Object.fromEntries(Array.from('0123456789abcdef', (digit, value) => [digit, value])));
+
+export class FtracePrefix {
+  commStart = 0;
+  commEnd = 0;
+  pid = 0;
+  cpu = 0;
+  flags = 0;
+  preemptCount = 0;
+  /** Dotted times are seconds and ns; whole numbers are split at 10^9, with no unit. */
+  seconds = 0;
+  nanos = 0;
+  dotted = false;
+  bodyStart = 0;
+  /** Flag columns as the input's header names them; undefined without one. */
+  columns: readonly number[] | undefined;
+
+  /** True when `[at, end)` starts as an event does. */
+  read(bytes: Uint8Array, at: number, end: number): boolean {
+    if (bytes[at + DASH_COLUMN] === DASH && this.#readFrom(bytes, at, at + DASH_COLUMN, end)) return true;
+    for (let dash = Math.min(at + DASH_COLUMN - 1, end - 1); dash > at; dash--) {
+      if (bytes[dash] === DASH && this.#readFrom(bytes, at, dash, end)) return true;
+    }
+    const last = Math.min(at + LAST_DASH_COLUMN, end);
+    for (let dash = at + DASH_COLUMN + 1; dash < last; dash++) {
+      if (bytes[dash] === DASH && this.#readFrom(bytes, at, dash, end)) {
+        this.#skipInstance(bytes, at);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** trace-cmd puts `instance: ` in front of the columns. */
+  #skipInstance(bytes: Uint8Array, at: number): void {
+    let p = at;
+    while (p < this.commEnd && bytes[p] !== SPACE) p++;
+    if (p === at || bytes[p - 1] !== COLON) return;
+    while (p < this.commEnd && bytes[p] === SPACE) p++;
+    this.commStart = p;
+  }
+
+  #readFrom(bytes: Uint8Array, at: number, dash: number, end: number): boolean {
+    let p = dash + 1;
+    let byte = bytes[p] as number;
+    let pid = 0;
+    while (byte >= 48 && byte <= 57 && pid < 2 ** 31) {
+      pid = pid * 10 + byte - 48;
+      byte = bytes[++p] as number;
+    }
+    if (p === dash + 1 || byte !== SPACE || pid >= 2 ** 31) return false;
+    while (byte === SPACE) byte = bytes[++p] as number;
+    if (byte === OPEN_PAREN) {
+      // The thread group: known to the tracer only, and no column of ours.
+      while (byte !== CLOSE_PAREN && p < end) byte = bytes[++p] as number;
+      byte = bytes[++p] as number;
+      while (byte === SPACE) byte = bytes[++p] as number;
+    }
+    if (byte !== OPEN) return false;
+    let cpu = 0;
+    const cpuAt = ++p;
+    byte = bytes[p] as number;
+    while (byte >= 48 && byte <= 57 && cpu <= MAX_CPU) {
+      cpu = cpu * 10 + byte - 48;
+      byte = bytes[++p] as number;
+    }
+    if (byte !== CLOSE || p === cpuAt || cpu > MAX_CPU) return false;
+    byte = bytes[++p] as number;
+    if (byte !== SPACE) return false;
+    while (byte === SPACE) byte = bytes[++p] as number;
+    const flagsAt = p;
+    let flagsEnd = p;
+    if (!(byte >= 48 && byte <= 57)) {
+      while (p < end && byte !== SPACE) byte = bytes[++p] as number;
+      flagsEnd = p;
+      while (byte === SPACE) byte = bytes[++p] as number;
+    }
+    const bodyStart = this.#readTime(bytes, p);
+    if (bodyStart === 0 || bodyStart > end + 1) return false;
+    this.#readFlags(bytes, flagsAt, flagsEnd);
+    this.commStart = at;
+    while (bytes[this.commStart] === SPACE && this.commStart < dash) this.commStart++;
+    this.commEnd = dash;
+    this.pid = pid;
+    this.cpu = cpu;
+    this.bodyStart = Math.min(bodyStart, end);
+    return true;
+  }
+
+  /** `2351.415237: ` or `6114158012007: `; returns where the body starts, or 0. */
+  #readTime(bytes: Uint8Array, at: number): number {
+    let p = at;
+    let byte = bytes[p] as number;
+    let whole = 0;
+    while (byte >= 48 && byte <= 57) {
+      whole = whole * 10 + byte - 48;
+      byte = bytes[++p] as number;
+    }
+    const digits = p - at;
+    if (digits === 0 || digits > 20) return 0;
+    if (byte === DOT) {
+      let fraction = 0;
+      const from = ++p;
+      byte = bytes[p] as number;
+      while (byte >= 48 && byte <= 57 && p < from + 9) {
+        fraction = fraction * 10 + byte - 48;
+        byte = bytes[++p] as number;
+      }
+      if (p === from || digits > 10) return 0;
+      this.seconds = whole;
+      this.nanos = fraction * (POW_10[p - from] as number);
+      this.dotted = true;
+    } else {
+      this.dotted = false;
+      if (digits <= 15) {
+        this.seconds = Math.floor(whole / 1e9);
+        this.nanos = whole - this.seconds * 1e9;
+      } else this.#splitLong(bytes, at, p);
+    }
+    return byte === COLON ? (bytes[p + 1] === SPACE ? p + 2 : p + 1) : 0;
+  }
+
+  /** Counters beyond 2^53. */
+  #splitLong(bytes: Uint8Array, start: number, end: number): void {
+    this.seconds = this.nanos = 0;
+    for (let p = start; p < end - 9; p++) this.seconds = this.seconds * 10 + (bytes[p] as number) - 48;
+    for (let p = end - 9; p < end; p++) this.nanos = this.nanos * 10 + (bytes[p] as number) - 48;
+  }
+
+  #readFlags(bytes: Uint8Array, start: number, end: number): void {
+    const count = end - start;
+    const columns = this.columns?.length === count ? this.columns : count === 5 ? FIVE_COLUMNS : FOUR_COLUMNS;
+    let flags = 0;
+    let preemptCount = 0;
+    for (let i = 0; i < count && i < columns.length; i++) {
+      const byte = bytes[start + i] as number;
+      switch (columns[i]) {
+        case FLAG_COLUMN.irqs:
+          flags |= IRQS[byte] as number;
+          break;
+        case FLAG_COLUMN.reschedule:
+          flags |= RESCHEDULE[byte] as number;
+          break;
+        case FLAG_COLUMN.context:
+          flags |= CONTEXT[byte] as number;
+          break;
+        case FLAG_COLUMN.preempt:
+          preemptCount |= DEPTH[byte] as number;
+          break;
+        case FLAG_COLUMN.migrate:
+          preemptCount |= (DEPTH[byte] as number) << 4;
+          break;
+        case FLAG_COLUMN.rescheduleLazy:
+          flags |= RESCHEDULE_LAZY[byte] as number;
+          break;
+        default:
+          break;
+      }
+    }
+    this.flags = flags;
+    this.preemptCount = preemptCount;
+  }
+}
+
+function byteTable(values: Readonly<Record<string, number>>): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const [character, value] of Object.entries(values)) table[character.charCodeAt(0)] = value;
+  return table;
+}

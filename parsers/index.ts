@@ -1,0 +1,18 @@
+/** The table of file formats: to add one, write `parsers/<id>.ts`, a fixture, and one line here. */
+import type { FileParser } from '../model/parser.ts';
+import { consoleText } from './console.ts';
+import { dmesgJson } from './dmesg-json.ts';
+import { ftraceText } from './ftrace-text.ts';
+import { kmsg } from './kmsg.ts';
+
+export const FILE_PARSERS: readonly FileParser[] = [kmsg, dmesgJson, ftraceText, consoleText];
+
+export function findParser(id: string): FileParser | undefined {
+  return FILE_PARSERS.find((parser) => parser.id === id);
+}
+
+/** The one format that takes these first bytes of a file; undefined when none does, or more than one. */
+export function sniffParser(head: Uint8Array): FileParser | undefined {
+  const takers = FILE_PARSERS.filter((parser) => parser.sniff(head));
+  return takers.length === 1 ? takers[0] : undefined;
+}

@@ -1,0 +1,387 @@
+/**
+ * Ring-buffer pages as `per_cpu/cpuN/trace_pipe_raw` gives them: one sub-buffer per read, zero-filled behind its data.
+ *
+ *   c0 8e 5b 9a 3b 02 00 00 | d8 0f 00 c0 ff ff ff ff | records … | 2a 00 00 00 00 00 00 00
+ *   +-- u64 time of the page   |  +-- sign-extended: only     +-- header_page says    +-- stored loss count, a `long`,
+ *                              |      the low 32 bits count       where data begins       only where bit 30 is set
+ *                              +-- bytes of data (27 bits) | bit 31: events were lost before this page | bit 30: count stored
+ *
+ * A record, 4-byte aligned, its first word in the traced kernel's byte order:
+ *
+ *   8b 0a 00 00 | 74 01 00 12 | 2d 05 00 00 | …
+ *   |              +-- u16 id    +-- s32 pid: the common fields of event-format.ts
+ *   +-- type_len in the low 5 bits (top 5 bits on big-endian), 27 bits of time since the previous record
+ *
+ *   type_len  1…28  payload of 4 × type_len bytes        29  delta 0: rest of page empty; else u32 length of a discarded event
+ *             0     u32 length (itself included), payload 30  time extend: u32 << 27 is added to the delta
+ *                                                         31  absolute time: u32 << 27 | delta, 59 bits; the top 5 are restored
+ *
+ * A discarded event's delta counts, as libtraceevent has it. A broken record ends its page (there is nothing to find the
+ * next one by); the next page stands for itself.
+ *
+ * Not handled: the ring buffer's in-memory layout (persistent and mmapped buffers), print formats, pre-2.6.30 records.
+ * Kernel: kernel/trace/ring_buffer.c, include/linux/ring_buffer.h.
+ */
+import type { EventBatch, EventSchema, EventTable, FieldValues } from '../model/event-batch.ts';
+import { countMalformed, createCounts, type ParseCounts } from '../model/parser.ts';
+import type { FormatSet } from '../model/segment.ts';
+import { NO_RAW_TIME } from '../model/time.ts';
+import { minRecordBytes, NameCache, planColumns, readInt32s, type ColumnPlan, type RecordRun } from './event-columns.ts';
+import { parseEventFormat, type EventFormat } from './event-format.ts';
+import { parseHeaderPage, type PageLayout } from './page-header.ts';
+
+const TYPE_PADDING = 29;
+const TYPE_TIME_EXTEND = 30;
+const TYPE_ABSOLUTE = 31;
+const COMMIT_BYTES_MASK = 0x07ff_ffff;
+const LOST_FLAG = 0x8000_0000;
+const LOST_STORED_FLAG = 0x4000_0000;
+/** Absolute stamps have 59 bits; these are the others, in the high word. */
+const TOP_BITS = 0xf800_0000;
+/** Pages gathered before their columns are filled: the offsets of 64 pages stay in the second-level cache. */
+const PAGES_PER_RUN = 64;
+/** Values of one record lie side by side, so they take its bytes once; a name that is stored twice may share them. */
+const BUDGET_FACTOR = 4;
+
+/** Events that a page says were lost before it. */
+export interface PageLoss {
+  readonly cpu: number;
+  /** Time of the previous event of this CPU, or NO_RAW_TIME where there was none, in units of the trace clock. */
+  readonly fromRaw: bigint;
+  /** Time of the page that reports the loss. */
+  readonly toRaw: bigint;
+  /** undefined = the kernel does not say. */
+  readonly count: number | undefined;
+}
+
+/** `records` counts events; bytes count whole pages. */
+export interface PageCounts extends ParseCounts {
+  pages: number;
+  /** Events that their writer took back. */
+  discarded: number;
+}
+
+/** The records of one event in the current run of pages, and how they become rows. */
+class EventReader {
+  readonly schema: EventSchema;
+  readonly minBytes: number;
+  readonly plans: readonly ColumnPlan[];
+  readonly pidOffset: number;
+  readonly flagsOffset: number;
+  readonly preemptOffset: number;
+  count = 0;
+  capacity = 64;
+  starts = new Uint32Array(64);
+  ends = new Uint32Array(64);
+  /** Low and high word of each record's time. */
+  times = new Uint32Array(128);
+
+  constructor(format: EventFormat, longBytes: 4 | 8) {
+    this.plans = planColumns(format, longBytes);
+    this.minBytes = minRecordBytes(format);
+    this.schema = {
+      name: `${format.system}:${format.event}`,
+      system: format.system,
+      event: format.event,
+      fields: this.plans.map((plan) => plan.field),
+    };
+    const offsetOf = (name: string): number => format.common.find((field) => field.name === name)?.offsetBytes ?? -1;
+    this.pidOffset = offsetOf('common_pid');
+    this.flagsOffset = offsetOf('common_flags');
+    this.preemptOffset = offsetOf('common_preempt_count');
+  }
+
+  grow(): void {
+    this.capacity *= 2;
+    this.starts = copyWords(this.starts, this.capacity);
+    this.ends = copyWords(this.ends, this.capacity);
+    this.times = copyWords(this.times, this.capacity * 2);
+  }
+}
+
+function copyWords(words: Uint32Array<ArrayBuffer>, capacity: number): Uint32Array<ArrayBuffer> {
+  const copy = new Uint32Array(capacity);
+  copy.set(words);
+  return copy;
+}
+
+/** Time of the last event seen on a CPU. */
+interface LastTime {
+  low: number;
+  high: number;
+}
+
+export class PageReader {
+  readonly counts: PageCounts = { ...createCounts(), pages: 0, discarded: 0 };
+  /** What is wrong with the format set; its events are then counted as unknown. */
+  readonly problems: readonly string[];
+  readonly #layout: PageLayout | undefined;
+  readonly #little: boolean;
+  readonly #readers: (EventReader | undefined)[];
+  /** Readers that have records in the current run. */
+  readonly #active: EventReader[] = [];
+  readonly #names = new NameCache();
+  readonly #lastTimes = new Map<number, LastTime>();
+  #losses: PageLoss[] = [];
+  /** Running time of the page being walked, while a rare record changes it. */
+  #low = 0;
+  #high = 0;
+
+  constructor(set: FormatSet) {
+    const problems: string[] = [];
+    const layout = parseHeaderPage(set.headerPage);
+    if (typeof layout === 'string') problems.push(layout);
+    else this.#layout = layout;
+    this.#little = set.endian === 'little';
+    this.#readers = [];
+    for (const { system, format } of set.events) {
+      const parsed = parseEventFormat(format, system);
+      if (typeof parsed === 'string') problems.push(parsed);
+      else this.#readers[parsed.id] = new EventReader(parsed, this.#layout?.longBytes ?? 8);
+    }
+    this.problems = problems;
+  }
+
+  /** Bytes of a page as the traced kernel states them; undefined where it did not. */
+  get pageSizeBytes(): number | undefined {
+    return this.#layout?.pageSizeBytes;
+  }
+
+  /** Losses reported by pages read since the last call. */
+  takeLosses(): PageLoss[] {
+    const losses = this.#losses;
+    this.#losses = [];
+    return losses;
+  }
+
+  /** Appends the events of whole pages of one CPU, in the order they were read from the kernel, to the batch's tables. */
+  read(pages: Uint8Array, pageSizeBytes: number, cpu: number, batch: EventBatch): void {
+    const layout = this.#layout;
+    if (layout === undefined || !(pageSizeBytes >= layout.dataOffset)) {
+      countMalformed(this.counts, 'page_layout', pages, 0, pages.length);
+      return;
+    }
+    const view = new DataView(pages.buffer, pages.byteOffset, pages.byteLength);
+    const last = this.#lastTimeOf(cpu);
+    const whole = pages.length - (pages.length % pageSizeBytes);
+    let inRun = 0;
+    for (let at = 0; at < whole; at += pageSizeBytes) {
+      this.#readPage(pages, view, at, pageSizeBytes, cpu, layout, last);
+      if (++inRun < PAGES_PER_RUN) continue;
+      this.#fillTables(pages, view, cpu, batch);
+      inRun = 0;
+    }
+    this.#fillTables(pages, view, cpu, batch);
+    this.#names.clear();
+    if (whole < pages.length) countMalformed(this.counts, 'torn_page', pages, whole, pages.length);
+  }
+
+  #lastTimeOf(cpu: number): LastTime {
+    let last = this.#lastTimes.get(cpu);
+    if (last === undefined) {
+      last = { low: Number(BigInt.asUintN(32, NO_RAW_TIME)), high: Number(BigInt.asUintN(32, NO_RAW_TIME >> 32n)) };
+      this.#lastTimes.set(cpu, last);
+    }
+    return last;
+  }
+
+  #readPage(pages: Uint8Array, view: DataView, at: number, sizeBytes: number, cpu: number, layout: PageLayout, last: LastTime): void {
+    const little = this.#little;
+    const stampAt = at + layout.timestampOffset;
+    const low = view.getUint32(little ? stampAt : stampAt + 4, little);
+    const high = view.getUint32(little ? stampAt + 4 : stampAt, little);
+    const commitAt = at + layout.commitOffset;
+    const commit = view.getUint32(little || layout.longBytes === 4 ? commitAt : commitAt + 4, little);
+    const start = at + layout.dataOffset;
+    const end = start + (commit & COMMIT_BYTES_MASK);
+    const { counts } = this;
+    counts.pages++;
+    if (end > at + sizeBytes) {
+      countMalformed(counts, 'commit_too_long', pages, at, at + sizeBytes);
+      return;
+    }
+    if ((commit & LOST_FLAG) !== 0) {
+      const count = (commit & LOST_STORED_FLAG) === 0 ? undefined : readLong(view, end, at + sizeBytes, layout.longBytes, little);
+      this.#addLoss(cpu, last, low, high, count);
+    }
+    const malformedBytes = counts.malformedBytes;
+    this.#gather(pages, view, start, end, low, high, last);
+    counts.parsedBytes += sizeBytes - (counts.malformedBytes - malformedBytes);
+  }
+
+  #addLoss(cpu: number, last: LastTime, low: number, high: number, count: number | undefined): void {
+    if (count === undefined) this.counts.lostUnknown++;
+    else this.counts.lost += count;
+    this.#losses.push({ cpu, fromRaw: toSigned(last.low, last.high), toRaw: toSigned(low, high), count });
+  }
+
+  /** Walks the records of a page and notes where each event's payload lies and when it happened. */
+  #gather(pages: Uint8Array, view: DataView, start: number, end: number, pageLow: number, pageHigh: number, last: LastTime): void {
+    const little = this.#little;
+    const readers = this.#readers;
+    const active = this.#active;
+    let low = pageLow;
+    let high = pageHigh;
+    let events = 0;
+    let at = start;
+    while (at + 4 <= end) {
+      const word = view.getUint32(at, little);
+      const type = little ? word & 31 : word >>> 27;
+      const delta = little ? word >>> 5 : word & 0x07ff_ffff;
+      if (type >= TYPE_PADDING) {
+        this.#low = low;
+        this.#high = high;
+        at = this.#skipSpecial(type, delta, pages, view, at, end);
+        low = this.#low;
+        high = this.#high;
+        continue;
+      }
+      low = (low + delta) >>> 0;
+      if (low < delta) high = (high + 1) >>> 0;
+      const payload = type === 0 ? at + 8 : at + 4;
+      const length = type === 0 ? readLength(view, at, end, little) : type * 4;
+      if (length < 2 || length > end - payload) {
+        countMalformed(this.counts, 'record_length', pages, at, end);
+        break;
+      }
+      const reader = readers[view.getUint16(payload, little)];
+      if (reader === undefined || length < reader.minBytes) {
+        countMalformed(this.counts, reader === undefined ? 'unknown_event' : 'record_too_short', pages, at, payload + length);
+      } else {
+        const index = reader.count++;
+        if (index === 0) active.push(reader);
+        if (index === reader.capacity) reader.grow();
+        reader.starts[index] = payload;
+        reader.ends[index] = payload + length;
+        reader.times[index * 2] = low;
+        reader.times[index * 2 + 1] = high;
+        events++;
+      }
+      at = payload + ((length + 3) & ~3);
+    }
+    last.low = low;
+    last.high = high;
+    this.counts.records += events;
+  }
+
+  /** Padding and time records: moves the running time and returns where the next record begins; `end` where there is none. */
+  #skipSpecial(type: number, delta: number, pages: Uint8Array, view: DataView, at: number, end: number): number {
+    if (type === TYPE_PADDING && delta === 0) return end;
+    if (at + 8 > end) {
+      countMalformed(this.counts, 'record_cut', pages, at, end);
+      return end;
+    }
+    const extra = view.getUint32(at + 4, this.#little);
+    const deltaLow = type === TYPE_PADDING ? delta : ((extra << 27) | delta) >>> 0;
+    const deltaHigh = type === TYPE_PADDING ? 0 : extra >>> 5;
+    if (type === TYPE_ABSOLUTE) {
+      this.#setAbsolute(deltaLow, deltaHigh);
+      return at + 8;
+    }
+    this.#low = (this.#low + deltaLow) >>> 0;
+    this.#high = (this.#high + deltaHigh + (this.#low < deltaLow ? 1 : 0)) >>> 0;
+    if (type === TYPE_TIME_EXTEND) return at + 8;
+    // The length of a discarded event counts itself: less than 4 would stand still.
+    if (extra < 4 || extra > end - at - 4) {
+      countMalformed(this.counts, 'record_length', pages, at, end);
+      return end;
+    }
+    this.counts.discarded++;
+    return at + 4 + ((extra + 3) & ~3);
+  }
+
+  /** An absolute stamp has 59 bits: the rest comes from the running time, one step up where it would run backwards. */
+  #setAbsolute(low: number, high: number): void {
+    const top = (this.#high & TOP_BITS) >>> 0;
+    let full = (high | top) >>> 0;
+    if (top !== 0 && (full < this.#high || (full === this.#high && low < this.#low))) full = (full + 0x0800_0000) >>> 0;
+    this.#low = low;
+    this.#high = full;
+  }
+
+  /** Turns what was gathered into rows, one event after the other, one column after the other. */
+  #fillTables(pages: Uint8Array, view: DataView, cpu: number, batch: EventBatch): void {
+    for (const reader of this.#active) {
+      const { count, starts, ends } = reader;
+      const table = findTable(batch, reader.schema);
+      const row = table.length;
+      while (table.capacity < row + count) table.grow();
+      table.length = row + count;
+      table.rawTime.words.set(reader.times.subarray(0, count * 2), row * 2);
+      table.cpu.fill(cpu, row, row + count);
+      let payloadBytes = 0;
+      for (let i = 0; i < count; i++) payloadBytes += (ends[i] as number) - (starts[i] as number);
+      const run: RecordRun = {
+        view,
+        bytes: pages,
+        little: this.#little,
+        starts,
+        ends,
+        count,
+        strings: batch.strings,
+        names: this.#names,
+        budgetBytes: payloadBytes * BUDGET_FACTOR,
+      };
+      fillCommon(reader, run, table, row);
+      let outside = 0;
+      for (let i = 0; i < reader.plans.length; i++) {
+        outside += (reader.plans[i] as ColumnPlan).read(run, table.fields[i] as FieldValues, row);
+      }
+      if (outside > 0) this.#countOutside(outside);
+      reader.count = 0;
+    }
+    this.#active.length = 0;
+  }
+
+  /** Values whose location points out of their record: the row stands, the value is empty. */
+  #countOutside(values: number): void {
+    const { malformed } = this.counts;
+    malformed.set('value_outside_record', (malformed.get('value_outside_record') ?? 0) + values);
+  }
+}
+
+/** Compiles a format set: one set serves all pages of one boot of one kernel. */
+export function openPageReader(set: FormatSet): PageReader {
+  return new PageReader(set);
+}
+
+/** The pid, flags and preemption columns; a remote event has none of these fields. */
+function fillCommon(reader: EventReader, run: RecordRun, table: EventTable, row: number): void {
+  const { bytes, starts, count } = run;
+  if (reader.pidOffset < 0) table.pid.fill(-1, row, row + count);
+  else readInt32s(reader.pidOffset)(run, { kind: 'int32', values: table.pid }, row);
+  const { flagsOffset, preemptOffset } = reader;
+  if (flagsOffset >= 0) for (let i = 0; i < count; i++) table.flags[row + i] = bytes[(starts[i] as number) + flagsOffset] as number;
+  if (preemptOffset < 0) return;
+  for (let i = 0; i < count; i++) table.preemptCount[row + i] = bytes[(starts[i] as number) + preemptOffset] as number;
+}
+
+/** The batch's table of an event; events of one name and other fields (of another kernel) have a table of their own. */
+function findTable(batch: EventBatch, schema: EventSchema): EventTable {
+  const table = batch.find(schema.name);
+  if (table === undefined) return batch.addTable(schema);
+  if (table.schema === schema || signatureOf(table.schema) === signatureOf(schema)) return table;
+  const key = `${schema.name} ${signatureOf(schema)}`;
+  return batch.find(key) ?? batch.addTable(schema, key);
+}
+
+function signatureOf(schema: EventSchema): string {
+  return schema.fields.map((field) => `${field.name}:${field.kind}:${field.type}`).join(' ');
+}
+
+/** Payload bytes of a record in the long form; its length word counts itself. Negative where the page ends before it. */
+function readLength(view: DataView, at: number, end: number, little: boolean): number {
+  return at + 8 > end ? -1 : view.getUint32(at + 4, little) - 4;
+}
+
+/** An unsigned `long` at `at`; undefined where it does not fit before `end` or in a double. */
+function readLong(view: DataView, at: number, end: number, longBytes: 4 | 8, little: boolean): number | undefined {
+  if (at + longBytes > end) return undefined;
+  if (longBytes === 4) return view.getUint32(at, little);
+  const value = Number(view.getBigUint64(at, little));
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+function toSigned(low: number, high: number): bigint {
+  return BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(low));
+}

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { consoleText } from '../../parsers/console.ts';
+import { dmesgJson } from '../../parsers/dmesg-json.ts';
+import { ftraceText } from '../../parsers/ftrace-text.ts';
+import { FILE_PARSERS, findParser, sniffParser } from '../../parsers/index.ts';
+import { kmsg } from '../../parsers/kmsg.ts';
+import { loadFixtures, testParser } from '../support/parser-suite.ts';
+
+testParser(kmsg, loadFixtures('kmsg', '.kmsg'));
+testParser(consoleText, [...loadFixtures('console', '.txt'), ...loadFixtures('dmesg', '.txt')]);
+testParser(dmesgJson, loadFixtures('dmesg', '.json'));
+testParser(ftraceText, loadFixtures('ftrace', '.txt'));
+
+test('parsers: the table names each format once and finds it', () => {
+  assert.equal(new Set(FILE_PARSERS.map(({ id }) => id)).size, FILE_PARSERS.length);
+  for (const parser of FILE_PARSERS) assert.equal(findParser(parser.id), parser);
+  assert.equal(findParser('no such format'), undefined);
+});
+
+test('parsers: text that no format owns is refused', () => {
+  for (const text of ['', '\n\n', 'hello world\n', '{"a": 1}\n', 'time,level\n1,2\n', '# a comment\nkey: value\n']) {
+    assert.equal(sniffParser(new TextEncoder().encode(text)), undefined, text);
+  }
+});
