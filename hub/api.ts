@@ -1,0 +1,149 @@
+/** The page and its API, as model/api.ts lists it. */
+import type { Context } from 'hono';
+import { decodeUtf8 } from '../base/bytes.ts';
+import { OperationalError } from '../base/errors.ts';
+import type { Health } from '../model/api.ts';
+import { HOST_KERNEL_ID } from '../model/identity.ts';
+import { queryEventNames, queryEvents } from '../store/queries/events.ts';
+import { queryGaps } from '../store/queries/gaps.ts';
+import { queryLogs } from '../store/queries/logs.ts';
+import { queryMetricNames, querySeries } from '../store/queries/series.ts';
+import { queryTimeline } from '../store/queries/timeline.ts';
+import type { Store } from '../store/store.ts';
+import { AccessGuard, type AccessToken, type Address } from './access.ts';
+import { decompress, type BodyReader } from './body.ts';
+import type { Books } from './books.ts';
+import type { HubCounters } from './counters.ts';
+import type { HostClock } from './import-boots.ts';
+import { importFile } from './import-file.ts';
+import type { KernelList } from './kernels.ts';
+import { queryLedger } from './ledger.ts';
+import { createApp, type HubApp, type HubEnv } from './listen.ts';
+import type { LiveFeed } from './live.ts';
+import {
+  EVENT_NAME_PARAMS,
+  EVENT_PARAMS,
+  GAP_PARAMS,
+  IMPORT_PARAMS,
+  LIVE_PARAMS,
+  LOG_PARAMS,
+  NO_PARAMS,
+  readInput,
+  readParams,
+  SERIES_PARAMS,
+  SQL_BODY,
+  TIMELINE_PARAMS,
+  type Defined,
+  type Schema,
+} from './params.ts';
+import { toOperational, toProblemResponse } from './problem.ts';
+import { formatSelfMetrics, METRICS_CONTENT_TYPE } from './self-metrics.ts';
+import { runSql } from './sql.ts';
+import type { StaticFiles } from './static-files.ts';
+
+export interface ApiSettings {
+  readonly address: Address;
+  readonly tokens: readonly AccessToken[];
+  readonly version: string;
+  readonly store: Store;
+  readonly bodies: BodyReader;
+  readonly books: Books;
+  readonly counters: HubCounters;
+  readonly kernels: KernelList;
+  readonly live: LiveFeed;
+  readonly files: StaticFiles;
+  /** Clocks of imported host kernels by machine: the logs of its guests are set against them. */
+  readonly hostClocks: Map<string, HostClock>;
+  /** Folder for files that are being imported. */
+  readonly workDir: string;
+  health(): Promise<Health>;
+}
+
+export function createApiApp(settings: ApiSettings): HubApp {
+  const { store, counters, kernels, live, books } = settings;
+  const app = createApp(settings.address, (error) => {
+    counters.countApiError(toOperational(error).code);
+    return toProblemResponse(error);
+  });
+  const guard = new AccessGuard(settings.tokens, 'read');
+  app.use(async (c, next) => {
+    guard.admit(c.req.raw.headers);
+    await next();
+  });
+  const get = <T>(path: string, schema: Schema<T>, answer: (params: Defined<T>) => Promise<unknown>): void => {
+    app.get(path, async (c) => {
+      c.header('cache-control', 'no-store');
+      return c.json((await answer(readParams(c.req.url, schema))) as object);
+    });
+  };
+
+  get('/api/health', NO_PARAMS, () => settings.health());
+  get('/api/kernels', NO_PARAMS, async () => ({ kernels: await kernels.list() }));
+  get('/api/logs', LOG_PARAMS, (params) => queryLogs(store, params));
+  app.get('/api/logs/live', (c) => live.subscribe(readParams(c.req.url, LIVE_PARAMS)));
+  get('/api/events', EVENT_PARAMS, (params) => queryEvents(store, params));
+  get('/api/events/names', EVENT_NAME_PARAMS, async (params) => ({ names: await queryEventNames(store, params) }));
+  get('/api/timeline', TIMELINE_PARAMS, (params) => queryTimeline(store, params));
+  get('/api/metrics/names', NO_PARAMS, async () => ({ metrics: await queryMetricNames(store) }));
+  get('/api/metrics/series', SERIES_PARAMS, async ({ step_ms: stepMs, ...params }) => ({
+    series: await querySeries(store, { ...params, ...(stepMs === undefined ? {} : { stepMs }) }),
+  }));
+  get('/api/ledger', NO_PARAMS, () => queryLedger(store, books));
+  get('/api/gaps', GAP_PARAMS, async (params) => ({ gaps: await queryGaps(store, params) }));
+  app.post('/api/sql', (c) => answerSql(c, settings));
+  app.post('/api/import', (c) => answerImport(c, settings));
+  app.get('/metrics', async (c) => {
+    c.header('content-type', METRICS_CONTENT_TYPE);
+    return c.body(formatSelfMetrics({ ...settings, store: await store.health() }));
+  });
+  app.get('/api/*', (c) => {
+    throw new OperationalError('E_NOT_FOUND', `nothing under ${c.req.path}`, 'docs/api.md lists all addresses');
+  });
+  app.get('*', (c) => settings.files.answer(c.req.path, c.req.header('if-none-match')) ?? c.notFound());
+  return app;
+}
+
+async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Promise<Response> {
+  // JSON only: a form or plain text could come from any web page without asking (CORS).
+  requireJson(c.req.header('content-type'));
+  const { sql } = await bodies.with(c.env.incoming, (bytes) => Promise.resolve(readInput(parseJson(bytes), SQL_BODY, 'member')));
+  return c.json(await runSql(store, sql));
+}
+
+async function answerImport(c: Context<HubEnv>, { store, kernels, workDir, hostClocks }: ApiSettings): Promise<Response> {
+  const params = readParams(c.req.url, IMPORT_PARAMS);
+  const machine = params.machine ?? '';
+  const host = params.kernel_id === undefined || params.kernel_id === HOST_KERNEL_ID ? undefined : hostClocks.get(machine);
+  const result = await importFile(store, decompress(c.env.incoming), {
+    fileName: params.name,
+    workDir,
+    identity: {
+      ...(params.machine === undefined ? {} : { machineId: params.machine, machineName: params.machine }),
+      ...(params.kernel === undefined ? {} : { kernelName: params.kernel }),
+      ...(params.kernel_id === undefined ? {} : { kernelId: params.kernel_id }),
+    },
+    ...(host === undefined ? {} : { host }),
+    ...(params.format === undefined ? {} : { format: params.format }),
+    ...(params.time_zero === undefined ? {} : { timeZeroUnixNs: BigInt(params.time_zero) }),
+    ...(params.modified === undefined ? {} : { modifiedUnixNs: BigInt(params.modified) }),
+  });
+  kernels.forget();
+  const { boots, ...answer } = result;
+  const [boot] = boots;
+  if ((params.kernel_id ?? HOST_KERNEL_ID) === HOST_KERNEL_ID && boot?.kvm !== undefined)
+    hostClocks.set(machine, { kvm: boot.kvm, fit: boot.fit });
+  return c.json(answer);
+}
+
+function requireJson(contentType: string | undefined): void {
+  if (/^application\/json\s*(;|$)/i.test(contentType ?? '')) return;
+  throw new OperationalError('E_MEDIA_TYPE', `content-type ${contentType ?? '(none)'} is not supported here`, 'send application/json');
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decodeUtf8(bytes));
+  } catch (error) {
+    throw new OperationalError('E_REQUEST', 'the body is not JSON', 'send { "sql": "SELECT …" }', error);
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * What the ledger needs besides the tables: how many rows the hub took over, and how many it had taken over when each ledger
+ * snapshot of a collector came in. So the books are compared as of the snapshot, not as of now, and a record that is still on
+ * its way is told from a lost one.
+ *
+ *   snapshots    S1 (read 100)        S2 (read 250)        S3 (read 400)
+ *   accepted         90                   250                  380
+ *                                                               +-- 20 read and not here: on their way, they were read just now
+ *                    +-- what S1 had read must be here by S3: were it not, it would be lost
+ *
+ * Within a lane of the collector's spool batches come in the order they were read; the lanes (metrics, bulk) overtake each
+ * other. So a record is overdue once a snapshot of OVERDUE_AFTER_MS ago had counted it and its stream either has gone on to
+ * later records or stands still.
+ */
+import type { MetricBatch } from '../model/metric-batch.ts';
+import { ATTR, LEDGER_METRIC } from '../model/attributes.ts';
+
+export const OVERDUE_AFTER_MS = 15_000;
+/** Clocks of a collector's records and of its snapshots agree to this at least. */
+const CLOCK_MARGIN_NS = 1_000_000_000n;
+const MAX_SNAPSHOTS = 64;
+const MAX_STREAMS = 65_536;
+
+export interface StreamKey {
+  readonly bootId: string;
+  readonly stream: string;
+  /** -1 = a stream without CPUs. */
+  readonly cpu: number;
+}
+
+export interface Snapshot {
+  readonly timeNs: bigint;
+  /** Start of this run of counters: another one begins when its writer restarts. */
+  readonly startNs: bigint;
+  /** Records read, less those that the collector dropped, in this run. */
+  readonly handedOn: number;
+  /** Rows of the stream that the hub had taken over when the snapshot came in. */
+  readonly accepted: number;
+  readonly receivedMs: number;
+}
+
+interface Book {
+  accepted: number;
+  /** When rows last came, and the latest time they bear. */
+  acceptedMs: number;
+  frontNs: bigint;
+  readonly snapshots: Snapshot[];
+}
+
+export function toStreamName({ bootId, stream, cpu }: StreamKey): string {
+  return `${bootId}\n${stream}\n${cpu}`;
+}
+
+export class Books {
+  readonly #books = new Map<string, Book>();
+  #revision = 0;
+
+  /** Rows of a stream are in the spool; `frontNs` is the latest time among them. */
+  accept(key: StreamKey, rows: number, frontNs: bigint, nowMs = Date.now()): void {
+    const book = this.#bookOf(key);
+    book.accepted += rows;
+    this.#revision++;
+    book.acceptedMs = nowMs;
+    if (frontNs > book.frontNs) book.frontNs = frontNs;
+  }
+
+  /** Takes the ledger counters out of a metrics batch, when it comes in. */
+  observe(bootId: string, batch: MetricBatch, nowMs = Date.now()): void {
+    const points = new Map<string, { key: StreamKey; timeNs: bigint; startNs: bigint; read: number; dropped: number }>();
+    for (let row = 0; row < batch.length; row++) {
+      const name = batch.strings.get(batch.name[row] as number);
+      if (name !== LEDGER_METRIC.read && name !== LEDGER_METRIC.dropped) continue;
+      const attributes = batch.attributes.rowOf(row);
+      const stream = attributes[ATTR.stream];
+      if (stream === undefined) continue;
+      const key = { bootId, stream, cpu: Number(attributes[ATTR.cpu] ?? -1) };
+      const id = toStreamName(key);
+      const point = points.get(id) ?? { key, timeNs: 0n, startNs: 0n, read: 0, dropped: 0 };
+      if (name === LEDGER_METRIC.read) {
+        point.timeNs = batch.time.getBigint(row);
+        point.startNs = batch.startTime.getBigint(row);
+        point.read = batch.value[row] as number;
+      } else {
+        point.dropped += batch.value[row] as number;
+      }
+      points.set(id, point);
+    }
+    for (const { key, timeNs, startNs, read, dropped } of points.values()) {
+      const book = this.#bookOf(key);
+      book.snapshots.push({ timeNs, startNs, handedOn: read - dropped, accepted: book.accepted, receivedMs: nowMs });
+      if (book.snapshots.length > MAX_SNAPSHOTS) book.snapshots.shift();
+    }
+  }
+
+  /** Changes with every row taken over: equal before and after a count of the tables, the count is exact. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Rows taken over so far, by stream. */
+  totals(): { readonly revision: number; readonly accepted: ReadonlyMap<string, number> } {
+    return { revision: this.#revision, accepted: new Map([...this.#books].map(([name, book]) => [name, book.accepted])) };
+  }
+
+  /** The snapshot taken at `timeNs`; undefined when it came to an earlier life of the hub. */
+  snapshotAt(key: StreamKey, timeNs: bigint): Snapshot | undefined {
+    return this.#books.get(toStreamName(key))?.snapshots.find((snapshot) => snapshot.timeNs === timeNs);
+  }
+
+  /** What the stream had handed on long enough ago that it must be stored, in the run of `latest`; undefined = not known yet. */
+  dueOf(key: StreamKey, latest: Snapshot, nowMs = Date.now()): number | undefined {
+    const book = this.#books.get(toStreamName(key));
+    if (book === undefined) return undefined;
+    const standsStill = nowMs - book.acceptedMs >= OVERDUE_AFTER_MS;
+    return book.snapshots.findLast(
+      (snapshot) =>
+        snapshot.startNs === latest.startNs &&
+        nowMs - snapshot.receivedMs >= OVERDUE_AFTER_MS &&
+        (standsStill || book.frontNs > snapshot.timeNs + CLOCK_MARGIN_NS),
+    )?.handedOn;
+  }
+
+  #bookOf(key: StreamKey): Book {
+    const id = toStreamName(key);
+    let book = this.#books.get(id);
+    if (book === undefined) {
+      book = { accepted: 0, acceptedMs: 0, frontNs: 0n, snapshots: [] };
+      this.#books.set(id, book);
+      if (this.#books.size > MAX_STREAMS) this.#books.delete(this.#books.keys().next().value as string);
+    }
+    return book;
+  }
+}

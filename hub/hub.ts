@@ -1,0 +1,158 @@
+/** The hub: one process per machine or fleet that receives, stores and serves. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Health } from '../model/api.ts';
+import { openStore, type StoreOptions } from '../store/open.ts';
+import type { Store } from '../store/store.ts';
+import { checkExposure, type AccessToken, type Address } from './access.ts';
+import { createApiApp } from './api.ts';
+import { BodyReader } from './body.ts';
+import { Books } from './books.ts';
+import { createClickhouseApp } from './clickhouse.ts';
+import { HubCounters } from './counters.ts';
+import { FormatSets } from './format-sets.ts';
+import { Intake } from './intake.ts';
+import { KernelList } from './kernels.ts';
+import { listen, type HubApp, type Listener } from './listen.ts';
+import { LiveFeed } from './live.ts';
+import { PresenceTable } from './presence.ts';
+import { createReceiveApp } from './receive.ts';
+import { StaticFiles } from './static-files.ts';
+import { TaskNames } from './task-names.ts';
+
+/** A batch or query that takes longer to arrive is cut. */
+const REQUEST_TIMEOUT_MS = 120_000;
+/** Spooled data that waits this long means that loading is stuck. */
+const STUCK_AFTER_MS = 30_000;
+
+export interface HubOptions {
+  /** Folder of the store, the format sets, and files on their way in. */
+  readonly dataDir: string;
+  /** Further settings of the store. */
+  readonly store?: Omit<StoreOptions, 'dataDir'>;
+  readonly version: string;
+  /** Page, API and /metrics. Default 127.0.0.1:4319. */
+  readonly page?: Address;
+  /** OTLP/HTTP and segments. Default 127.0.0.1:4318. */
+  readonly otlp?: Address;
+  /** Read-only ClickHouse HTTP; undefined = not served. */
+  readonly clickhouse?: Address;
+  /** Folder of the built page. */
+  readonly webDir: string;
+  /** Without any, only loopback is served. */
+  readonly tokens?: readonly AccessToken[];
+  /** Bound of a request's body after decompression. Default 64 MiB. */
+  readonly maxBodyBytes?: number;
+}
+
+export interface Hub {
+  /** URLs as bound; `clickhouse` is empty when it is not served. */
+  readonly addresses: { readonly page: string; readonly otlp: string; readonly clickhouse: string };
+  readonly store: Store;
+  health(): Promise<Health>;
+  /** Stops receiving, loads what is pending, closes the store. */
+  close(): Promise<void>;
+}
+
+export type { AccessToken, Address };
+
+/** Throws OperationalError: E_PORT_IN_USE, E_LISTEN, E_CONFIG_VALUE, and those of the store. */
+export async function startHub(options: HubOptions): Promise<Hub> {
+  const page = options.page ?? { host: '127.0.0.1', port: 4319 };
+  const otlp = options.otlp ?? { host: '127.0.0.1', port: 4318 };
+  const tokens = options.tokens ?? [];
+  checkExposure('the page', page, tokens, 'read');
+  checkExposure('the OTLP receiver', otlp, tokens, 'ingest');
+  if (options.clickhouse !== undefined) checkExposure('the ClickHouse interface', options.clickhouse, tokens, 'read');
+  mkdirSync(options.dataDir, { recursive: true });
+  const store = await openStore({ ...options.store, dataDir: options.dataDir });
+  const parts = createParts(options, store, page, otlp, tokens);
+  const listeners: Listener[] = [];
+  const open = async (app: HubApp, address: Address, name: string, option: string, timeoutMs = REQUEST_TIMEOUT_MS): Promise<string> => {
+    const listener = await listen(app, address, name, option, timeoutMs);
+    listeners.push(listener);
+    return listener.url;
+  };
+  const close = async (): Promise<void> => {
+    parts.live.close();
+    await Promise.all(listeners.map((listener) => listener.close()));
+    await store.close();
+  };
+  try {
+    const { addresses } = parts;
+    // An import streams for as long as its file is.
+    addresses.page = await open(parts.pageApp, page, 'the page', '--page', 0);
+    addresses.otlp = await open(parts.otlpApp, otlp, 'the OTLP receiver', '--otlp');
+    if (options.clickhouse !== undefined && parts.clickhouseApp !== undefined) {
+      addresses.clickhouse = await open(parts.clickhouseApp, options.clickhouse, 'the ClickHouse interface', '--clickhouse');
+    }
+    return { addresses, store, health: () => parts.health(), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface HubParts {
+  readonly addresses: { page: string; otlp: string; clickhouse: string };
+  readonly live: LiveFeed;
+  readonly pageApp: HubApp;
+  readonly otlpApp: HubApp;
+  readonly clickhouseApp: HubApp | undefined;
+  health(): Promise<Health>;
+}
+
+function createParts(options: HubOptions, store: Store, page: Address, otlp: Address, tokens: readonly AccessToken[]): HubParts {
+  const { version, dataDir, clickhouse } = options;
+  const counters = new HubCounters();
+  const bodies = new BodyReader(options.maxBodyBytes);
+  const presence = new PresenceTable();
+  const books = new Books();
+  const live = new LiveFeed();
+  const formats = new FormatSets(dataDir);
+  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters });
+  const kernels = new KernelList(store, presence);
+  const files = new StaticFiles(options.webDir);
+  const addresses = { page: '', otlp: '', clickhouse: '' };
+  const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses);
+  return {
+    addresses,
+    live,
+    health,
+    pageApp: createApiApp({
+      address: page,
+      tokens,
+      version,
+      store,
+      bodies,
+      books,
+      counters,
+      kernels,
+      live,
+      files,
+      hostClocks: new Map(),
+      workDir: join(dataDir, 'imports'),
+      health,
+    }),
+    otlpApp: createReceiveApp({ address: otlp, tokens, version, bodies, counters, formats, intake }),
+    clickhouseApp: clickhouse === undefined ? undefined : createClickhouseApp({ address: clickhouse, tokens, store, bodies }),
+  };
+}
+
+async function readHealth(store: Store, version: string, startedMs: number, addresses: HubParts['addresses']): Promise<Health> {
+  const health = await store.health();
+  const problems: string[] = [];
+  if (health.lastError !== '') problems.push(`the store cannot load what it received: ${health.lastError}`);
+  if (health.oldestPendingMs > STUCK_AFTER_MS) {
+    problems.push(`received data has waited ${Math.round(health.oldestPendingMs / 1000)} s to be loaded`);
+  }
+  return {
+    status: problems.length === 0 ? 'ok' : 'degraded',
+    version,
+    startedUnixNs: `${startedMs}000000`,
+    problems,
+    store: { engine: health.engine, path: health.path, rows: health.rows, bytesOnDisk: health.bytesOnDisk },
+    spool: { pendingBytes: health.pendingBytes, pendingFiles: health.pendingFiles, oldestMs: Math.round(health.oldestPendingMs) },
+    listening: { ...addresses },
+  };
+}

@@ -1,0 +1,331 @@
+/**
+ * Imports one file: dmesg and console text, kmsg dumps, ftrace text. It is read twice, once to learn its boots and their clocks
+ * and once to store its rows, in pieces that are numbered by the content: importing a file again stores nothing twice.
+ */
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { alignTimes, toUnixNs, type ClockFit } from '../clock/fit.ts';
+import type { KvmClockAnchor } from '../clock/printk-anchors.ts';
+import { isOperational, OperationalError } from '../base/errors.ts';
+import type { ImportResult } from '../model/api.ts';
+import { ATTR } from '../model/attributes.ts';
+import type { EventBatch } from '../model/event-batch.ts';
+import type { Gap } from '../model/gap.ts';
+import { HOST_KERNEL_ID, SCHEMA_URL, toResource, type KernelIdentity } from '../model/identity.ts';
+import type { LogBatch } from '../model/log-batch.ts';
+import type { EventTextParser, FileParser, InputLoss, LogParser } from '../model/parser.ts';
+import { NO_RAW_TIME } from '../model/time.ts';
+import { FILE_PARSERS, findParser, sniffParser } from '../parsers/index.ts';
+import type { Store, StoreBatch } from '../store/store.ts';
+import {
+  BootSplitter,
+  createBoot,
+  fitBoots,
+  noteRaw,
+  surveyRows,
+  toBootId,
+  type Boot,
+  type BootClock,
+  type HostClock,
+} from './import-boots.ts';
+import { copyRows } from './import-rows.ts';
+import { readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
+
+/** A piece of the file can hold this many boots, each its own append. */
+const APPENDS_PER_CHUNK = 4096;
+
+export interface ImportOptions {
+  readonly fileName: string;
+  /** Id of a parser; default: the one that recognises the file. */
+  readonly format?: string;
+  /** Whose file it is; what is missing comes from the file and its name. */
+  readonly identity?: Partial<KernelIdentity>;
+  /** Unix ns at which the file's clock stood at 0. */
+  readonly timeZeroUnixNs?: bigint;
+  /** When the file was last written; default: now. */
+  readonly modifiedUnixNs?: bigint;
+  /** Clock of the host kernel, for a guest's log without a time of its own (ImportOutcome.boots of the host's file has it). */
+  readonly host?: HostClock;
+  /** For the copy of the file while it is read. */
+  readonly workDir?: string;
+}
+
+export interface ImportProgress {
+  readonly phase: 'copying' | 'surveying' | 'storing';
+  readonly bytes: number;
+  /** 0 while it is not known. */
+  readonly totalBytes: number;
+  readonly records: number;
+}
+
+export interface ImportOutcome extends ImportResult {
+  /** What the import of another kernel's file can build on. */
+  readonly boots: readonly { readonly bootId: string; readonly fit: ClockFit; readonly kvm: KvmClockAnchor | undefined }[];
+}
+
+type OnProgress = (progress: ImportProgress) => void;
+
+export async function importFile(
+  store: Store,
+  input: AsyncIterable<Uint8Array>,
+  options: ImportOptions,
+  onProgress: OnProgress = () => undefined,
+): Promise<ImportOutcome> {
+  const staged = await stage(input, options.workDir ?? tmpdir(), (bytes) =>
+    onProgress({ phase: 'copying', bytes, totalBytes: 0, records: 0 }),
+  );
+  try {
+    const parser = chooseParser(staged, options.format);
+    const run = new ImportRun(store, staged, options, onProgress);
+    return parser.yields === 'logs' ? await run.importLogs(parser) : await run.importEvents(parser);
+  } finally {
+    await staged.remove();
+  }
+}
+
+function chooseParser(staged: StagedFile, format: string | undefined): FileParser {
+  const parser = format === undefined ? sniffParser(staged.head) : findParser(format);
+  if (parser !== undefined) return parser;
+  const known = FILE_PARSERS.map((of) => of.id).join(', ');
+  if (format === undefined) throw new OperationalError('E_INPUT_FORMAT', 'no parser recognises the file', `name its format: ${known}`);
+  throw new OperationalError('E_INPUT_FORMAT', `there is no format ${format}`, `formats are ${known}`);
+}
+
+class ImportRun {
+  readonly #store: Store;
+  readonly #staged: StagedFile;
+  readonly #options: ImportOptions;
+  readonly #onProgress: OnProgress;
+  readonly #identity: Omit<KernelIdentity, 'bootId'>;
+  readonly #key: string;
+  readonly #stream: string;
+  #records = 0;
+  #alreadyStored = 0;
+  #gaps = 0;
+  #appends = 0;
+  #fromNs: bigint | undefined;
+  #toNs = 0n;
+
+  constructor(store: Store, staged: StagedFile, options: ImportOptions, onProgress: OnProgress) {
+    this.#store = store;
+    this.#staged = staged;
+    this.#options = options;
+    this.#onProgress = onProgress;
+    this.#identity = toIdentity(options);
+    const { machineId, kernelId, kernelName } = this.#identity;
+    this.#key = createHash('sha256')
+      .update([staged.sha256, machineId, String(kernelId), kernelName].join('\n'))
+      .digest('hex')
+      .slice(0, 32);
+    this.#stream = `file:${options.fileName}`;
+  }
+
+  async importLogs(parser: LogParser): Promise<ImportOutcome> {
+    const boots = await this.#surveyLogs(parser);
+    const clocks = this.#fit(boots.list, boots.isUnix);
+    const identities = this.#identitiesOf(boots.list);
+    const reader = readLogChunks(this.#staged.path, parser);
+    const splitter = new BootSplitter();
+    const lastNs = boots.list.map((boot, index) => firstTime(boot, (clocks[index] as BootClock).fit));
+    let current = 0;
+    for await (const { batch, losses, readBytes } of reader.chunks()) {
+      // A kmsg dump carries the kernel's own numbers; all others are numbered by line.
+      if (parser.id !== 'kmsg') for (let row = 0; row < batch.length; row++) batch.sequence[row] = this.#records + row;
+      const ranges = splitter.split(batch);
+      for (const range of ranges) {
+        current = range.boot;
+        const rows = ranges.length === 1 ? batch : copyRows(batch, range.from, range.to);
+        lastNs[current] = alignLogs(rows, (clocks[current] as BootClock).fit, lastNs[current] as bigint);
+        await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
+      }
+      await this.#appendGaps(losses, identities[current], clocks[current]);
+      this.#records += batch.length;
+      this.#nextChunk('storing', readBytes);
+    }
+    return this.#outcome(parser.id, boots.list, clocks, identities, reader.counts.malformed);
+  }
+
+  async importEvents(parser: EventTextParser): Promise<ImportOutcome> {
+    const boot = createBoot(0);
+    for await (const { batch, readBytes } of readEventChunks(this.#staged.path, parser).chunks()) {
+      boot.rows += batch.length;
+      for (const table of batch.tables) for (let row = 0; row < table.length; row++) noteRaw(boot, table.rawTime.getBigint(row));
+      this.#progress('surveying', readBytes);
+    }
+    const clocks = this.#fit([boot], false);
+    const identities = this.#identitiesOf([boot]);
+    const reader = readEventChunks(this.#staged.path, parser);
+    for await (const { batch, losses, readBytes } of reader.chunks()) {
+      await this.#appendEvents(batch, identities[0] as KernelIdentity, clocks[0] as BootClock);
+      await this.#appendGaps(losses, identities[0], clocks[0]);
+      this.#records += batch.length;
+      this.#nextChunk('storing', readBytes);
+    }
+    return this.#outcome(parser.id, [boot], clocks, identities, reader.counts.malformed);
+  }
+
+  async #surveyLogs(parser: LogParser): Promise<{ list: Boot[]; isUnix: boolean }> {
+    const list = [createBoot(0)];
+    const splitter = new BootSplitter();
+    let isUnix = false;
+    for await (const { batch, readBytes } of readLogChunks(this.#staged.path, parser).chunks()) {
+      if (batch.length > 0) isUnix = batch.clock === 'unix';
+      for (const range of splitter.split(batch)) {
+        while (list.length <= range.boot) list.push(createBoot(list.length));
+        surveyRows(list[range.boot] as Boot, batch, range);
+      }
+      this.#progress('surveying', readBytes);
+    }
+    return { list, isUnix };
+  }
+
+  #fit(boots: readonly Boot[], isUnix: boolean): BootClock[] {
+    const { timeZeroUnixNs, modifiedUnixNs, host } = this.#options;
+    return fitBoots(boots, { isUnix, timeZeroUnixNs, modifiedUnixNs: modifiedUnixNs ?? BigInt(Date.now()) * 1_000_000n, host });
+  }
+
+  #identitiesOf(boots: readonly Boot[]): KernelIdentity[] {
+    return boots.map((boot) => ({
+      ...this.#identity,
+      release: this.#identity.release || boot.release,
+      bootId: this.#options.identity?.bootId ?? toBootId(this.#key, boot.index),
+    }));
+  }
+
+  async #appendLogs(batch: LogBatch, identity: KernelIdentity, clock: BootClock): Promise<void> {
+    if (batch.length === 0) return;
+    const scope = {
+      name: 'mkscope import',
+      version: '',
+      schemaUrl: SCHEMA_URL,
+      attributes: {
+        [ATTR.stream]: this.#stream,
+        [ATTR.clock]: batch.clock,
+        [ATTR.clockError]: String(Math.round(clock.fit.errorNs)),
+      },
+    };
+    this.#noteTime(batch.unixTime.getBigint(0), batch.unixTime.getBigint(batch.length - 1));
+    const duplicate = await this.#append({ logs: [{ resource: toResource(identity), scope, batch }] }, identity);
+    if (duplicate) this.#alreadyStored += batch.length;
+  }
+
+  async #appendEvents(batch: EventBatch, identity: KernelIdentity, clock: BootClock): Promise<void> {
+    if (batch.length === 0) return;
+    for (const table of batch.tables) {
+      alignTimes(table.rawTime, table.unixTime, table.length, clock.fit);
+      if (table.length > 0) this.#noteTime(table.unixTime.getBigint(0), table.unixTime.getBigint(table.length - 1));
+    }
+    const rows = { identity, stream: this.#stream, clockErrorNs: clock.fit.errorNs, batch };
+    if (await this.#append({ events: [rows] }, identity)) this.#alreadyStored += batch.length;
+  }
+
+  async #appendGaps(losses: readonly InputLoss[], identity: KernelIdentity | undefined, clock: BootClock | undefined): Promise<void> {
+    if (losses.length === 0 || identity === undefined || clock === undefined) return;
+    const gaps = losses.map((loss) => toGap(loss, this.#stream, clock.fit));
+    this.#gaps += gaps.length;
+    await this.#append({ gaps: [{ identity, gaps }] }, identity);
+  }
+
+  /** True when the piece was stored before. Waits while the store is busy: a file can. */
+  async #append(rows: StoreBatch, identity: KernelIdentity): Promise<boolean> {
+    const origin = { stream: `import:${this.#key}`, sequence: this.#appends++ };
+    const seen = [this.#fromNs ?? 0n, this.#toNs].map((seenUnixNs) => ({ identity, seenUnixNs, origin: 'imported' as const }));
+    for (;;) {
+      try {
+        return (await this.#store.append({ ...rows, origin, kernels: seen })) === 'duplicate';
+      } catch (error) {
+        if (!isOperational(error) || error.code !== 'E_STORE_BUSY') throw error;
+        await this.#store.flush();
+      }
+    }
+  }
+
+  /** Numbers of appends restart with each piece, so that they do not depend on what the pieces before held. */
+  #nextChunk(phase: ImportProgress['phase'], readBytes: number): void {
+    this.#appends = (Math.floor(this.#appends / APPENDS_PER_CHUNK) + 1) * APPENDS_PER_CHUNK;
+    this.#progress(phase, readBytes);
+  }
+
+  #noteTime(fromNs: bigint, toNs: bigint): void {
+    if (this.#fromNs === undefined || fromNs < this.#fromNs) this.#fromNs = fromNs;
+    if (toNs > this.#toNs) this.#toNs = toNs;
+  }
+
+  #progress(phase: ImportProgress['phase'], bytes: number): void {
+    this.#onProgress({ phase, bytes, totalBytes: this.#staged.sizeBytes, records: this.#records });
+  }
+
+  #outcome(
+    format: string,
+    boots: readonly Boot[],
+    clocks: readonly BootClock[],
+    identities: readonly KernelIdentity[],
+    malformed: ReadonlyMap<string, number>,
+  ): ImportOutcome {
+    return {
+      format,
+      records: this.#records,
+      alreadyStored: this.#alreadyStored,
+      bytes: this.#staged.sizeBytes,
+      malformed: Object.fromEntries(malformed),
+      gaps: this.#gaps,
+      kernels: boots.map((boot, index) => {
+        const { machineName, kernelId, kernelName, bootId, release } = identities[index] as KernelIdentity;
+        const { fit, origin } = clocks[index] as BootClock;
+        return {
+          machine: machineName,
+          kernelId,
+          kernelName,
+          bootId,
+          release,
+          records: boot.rows,
+          clock: origin,
+          clockErrorNs: fit.errorNs,
+        };
+      }),
+      from: this.#fromNs === undefined ? '' : String(this.#fromNs),
+      to: this.#fromNs === undefined ? '' : String(this.#toNs),
+      boots: boots.map((boot, index) => ({
+        bootId: (identities[index] as KernelIdentity).bootId,
+        fit: (clocks[index] as BootClock).fit,
+        kvm: boot.kvm,
+      })),
+    };
+  }
+}
+
+function toIdentity({ identity, fileName }: ImportOptions): Omit<KernelIdentity, 'bootId'> {
+  const stem = fileName.replace(/^.*\//, '').replace(/\.[^.]*$/, '');
+  const machineId = identity?.machineId ?? 'imported';
+  return {
+    machineId,
+    machineName: identity?.machineName ?? machineId,
+    kernelId: identity?.kernelId ?? HOST_KERNEL_ID,
+    kernelName: identity?.kernelName ?? (stem === '' ? 'imported' : stem),
+    release: identity?.release ?? '',
+    arch: identity?.arch ?? '',
+  };
+}
+
+/** Where a boot's lines begin, for those that come before its first stamp. */
+function firstTime(boot: Boot, fit: ClockFit): bigint {
+  return toUnixNs(fit, boot.minRaw === NO_RAW_TIME ? 0n : boot.minRaw);
+}
+
+/** Fills the times; a row without a stamp has that of the row before it. Returns the last row's. */
+function alignLogs(batch: LogBatch, fit: ClockFit, beforeNs: bigint): bigint {
+  alignTimes(batch.rawTime, batch.unixTime, batch.length, fit);
+  let lastNs = beforeNs;
+  for (let row = 0; row < batch.length; row++) {
+    if (batch.rawTime.getBigint(row) === NO_RAW_TIME) batch.unixTime.setBigint(row, lastNs);
+    else lastNs = batch.unixTime.getBigint(row);
+  }
+  return lastNs;
+}
+
+function toGap(loss: InputLoss, stream: string, fit: ClockFit): Gap {
+  const known = loss.toRaw === NO_RAW_TIME ? loss.fromRaw : loss.toRaw;
+  const to = known === NO_RAW_TIME ? fit.baseUnixNs : toUnixNs(fit, known);
+  const from = loss.fromRaw === NO_RAW_TIME ? to : toUnixNs(fit, loss.fromRaw);
+  return { stream, cpu: loss.cpu, fromUnixNs: from, toUnixNs: to, count: loss.count, reason: loss.reason };
+}

@@ -1,0 +1,176 @@
+/**
+ * Takes decoded requests over: checks who may say what, completes times and gaps, appends to the store, and tells those who
+ * watch (live tail, presence, books). Everything after the append is in memory and cannot fail.
+ */
+import type { Gap } from '../model/gap.ts';
+import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
+import type { LogBatch } from '../model/log-batch.ts';
+import type { MetricBatch } from '../model/metric-batch.ts';
+import type { Segment } from '../model/segment.ts';
+import type { DecodedLogs, DecodedMetrics, DecodedSpans } from '../otlp/decode.ts';
+import { readGaps, toGapLogs } from '../otlp/gap.ts';
+import type { KernelSighting, Store, StoreBatch } from '../store/store.ts';
+import { checkIdentity } from './access.ts';
+import type { Books } from './books.ts';
+import type { HubCounters, Signal } from './counters.ts';
+import type { FormatSets } from './format-sets.ts';
+import type { LiveFeed } from './live.ts';
+import { clockErrorOf } from './log-row.ts';
+import type { PresenceTable } from './presence.ts';
+import type { Sender } from './receive.ts';
+import { readEvents } from './segments.ts';
+import type { TaskNames } from './task-names.ts';
+
+/** A live kernel's row in the store is renewed this often. */
+const SIGHTING_INTERVAL_MS = 5_000;
+
+export interface IntakeParts {
+  readonly store: Store;
+  readonly version: string;
+  readonly formats: FormatSets;
+  readonly names: TaskNames;
+  readonly presence: PresenceTable;
+  readonly books: Books;
+  readonly live: LiveFeed;
+  readonly counters: HubCounters;
+}
+
+export class Intake {
+  readonly #parts: IntakeParts;
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+  }
+
+  async takeLogs(parts: readonly DecodedLogs[], sender: Sender): Promise<void> {
+    const gaps: { identity: KernelIdentity; gaps: Gap[] }[] = [];
+    for (const { resource, stream, batch } of parts) {
+      checkIdentity(sender.token, resource.identity);
+      fillLogTimes(batch);
+      const found = resource.identity === undefined ? [] : readGaps(batch, stream);
+      if (resource.identity !== undefined && found.length > 0) gaps.push({ identity: resource.identity, gaps: found });
+    }
+    const identities = parts.map((part) => part.resource.identity);
+    if (!(await this.#append({ logs: parts, gaps }, identities, sender))) return;
+    const { counters, live } = this.#parts;
+    for (const { resource, scope, stream, batch } of parts) {
+      counters.rowsStored.logs += batch.length;
+      if (resource.identity !== undefined) this.#noteLogs(resource.identity, clockErrorOf(scope), stream, batch);
+      live.publish(resource, scope, batch);
+    }
+    for (const { gaps: found } of gaps) counters.rowsStored.gaps += found.length;
+  }
+
+  async takeSpans(parts: readonly DecodedSpans[], sender: Sender): Promise<void> {
+    for (const { resource } of parts) checkIdentity(sender.token, resource.identity);
+    const identities = parts.map((part) => part.resource.identity);
+    if (!(await this.#append({ spans: parts }, identities, sender))) return;
+    this.#countRows('spans', parts);
+    for (const identity of identities) if (identity !== undefined) this.#parts.presence.see(identity);
+  }
+
+  async takeMetrics(parts: readonly DecodedMetrics[], sender: Sender): Promise<void> {
+    for (const { resource, batch } of parts) {
+      checkIdentity(sender.token, resource.identity);
+      fillMetricTimes(batch);
+    }
+    const identities = parts.map((part) => part.resource.identity);
+    if (!(await this.#append({ metrics: parts }, identities, sender))) return;
+    this.#countRows('metrics', parts);
+    for (const { resource, batch } of parts) {
+      if (resource.identity === undefined) continue;
+      this.#parts.presence.see(resource.identity);
+      this.#parts.books.observe(resource.identity.bootId, batch);
+    }
+  }
+
+  async takeSegment(segment: Segment, sender: Sender): Promise<void> {
+    const { identity, stream, fit, clock, formatSet } = segment.header;
+    checkIdentity(sender.token, identity);
+    const { formats, names, counters, books, presence, live, version } = this.#parts;
+    const { batch, gaps, counts, frontNs, malformed } = readEvents(segment, formats.readerOf(formatSet, identity.bootId, stream), names);
+    const gapLogs = { resource: toResource(identity), scope: toScope('mkscope', version), batch: toGapLogs(gaps) };
+    const rows: StoreBatch = {
+      events: [{ identity, stream, clockErrorNs: fit.errorNs, batch }],
+      ...(gaps.length > 0 ? { gaps: [{ identity, gaps }], logs: [gapLogs] } : {}),
+    };
+    if (!(await this.#append(rows, [identity], sender))) return;
+    const events = batch.length;
+    counters.rowsStored.events += events;
+    counters.rowsStored.gaps += gaps.length;
+    for (const [reason, count] of malformed) counters.countDropped(reason, count);
+    for (const [cpu, count] of counts) books.accept({ bootId: identity.bootId, stream, cpu }, count, frontNs);
+    const seen = presence.see(identity);
+    seen.events.add(events, Date.now());
+    seen.clock ||= clock;
+    if (seen.clockErrorNs < 0) seen.clockErrorNs = fit.errorNs;
+    if (gaps.length > 0) live.publish(gapLogs.resource, gapLogs.scope, gapLogs.batch);
+  }
+
+  /** False for a batch that was taken before. */
+  async #append(rows: StoreBatch, identities: readonly (KernelIdentity | undefined)[], { origin }: Sender): Promise<boolean> {
+    const { store, counters } = this.#parts;
+    const kernels = this.#sightings(identities);
+    const outcome = await store.append({ ...rows, kernels, ...(origin === undefined ? {} : { origin }) });
+    if (outcome === 'duplicate') {
+      counters.batchesDuplicate++;
+      return false;
+    }
+    counters.batchesStored++;
+    for (const { identity } of kernels) this.#parts.presence.see(identity).sightedMs = Date.now();
+    return true;
+  }
+
+  #sightings(identities: readonly (KernelIdentity | undefined)[]): KernelSighting[] {
+    const nowMs = Date.now();
+    const due = new Map<string, KernelSighting>();
+    for (const identity of identities) {
+      if (identity === undefined || due.has(identity.bootId)) continue;
+      const known = this.#parts.presence.find(identity.bootId);
+      if (known !== undefined && nowMs - known.sightedMs < SIGHTING_INTERVAL_MS) continue;
+      due.set(identity.bootId, { identity, seenUnixNs: BigInt(nowMs) * 1_000_000n, origin: 'live' });
+    }
+    return [...due.values()];
+  }
+
+  #noteLogs(identity: KernelIdentity, clockErrorNs: number, stream: string, batch: LogBatch): void {
+    const { presence, books } = this.#parts;
+    const seen = presence.see(identity);
+    const last = batch.length - 1;
+    if (last < 0) return;
+    const frontNs = batch.unixTime.getBigint(last);
+    // Gap lines come without a stream: they are ours, not the kernel's.
+    if (stream === '') return;
+    seen.logs.add(batch.length, Date.now());
+    books.accept({ bootId: identity.bootId, stream, cpu: -1 }, batch.length, frontNs);
+    if (clockErrorNs >= 0) {
+      seen.clock = batch.clock;
+      seen.clockErrorNs = clockErrorNs;
+    }
+    if (frontNs >= seen.lastLineNs) {
+      seen.lastLineNs = frontNs;
+      seen.lastLine = batch.textOf(last);
+    }
+  }
+
+  #countRows(signal: Signal, parts: readonly { readonly batch: { readonly length: number } }[]): void {
+    for (const { batch } of parts) this.#parts.counters.rowsStored[signal] += batch.length;
+  }
+}
+
+/** A record without a time has the time at which it was seen, at the latest now. */
+function fillLogTimes(batch: LogBatch): void {
+  const nowNs = BigInt(Date.now()) * 1_000_000n;
+  const { unixTime, observedTime } = batch;
+  for (let row = 0; row < batch.length; row++) {
+    if ((unixTime.words[row * 2] as number) !== 0 || (unixTime.words[row * 2 + 1] as number) !== 0) continue;
+    const observed = observedTime.getBigint(row);
+    unixTime.setBigint(row, observed === 0n ? nowNs : observed);
+  }
+}
+
+function fillMetricTimes(batch: MetricBatch): void {
+  for (let row = 0; row < batch.length; row++) {
+    if (batch.time.getBigint(row) === 0n) batch.time.setBigint(row, BigInt(Date.now()) * 1_000_000n);
+  }
+}

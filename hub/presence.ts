@@ -1,0 +1,89 @@
+/** Which incarnations are sending now, how fast, and on which clock: what only the receiving process knows. */
+import type { KernelIdentity } from '../model/identity.ts';
+
+/** Rates are means over this window. */
+const WINDOW_SECONDS = 10;
+/** A kernel from which nothing came for this long is silent. */
+export const SILENT_AFTER_MS = 10_000;
+/** Incarnations remembered; the oldest go first. */
+const MAX_KERNELS = 4_096;
+
+export interface Presence {
+  readonly identity: KernelIdentity;
+  firstMs: number;
+  lastMs: number;
+  clock: string;
+  /** -1 = unknown. */
+  clockErrorNs: number;
+  /** Last log line; 0 = none in this life of the hub. */
+  lastLine: string;
+  lastLineNs: bigint;
+  /** When the store last got a row about it; 0 = never. */
+  sightedMs: number;
+  readonly logs: RateWindow;
+  readonly events: RateWindow;
+}
+
+/** Count per second over the last seconds, in a ring of one-second slots. */
+export class RateWindow {
+  readonly #counts = new Float64Array(WINDOW_SECONDS + 1);
+  readonly #seconds = new Float64Array(WINDOW_SECONDS + 1);
+
+  add(count: number, nowMs: number): void {
+    const second = Math.floor(nowMs / 1000);
+    const slot = second % this.#counts.length;
+    if (this.#seconds[slot] !== second) {
+      this.#seconds[slot] = second;
+      this.#counts[slot] = 0;
+    }
+    this.#counts[slot] = (this.#counts[slot] as number) + count;
+  }
+
+  /** Mean of the last whole seconds; `sinceMs` shortens the window for a kernel that has just appeared. */
+  perSecond(nowMs: number, sinceMs: number): number {
+    const now = Math.floor(nowMs / 1000);
+    let total = 0;
+    for (let slot = 0; slot < this.#counts.length; slot++) {
+      const age = now - (this.#seconds[slot] as number);
+      if (age >= 1 && age <= WINDOW_SECONDS) total += this.#counts[slot] as number;
+    }
+    const seconds = Math.min(WINDOW_SECONDS, Math.max(1, now - Math.floor(sinceMs / 1000)));
+    return total / seconds;
+  }
+}
+
+export class PresenceTable {
+  readonly #byBoot = new Map<string, Presence>();
+
+  /** Notes that something of this incarnation came in. */
+  see(identity: KernelIdentity, nowMs = Date.now()): Presence {
+    const known = this.#byBoot.get(identity.bootId);
+    if (known !== undefined) {
+      known.lastMs = nowMs;
+      return known;
+    }
+    const presence: Presence = {
+      identity,
+      firstMs: nowMs,
+      lastMs: nowMs,
+      clock: '',
+      clockErrorNs: -1,
+      lastLine: '',
+      lastLineNs: 0n,
+      sightedMs: 0,
+      logs: new RateWindow(),
+      events: new RateWindow(),
+    };
+    this.#byBoot.set(identity.bootId, presence);
+    if (this.#byBoot.size > MAX_KERNELS) this.#byBoot.delete(this.#byBoot.keys().next().value as string);
+    return presence;
+  }
+
+  find(bootId: string): Presence | undefined {
+    return this.#byBoot.get(bootId);
+  }
+
+  all(): Iterable<Presence> {
+    return this.#byBoot.values();
+  }
+}

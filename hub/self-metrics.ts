@@ -1,0 +1,80 @@
+/** `GET /metrics`: the hub about itself, in Prometheus text format 0.0.4. */
+import type { StoreHealth } from '../store/store.ts';
+import type { BodyReader } from './body.ts';
+import { SIGNALS, type HubCounters } from './counters.ts';
+import type { LiveFeed } from './live.ts';
+
+export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+export interface SelfState {
+  readonly version: string;
+  readonly counters: HubCounters;
+  readonly live: LiveFeed;
+  readonly bodies: BodyReader;
+  readonly store: StoreHealth;
+}
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+export function formatSelfMetrics({ version, counters, live, bodies, store }: SelfState): string {
+  const memory = process.memoryUsage();
+  const cpu = process.cpuUsage();
+  return [
+    metric('mkscope_build_info', 'gauge', 'Version of mkscope and of Node.', [[{ version, node: process.version }, 1]]),
+    metric('mkscope_hub_start_time_seconds', 'gauge', 'When the hub started.', [[{}, counters.startedMs / 1000]]),
+    metric('mkscope_hub_batches_received_total', 'counter', 'Batches received.', [[{}, counters.batchesReceived]]),
+    metric('mkscope_hub_received_bytes_total', 'counter', 'Bytes received, after decompression.', [[{}, counters.bytesReceived]]),
+    metric('mkscope_hub_batches_stored_total', 'counter', 'Batches taken over into the spool.', [[{}, counters.batchesStored]]),
+    metric('mkscope_hub_batches_duplicate_total', 'counter', 'Batches sent again, and not stored again.', [
+      [{}, counters.batchesDuplicate],
+    ]),
+    metric('mkscope_hub_batches_empty_total', 'counter', 'Requests without rows: empty ones, and format sets.', [
+      [{}, counters.batchesEmpty],
+    ]),
+    metric('mkscope_hub_errors_total', 'counter', 'Batches refused, by reason.', labelled('reason', counters.batchesRefused)),
+    metric(
+      'mkscope_hub_rows_stored_total',
+      'counter',
+      'Rows taken over into the spool, by signal.',
+      SIGNALS.map((signal): Sample => [{ signal }, counters.rowsStored[signal]]),
+    ),
+    metric(
+      'mkscope_hub_dropped_total',
+      'counter',
+      'Rows that could not be read out of accepted batches.',
+      labelled('reason', counters.rowsDropped),
+    ),
+    metric(
+      'mkscope_hub_api_errors_total',
+      'counter',
+      'API requests answered with an error, by code.',
+      labelled('code', counters.apiErrors),
+    ),
+    metric('mkscope_hub_held_bytes', 'gauge', 'Request bodies in memory.', [[{}, bodies.heldBytes]]),
+    metric('mkscope_hub_live_subscribers', 'gauge', 'Clients that follow the live tail.', [[{}, live.subscribers]]),
+    metric('mkscope_hub_live_sent_total', 'counter', 'Rows sent to live clients.', [[{}, live.counts.sent]]),
+    metric('mkscope_hub_live_lost_total', 'counter', 'Rows that slow live clients missed.', [[{}, live.counts.lost]]),
+    metric('mkscope_store_spool_bytes', 'gauge', 'Acknowledged, not loaded yet.', [[{}, store.pendingBytes]]),
+    metric('mkscope_store_spool_files', 'gauge', 'Spool files not loaded yet.', [[{}, store.pendingFiles]]),
+    metric('mkscope_store_spool_oldest_seconds', 'gauge', 'Age of the oldest spool file.', [[{}, store.oldestPendingMs / 1000]]),
+    metric('mkscope_store_rows', 'gauge', 'Rows stored.', [[{}, store.rows]]),
+    metric('mkscope_store_bytes', 'gauge', 'Bytes on disk.', [[{}, store.bytesOnDisk]]),
+    metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [[{}, memory.rss]]),
+    metric('process_cpu_seconds_total', 'counter', 'CPU time, user and system.', [[{}, (cpu.user + cpu.system) / 1e6]]),
+  ].join('');
+}
+
+function labelled(name: string, counts: ReadonlyMap<string, number>): Sample[] {
+  return [...counts].map(([value, count]): Sample => [{ [name]: value }, count]);
+}
+
+function metric(name: string, type: 'counter' | 'gauge', help: string, samples: readonly Sample[]): string {
+  let text = `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+  for (const [labels, value] of samples) {
+    const pairs = Object.entries(labels).map(
+      ([key, of]) => `${key}="${of.replace(/[\\"\n]/g, (found) => (found === '\n' ? '\\n' : `\\${found}`))}"`,
+    );
+    text += `${name}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${value}\n`;
+  }
+  return text;
+}

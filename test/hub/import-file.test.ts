@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { ImportResult, KernelRow, LogPage, Problem } from '../../model/api.ts';
+import { importFile } from '../../hub/import-file.ts';
+import { getJson, runHub, type RunningHub } from './running-hub.ts';
+
+let hub: RunningHub;
+
+before(async () => {
+  hub = await runHub();
+});
+after(() => hub.stop());
+
+async function send(text: string | Uint8Array<ArrayBuffer>, query: string, status = 200): Promise<ImportResult & Problem> {
+  const response = await fetch(`${hub.addresses.page}/api/import?${query}`, { method: 'POST', body: text });
+  const answer = (await response.json()) as ImportResult & Problem;
+  assert.equal(response.status, status, JSON.stringify(answer));
+  return answer;
+}
+
+const dmesg = (lines: readonly (readonly [number, string])[]): string =>
+  lines.map(([seconds, text]) => `[${seconds.toFixed(6).padStart(12)}] ${text}\n`).join('');
+
+const AUDIT_S = 1_700_000_000;
+const FIRST_BOOT = dmesg([
+  [0, 'Linux version 7.0.0-one (builder@lab) #1 SMP'],
+  [0, 'Command line: console=ttyS0'],
+  [2.5, `audit: type=2000 audit(${AUDIT_S}.500:1): state=initialized audit_enabled=0 res=1`],
+  [10, 'reboot: Restarting system'],
+]);
+const SECOND_BOOT = dmesg([
+  [0, 'Linux version 7.0.0-two (builder@lab) #1 SMP'],
+  [1, 'a line of the second boot'],
+]);
+
+test('import: the boots of one console file are incarnations, each on its own clock', async () => {
+  const result = await send(FIRST_BOOT + SECOND_BOOT, 'name=console.log&kernel=alpha&kernel_id=2&machine=box');
+  assert.deepEqual([result.format, result.records, result.alreadyStored, result.malformed], ['console', 6, 0, {}]);
+  assert.deepEqual(
+    result.kernels.map((kernel) => [kernel.machine, kernel.kernelId, kernel.kernelName, kernel.release, kernel.records, kernel.clock]),
+    [
+      ['box', 2, 'alpha', '7.0.0-one', 4, 'log lines that tell the time'],
+      ['box', 2, 'alpha', '7.0.0-two', 2, 'other boots of the file'],
+    ],
+  );
+  const { rows } = await getJson<LogPage>(hub, '/api/logs?kernel=alpha');
+  assert.equal(new Set(rows.map((row) => row.bootId)).size, 2);
+  const audit = rows.find((row) => row.body.startsWith('audit:'));
+  const truthNs = (BigInt(AUDIT_S) * 1_000n + 500n) * 1_000_000n;
+  const offNs = Number(BigInt(audit?.unixNs ?? 0) - truthNs);
+  assert.ok(Math.abs(offNs) <= (audit?.errorNs ?? 0), `${offNs} ns off, said ± ${audit?.errorNs}`);
+  const last = rows.find((row) => row.body.startsWith('reboot:'));
+  const next = rows.find((row) => row.body.startsWith('Linux version 7.0.0-two'));
+  assert.equal(next?.unixNs, last?.unixNs, 'a boot begins where the one before it ends');
+  const { kernels } = await getJson<{ kernels: KernelRow[] }>(hub, '/api/kernels');
+  const row = kernels.find((kernel) => kernel.bootId === result.kernels[1]?.bootId);
+  assert.deepEqual([row?.state, row?.lastLine], ['imported', 'a line of the second boot']);
+});
+
+test('import: the same file again stores nothing twice; another kernel of the same content is another', async () => {
+  const before = (await getJson<LogPage>(hub, '/api/logs?kernel=alpha')).rows;
+  const again = await send(FIRST_BOOT + SECOND_BOOT, 'name=renamed.log&kernel=alpha&kernel_id=2&machine=box');
+  assert.deepEqual([again.records, again.alreadyStored], [6, 6]);
+  assert.deepEqual((await getJson<LogPage>(hub, '/api/logs?kernel=alpha')).rows, before);
+  const other = await send(FIRST_BOOT + SECOND_BOOT, 'name=console.log&kernel=beta&kernel_id=3&machine=box');
+  assert.equal(other.alreadyStored, 0);
+});
+
+test('import: a given time zero is the clock; rows without a stamp have the time of the row before', async () => {
+  const text = `${dmesg([[1, 'stamped']])}no stamp at all\n${dmesg([[2.25, 'again']])}`;
+  const result = await send(text, 'name=z.log&format=console&kernel=zero&time_zero=1600000000000000000');
+  assert.equal(result.kernels[0]?.clock, 'time zero given');
+  const { rows } = await getJson<LogPage>(hub, '/api/logs?kernel=zero');
+  assert.deepEqual(
+    rows.map((row) => row.unixNs),
+    ['1600000001000000000', '1600000001000000000', '1600000002250000000'],
+  );
+});
+
+test('import: without any other clock the last line is taken to be from when the file was written, with a large error', async () => {
+  const result = await send(
+    dmesg([
+      [5, 'first'],
+      [65, 'last'],
+    ]),
+    'name=m.log&kernel=mtime&modified=1650000000000000000',
+  );
+  assert.deepEqual([result.kernels[0]?.clock, result.to], ['end of the file', '1650000000000000000']);
+  assert.ok((result.kernels[0]?.clockErrorNs ?? 0) > 1e15);
+});
+
+test('import: losses that the file reports are gaps', async () => {
+  const text = `${dmesg([[1, 'before']])}** 123 printk messages dropped **\n${dmesg([[2, 'after']])}`;
+  const result = await send(text, 'name=g.log&format=console&kernel=gappy&time_zero=1600000000000000000');
+  assert.equal(result.gaps, 1);
+  const { gaps } = await getJson<{ gaps: { count: number; reason: string; fromUnixNs: string; toUnixNs: string }[] }>(
+    hub,
+    '/api/gaps?kernel=gappy',
+  );
+  assert.deepEqual(
+    gaps.map((gap) => [gap.count, gap.reason, gap.fromUnixNs, gap.toUnixNs]),
+    [[123, 'console_dropped', '1600000001000000000', '1600000002000000000']],
+  );
+});
+
+test('import: trace text becomes events', async () => {
+  const line = (seconds: number): string =>
+    `          <idle>-0       [001] d..2.  ${seconds.toFixed(6)}: sched_waking: comm=sh pid=7 prio=120 target_cpu=001\n`;
+  const text = `# tracer: nop\n#\n${line(12.5)}CPU:1 [LOST 42 EVENTS]\n${line(13.5)}`;
+  const result = await send(text, 'name=trace.txt&kernel=traced&time_zero=1600000000000000000');
+  assert.deepEqual([result.format, result.records], ['ftrace_text', 2]);
+  const { rows } = await getJson<{ rows: { unixNs: string; event: string; comm: string; cpu: number }[] }>(
+    hub,
+    '/api/events?kernel=traced',
+  );
+  assert.deepEqual(
+    rows.map((row) => [row.unixNs, row.event.split(':').at(-1), row.comm, row.cpu]),
+    [
+      ['1600000012500000000', 'sched_waking', '<idle>', 1],
+      ['1600000013500000000', 'sched_waking', '<idle>', 1],
+    ],
+  );
+  assert.equal(result.gaps, 1);
+});
+
+test('import: large files go through in pieces, and progress is told', async () => {
+  const lines = Array.from({ length: 60_000 }, (_, index): [number, string] => [index / 1_000, `line ${index} with some text behind it`]);
+  const text = new TextEncoder().encode(dmesg(lines));
+  assert.ok(text.length > 2 << 20);
+  const phases = new Set<string>();
+  const outcome = await importFile(
+    hub.store,
+    pieces(text, 10_007),
+    { fileName: 'big.log', identity: { kernelName: 'big' }, workDir: hub.dataDir },
+    (progress) => {
+      phases.add(progress.phase);
+    },
+  );
+  assert.deepEqual([outcome.records, [...phases]], [60_000, ['copying', 'surveying', 'storing']]);
+  const [count] = await hub.store.query<{ rows: number; distinct: number }>(
+    "SELECT toFloat64(count()) AS rows, toFloat64(uniqExact(Sequence)) AS distinct FROM otel_logs WHERE KernelName = 'big'",
+  );
+  assert.deepEqual(count, { rows: 60_000, distinct: 60_000 });
+});
+
+async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+test('import: what cannot be imported is refused with a code', async () => {
+  assert.equal((await send('\u0000\u0001\u0002 nothing', 'name=x.bin', 422)).code, 'E_INPUT_FORMAT');
+  assert.equal((await send('x', 'name=x&format=nonsense', 422)).code, 'E_INPUT_FORMAT');
+  assert.equal((await send('x', 'kernel=a', 400)).code, 'E_REQUEST');
+  const broken = (async function* () {
+    yield new TextEncoder().encode(FIRST_BOOT);
+    throw new Error('the disk fell off');
+  })();
+  await assert.rejects(importFile(hub.store, broken, { fileName: 'b.log', workDir: hub.dataDir }), { code: 'E_INPUT_READ' });
+});
