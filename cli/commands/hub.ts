@@ -1,0 +1,31 @@
+import { defineCommand } from '../command.ts';
+import { loadConfig } from '../config.ts';
+import { CONFIG_FLAG, LISTEN_FLAGS, toFlagValues } from '../config-flags.ts';
+import { toHubOptions } from '../settings.ts';
+import { watchStopSignals } from '../stop-signal.ts';
+import { printLine } from '../terminal.ts';
+
+export const command = defineCommand({
+  name: 'hub',
+  usage: '[options]',
+  about: 'receive OTLP and segments from collectors, store them, serve the page, the API and the ClickHouse interface.',
+  options: { ...CONFIG_FLAG, ...LISTEN_FLAGS },
+  examples: [
+    ['mkscope hub --data /var/lib/mkscope', 'a hub on the usual ports, loopback only'],
+    ['mkscope hub --otlp 0.0.0.0:4318', 'reachable for others: needs hub.tokens in mkscope.yaml'],
+  ],
+  service: true,
+  async run(flags) {
+    const config = loadConfig({ path: flags.config, flags: toFlagValues(flags), env: process.env });
+    const stop = watchStopSignals();
+    // The database is loaded here and nowhere earlier: a collector never does.
+    const { startHub } = await import('../../hub/hub.ts');
+    const hub = await startHub(toHubOptions(config));
+    const { page, otlp, clickhouse } = hub.addresses;
+    await printLine(`mkscope hub: page ${page}, OTLP ${otlp}, ClickHouse ${clickhouse}, data in ${config.get('data')}`);
+    const reason = await stop.asked;
+    await printLine(`mkscope hub: ${reason}, storing what is acknowledged`);
+    await hub.close();
+    return 0;
+  },
+});

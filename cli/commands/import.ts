@@ -1,0 +1,180 @@
+import { createReadStream, existsSync, mkdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+
+import { errnoOf, isOperational, messageOf, OperationalError } from '../../base/errors.ts';
+import type { ImportOptions, ImportOutcome, ImportProgress } from '../../hub/import-file.ts';
+import type { ImportResult } from '../../model/api.ts';
+import { defineCommand } from '../command.ts';
+import { loadConfig } from '../config.ts';
+import { CONFIG_FLAG, toFlagValues } from '../config-flags.ts';
+import { formatImport } from '../import-report.ts';
+import { planImport } from '../import-plan.ts';
+import type { PlannedFile } from '../import-plan.ts';
+import { uploadFile } from '../import-upload.ts';
+import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
+import { parseMoment } from '../moment.ts';
+import { ProgressBar } from '../progress-bar.ts';
+import { reportError } from '../report-error.ts';
+import { toStoreOptions } from '../settings.ts';
+import { createPaint, print } from '../terminal.ts';
+
+export const command = defineCommand({
+  name: 'import',
+  usage: '[options] FILE…',
+  about:
+    'load recorded files: dmesg and console text, kmsg dumps, ftrace text. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+  options: {
+    kernel: {
+      type: 'string',
+      short: 'k',
+      multiple: true,
+      value: 'NAME[:ID]=FILE',
+      help: 'the file of this kernel (repeatable); "host" is kernel 0',
+    },
+    machine: { type: 'string', value: 'NAME', help: 'machine that the kernels belong to (default: imported)' },
+    format: { type: 'string', value: 'ID', help: 'kmsg, console, ftrace_text … (default: recognised by content)' },
+    'time-zero': { type: 'string', value: 'TIME', help: 'when the clock of the file stood at 0, for logs that do not tell' },
+    json: { type: 'boolean', help: 'one JSON object per file' },
+    ...CONFIG_FLAG,
+    ...HUB_FLAGS,
+  },
+  examples: [
+    ['mkscope import dmesg.txt', 'one log'],
+    ['mkscope import --machine rack7 --kernel host=host.log --kernel spawn1=s1.log', 'three kernels on one timeline'],
+    ['dmesg --raw | mkscope import --kernel host=-', 'from standard input'],
+    ['mkscope import --data ./old-incident trace.txt', 'into a folder of its own; then: mkscope hub --data ./old-incident'],
+  ],
+  positionals: { least: 0, most: 1000 },
+  async run(flags, paths) {
+    const plan = planImport(flags.kernel, paths);
+    const timeZero = flags['time-zero'] === undefined ? undefined : parseMoment('time-zero', flags['time-zero']);
+    const bar = new ProgressBar();
+    const wanted = { machine: flags.machine, format: flags.format, timeZero, bar };
+    const importer =
+      flags.data === undefined
+        ? await openUpload(flags, wanted)
+        : await openDirect(loadConfig({ path: flags.config, flags: toFlagValues(flags), env: process.env }), wanted);
+    const paint = createPaint(process.stdout);
+    try {
+      let exitCode = 0;
+      for (const file of plan) {
+        try {
+          const result = await importer.take(file);
+          bar.clear();
+          await print(flags.json ? `${JSON.stringify({ file: file.path, ...result })}\n` : formatImport(file.path, result, paint));
+        } catch (error) {
+          bar.clear();
+          exitCode = reportError(nameFile(file, error));
+        }
+      }
+      return exitCode;
+    } finally {
+      await importer.close();
+    }
+  },
+});
+
+/** The error of one file, which the others need not share; anything else ends the import. */
+function nameFile(file: PlannedFile, error: unknown): OperationalError {
+  if (!isOperational(error) || !['E_INPUT_FORMAT', 'E_INPUT_READ'].includes(error.code)) throw error;
+  const message = error.message.includes(file.path) ? error.message : `${file.path}: ${error.message}`;
+  return new OperationalError(error.code, message, error.hint.replace('name its format:', 'name its format with --format:'), error);
+}
+
+interface Wanted {
+  readonly machine: string | undefined;
+  readonly format: string | undefined;
+  readonly timeZero: bigint | undefined;
+  readonly bar: ProgressBar;
+}
+
+interface Importer {
+  take(file: PlannedFile): Promise<ImportResult>;
+  close(): Promise<void>;
+}
+
+async function openUpload(flags: Parameters<typeof openHubClient>[0], { machine, format, timeZero, bar }: Wanted): Promise<Importer> {
+  const client = await openHubClient(flags);
+  // An absent hub is said before a file is read.
+  await client.getJson('/api/health', {}, 5000).catch((error: unknown) => {
+    if (!isOperational(error) || error.code !== 'E_HUB_UNREACHABLE') throw error;
+    throw new OperationalError(error.code, error.message, 'start one with `mkscope up`, or store into a folder with --data DIR', error);
+  });
+  return {
+    take: (file) => {
+      const query = {
+        name: file.path === '-' ? file.kernelName : basename(file.path),
+        kernel: file.kernelName,
+        kernel_id: file.kernelId,
+        machine,
+        format,
+        time_zero: timeZero?.toString(),
+        modified: file.modifiedUnixNs?.toString(),
+      };
+      return uploadFile(
+        client,
+        query,
+        readInput(file, (bytes) => bar.update(`${file.path}: sending`, bytes, file.sizeBytes)),
+      );
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+async function openDirect(config: ReturnType<typeof loadConfig>, { machine, format, timeZero, bar }: Wanted): Promise<Importer> {
+  const [{ openStore }, { importFile }] = await Promise.all([import('../../store/open.ts'), import('../../hub/import-file.ts')]);
+  const dataDir = resolve(config.get('data'));
+  const workDir = join(dataDir, 'imports');
+  const store = await openStore({ ...toStoreOptions(config), dataDir });
+  if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
+  let host: ImportOptions['host'];
+  return {
+    take: async (file) => {
+      const options: ImportOptions = {
+        fileName: file.path === '-' ? file.kernelName : basename(file.path),
+        workDir,
+        identity: {
+          kernelName: file.kernelName,
+          kernelId: file.kernelId,
+          ...(machine === undefined ? {} : { machineId: machine, machineName: machine }),
+        },
+        ...(format === undefined ? {} : { format }),
+        ...(timeZero === undefined ? {} : { timeZeroUnixNs: timeZero }),
+        ...(file.modifiedUnixNs === undefined ? {} : { modifiedUnixNs: file.modifiedUnixNs }),
+        ...(host === undefined ? {} : { host }),
+      };
+      const show = ({ phase, bytes, totalBytes, records }: ImportProgress): void =>
+        bar.update(`${file.path}: ${phase}`, bytes, totalBytes, records > 0 ? `${records} records` : '');
+      const outcome = await importFile(store, readInput(file), options, show);
+      host ??= findHostClock(file, outcome);
+      const { boots: _boots, ...result } = outcome;
+      return result;
+    },
+    close: () => store.close(),
+  };
+}
+
+/** A guest's console may have no time but the one that the host's log ties it to: so the host's file comes first. */
+function findHostClock(file: PlannedFile, { boots }: ImportOutcome): ImportOptions['host'] {
+  const boot = file.kernelId === 0 ? boots.findLast(({ kvm }) => kvm !== undefined) : undefined;
+  return boot?.kvm === undefined ? undefined : { kvm: boot.kvm, fit: boot.fit };
+}
+
+async function* readInput(file: PlannedFile, onBytes: (bytes: number) => void = () => undefined): AsyncGenerator<Uint8Array> {
+  const stream: AsyncIterable<Uint8Array> = file.path === '-' ? process.stdin : createReadStream(file.path, { highWaterMark: 1 << 20 });
+  let bytes = 0;
+  try {
+    for await (const chunk of stream) {
+      bytes += chunk.length;
+      onBytes(bytes);
+      yield chunk;
+    }
+  } catch (error) {
+    throw new OperationalError(
+      'E_INPUT_READ',
+      `${file.path} cannot be read (${errnoOf(error) ?? messageOf(error)})`,
+      'check the path and its permissions',
+      error,
+    );
+  }
+}

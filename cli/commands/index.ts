@@ -1,0 +1,23 @@
+/** The table of commands. Each is loaded when it is called, so that `mkscope logs` never pays for the database. */
+import type { Command } from '../command.ts';
+
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  up: { summary: 'observe this machine: hub and collector in one go', load: async () => (await import('./up.ts')).command },
+  collect: { summary: 'run the collector of this kernel', load: async () => (await import('./collect.ts')).command },
+  hub: { summary: 'run the hub: receive, store, serve', load: async () => (await import('./hub.ts')).command },
+  logs: { summary: 'the logs of all kernels, merged in time', load: async () => (await import('./logs.ts')).command },
+  kernels: { summary: 'the kernels and how they are', load: async () => (await import('./kernels.ts')).command },
+  top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
+  import: { summary: 'load recorded files: dmesg, console, kmsg, ftrace text', load: async () => (await import('./import.ts')).command },
+  query: { summary: 'run SQL on everything that is stored', load: async () => (await import('./query.ts')).command },
+  doctor: {
+    summary: 'what this machine can and cannot observe, and how to fix it',
+    load: async () => (await import('./doctor.ts')).command,
+  },
+  check: { summary: 'validate mkscope.yaml and show what is in force', load: async () => (await import('./check.ts')).command },
+};

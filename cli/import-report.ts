@@ -1,0 +1,30 @@
+/** What an import did, in a few lines. */
+import type { ImportResult } from '../model/api.ts';
+import { formatMoment } from './moment.ts';
+import { escapeLine } from './terminal.ts';
+import type { Paint } from './terminal.ts';
+import { formatBytes, formatCount, formatErrorNs } from './units.ts';
+
+export function formatImport(path: string, result: ImportResult, paint: Paint): string {
+  const lines = [
+    `${paint('bold', escapeLine(path))}: ${result.format}, ${formatBytes(result.bytes)}, ${formatCount(result.records)} records${again(result)}`,
+  ];
+  for (const kernel of result.kernels) {
+    const release = kernel.release === '' ? '' : ` (Linux ${escapeLine(kernel.release)})`;
+    lines.push(
+      `  kernel ${kernel.kernelId} ${paint('cyan', escapeLine(kernel.kernelName))}${release}: ${formatCount(kernel.records)} records, time from ${kernel.clock}, ${formatErrorNs(kernel.clockErrorNs)}`,
+    );
+  }
+  if (result.from !== '') lines.push(`  from ${formatMoment(BigInt(result.from), 'iso')} to ${formatMoment(BigInt(result.to), 'iso')}`);
+  if (result.gaps > 0)
+    lines.push(`  ${paint('yellow', `${formatCount(result.gaps)} gaps`)}: the file itself says that records are missing`);
+  for (const [reason, count] of Object.entries(result.malformed)) {
+    lines.push(`  ${paint('yellow', `${formatCount(count)} not understood`)}: ${escapeLine(reason)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function again({ records, alreadyStored }: ImportResult): string {
+  if (alreadyStored === 0) return '';
+  return alreadyStored === records ? ', all of them stored before' : `, ${formatCount(alreadyStored)} of them stored before`;
+}

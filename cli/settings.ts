@@ -1,0 +1,132 @@
+/** Configuration → the options of hub and collector. Types only from both: who needs one never loads the other. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { messageOf, OperationalError } from '../base/errors.ts';
+import type { CollectorOptions, SourceOptions } from '../collector/options.ts';
+import type { AccessToken, HubOptions } from '../hub/hub.ts';
+import type { Config } from './config.ts';
+import type { ConfigValue } from './config-keys.ts';
+import { findPackageRoot, readVersion } from './package-root.ts';
+
+const DAY_MS = 86_400_000;
+
+export function toHubOptions(config: Config): HubOptions {
+  return {
+    dataDir: resolve(config.get('data')),
+    version: readVersion(),
+    webDir: join(findPackageRoot(), 'web/dist'),
+    page: config.get('hub.page'),
+    otlp: config.get('hub.otlp'),
+    clickhouse: config.get('hub.clickhouse'),
+    tokens: readTokens(config.get('hub.tokens')),
+    store: toStoreOptions(config),
+  };
+}
+
+export function toStoreOptions(config: Config): NonNullable<HubOptions['store']> {
+  const quietMs = config.find('hub.retention.quiet_logs');
+  const serverUrl = config.find('hub.server.url');
+  return {
+    maxSpoolBytes: config.get('hub.spool'),
+    maxQuerySeconds: config.get('hub.query_timeout') / 1000,
+    retention: {
+      logsDays: config.get('hub.retention.logs') / DAY_MS,
+      ...(quietMs === undefined ? {} : { quietLogsDays: quietMs / DAY_MS }),
+      tracesDays: config.get('hub.retention.traces') / DAY_MS,
+      metricsDays: config.get('hub.retention.metrics') / DAY_MS,
+      eventsDays: config.get('hub.retention.events') / DAY_MS,
+      gapsDays: config.get('hub.retention.gaps') / DAY_MS,
+    },
+    ...(serverUrl === undefined
+      ? {}
+      : {
+          clickhouse: {
+            url: serverUrl,
+            ...defined('username', config.find('hub.server.username')),
+            ...defined('password', config.find('hub.server.password')),
+            ...defined('database', config.find('hub.server.database')),
+          },
+        }),
+  };
+}
+
+function readTokens(tokens: ConfigValue<'hub.tokens'>): AccessToken[] {
+  return tokens.map(({ token, file, grants, kernel, machine }) => ({
+    token: token ?? readTokenFile(file ?? ''),
+    grants,
+    ...(kernel === undefined ? {} : { kernel: { kernelId: kernel, ...defined('machineId', machine) } }),
+  }));
+}
+
+function readTokenFile(path: string): string {
+  let token: string;
+  try {
+    token = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new OperationalError(
+      'E_CONFIG_VALUE',
+      `hub.tokens: ${path} cannot be read: ${messageOf(error)}`,
+      'name a file with one token in it',
+      error,
+    );
+  }
+  // An empty file would otherwise open the hub to every empty password.
+  if (token === '')
+    throw new OperationalError(
+      'E_CONFIG_VALUE',
+      `hub.tokens: ${path} is empty`,
+      'write a token into it, for example from: openssl rand -hex 32',
+    );
+  return token;
+}
+
+export function toCollectorOptions(config: Config): CollectorOptions {
+  const telemetryEndpoint = config.find('collector.telemetry.endpoint');
+  return {
+    version: readVersion(),
+    to: {
+      ...defined('endpoint', config.find('collector.to')),
+      ...defined('compression', config.find('collector.compression')),
+      ...defined('caFile', config.find('collector.tls.ca')),
+      ...defined('certFile', config.find('collector.tls.cert')),
+      ...defined('keyFile', config.find('collector.tls.key')),
+      headers: config.get('collector.headers'),
+    },
+    spoolDir: resolve(config.find('collector.spool.dir') ?? join(config.get('data'), 'collector')),
+    spoolMaxBytes: config.get('collector.spool.size'),
+    identity: {
+      ...defined('machineId', config.find('machine.id')),
+      ...defined('machineName', config.find('machine.name')),
+      ...defined('kernelId', config.find('kernel.id')),
+      ...defined('kernelName', config.find('kernel.name')),
+    },
+    sources: toSources(config),
+    spans: config.find('collector.spans'),
+    events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
+    ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),
+  };
+}
+
+function toSources(config: Config): SourceOptions {
+  const bufferBytes = config.find('collector.tracefs.buffer');
+  return {
+    ...(config.get('collector.kmsg.enabled') ? { kmsg: { from: config.get('collector.kmsg.from') } } : {}),
+    ...(config.get('collector.tracefs.enabled')
+      ? {
+          tracefs: {
+            events: config.get('collector.tracefs.events'),
+            clock: config.get('collector.tracefs.clock'),
+            ...defined('bufferSizeKb', bufferBytes === undefined ? undefined : Math.ceil(bufferBytes / 1024)),
+          },
+        }
+      : {}),
+    console: Object.entries(config.get('collector.console')).map(([name, from]) => ({ name, from })),
+    ...(config.get('collector.system.enabled') ? { system: { intervalMs: config.get('collector.system.interval') } } : {}),
+  };
+}
+
+/** `{ name: value }`, or nothing where there is no value (exactOptionalPropertyTypes). */
+function defined<Name extends string, Value>(name: Name, value: Value | undefined): { readonly [N in Name]?: Value } {
+  return value === undefined ? {} : ({ [name]: value } as { [N in Name]: Value });
+}
