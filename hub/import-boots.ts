@@ -12,8 +12,8 @@
  * begins; the time at which the file was last written, taken for its last line.
  */
 import { createHash } from 'node:crypto';
-import type { ClockFit, ClockSample } from '../clock/fit.ts';
-import { fitFromAnchors, fitFromKvmAnchors, readPrintkAnchors, type KvmClockAnchor, type RowRange } from '../clock/printk-anchors.ts';
+import type { ClockFit } from '../clock/fit.ts';
+import { fitFromAnchors, fitFromKvmAnchors, PrintkAnchorScan, type KvmClockAnchor, type RowRange } from '../clock/printk-anchors.ts';
 import { ensureDefined } from '../base/assert.ts';
 import { decodeUtf8 } from '../base/bytes.ts';
 import type { ImportResult } from '../model/api.ts';
@@ -34,8 +34,8 @@ export interface Boot {
   minRaw: bigint;
   maxRaw: bigint;
   release: string;
-  readonly samples: ClockSample[];
-  kvm: KvmClockAnchor | undefined;
+  /** What its lines say of its clock, over all pieces that the file is read in. */
+  readonly scan: PrintkAnchorScan;
 }
 
 export interface HostClock {
@@ -51,7 +51,7 @@ export interface BootClock {
 }
 
 export function createBoot(index: number): Boot {
-  return { index, rows: 0, minRaw: NO_RAW_TIME, maxRaw: NO_RAW_TIME, release: '', samples: [], kvm: undefined };
+  return { index, rows: 0, minRaw: NO_RAW_TIME, maxRaw: NO_RAW_TIME, release: '', scan: new PrintkAnchorScan() };
 }
 
 export interface BootRows extends RowRange {
@@ -92,9 +92,7 @@ export function surveyRows(boot: Boot, batch: LogBatch, range: RowRange): void {
     if (boot.release === '' && ((batch.flags[row] as number) & LOG_FLAG.bootMark) !== 0) boot.release = releaseOf(batch, row);
     noteRaw(boot, batch.rawTime.getBigint(row));
   }
-  const anchors = readPrintkAnchors(batch, range);
-  boot.samples.push(...anchors.samples);
-  boot.kvm ??= anchors.kvm;
+  boot.scan.add(batch, range);
 }
 
 export function noteRaw(boot: Boot, raw: bigint): void {
@@ -141,11 +139,12 @@ function fitAlone(boot: Boot, hints: ClockHints): BootClock | undefined {
   if (hints.timeZeroUnixNs !== undefined && boot.index === 0) {
     return { fit: shift(hints.timeZeroUnixNs, GIVEN_ERROR_NS), origin: 'time zero given' };
   }
+  const { kvm, samples } = boot.scan.anchors();
   // Through the hypervisor a guest is set against its host to a microsecond; its own lines tell the time to some 100 ms.
-  if (boot.kvm !== undefined && hints.host !== undefined) {
-    return { fit: fitFromKvmAnchors(boot.kvm, hints.host.kvm, hints.host.fit), origin: 'clock of the host' };
+  if (kvm !== undefined && hints.host !== undefined) {
+    return { fit: fitFromKvmAnchors(kvm, hints.host.kvm, hints.host.fit), origin: 'clock of the host' };
   }
-  const fit = fitFromAnchors(boot.samples, boot.maxRaw === NO_RAW_TIME ? undefined : boot.maxRaw);
+  const fit = fitFromAnchors(samples, boot.maxRaw === NO_RAW_TIME ? undefined : boot.maxRaw);
   return fit === undefined ? undefined : { fit, origin: 'log lines that tell the time' };
 }
 

@@ -288,7 +288,7 @@ class ImportRun {
       boots: boots.map((boot, index) => ({
         bootId: (identities[index] as KernelIdentity).bootId,
         fit: (clocks[index] as BootClock).fit,
-        kvm: boot.kvm,
+        kvm: boot.scan.anchors().kvm,
       })),
     };
   }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { ImportResult, KernelRow, LogPage, Problem } from '../../model/api.ts';
+import { createBoot, surveyRows } from '../../hub/import-boots.ts';
 import { importFile } from '../../hub/import-file.ts';
+import { LogBatch } from '../../model/log-batch.ts';
 import { getJson, runHub, type RunningHub } from './running-hub.ts';
 
 let hub: RunningHub;
@@ -156,4 +158,17 @@ test('import: what cannot be imported is refused with a code', async () => {
     throw new Error('the disk fell off');
   })();
   await assert.rejects(importFile(hub.store, broken, { fileName: 'b.log', workDir: hub.dataDir }), { code: 'E_INPUT_READ' });
+});
+
+test('import: what a boot says of its clock is found wherever the file was cut into pieces', () => {
+  const boot = createBoot(0);
+  for (const [raw, line] of [
+    [0, 'kvm-clock: using sched offset of 5000000000 cycles'],
+    [170_000_000, 'sched_clock: Marking stable (170000000, 1000)->(300000000, -129999000)'],
+  ] as const) {
+    const piece = new LogBatch();
+    piece.rawTime.setNumber(piece.addText(line, 6), raw);
+    surveyRows(boot, piece, { from: 0, to: 1 });
+  }
+  assert.deepEqual(boot.scan.anchors().kvm, { schedOffsetNs: 5_000_000_000n, stableShiftNs: -129_999_000n });
 });

@@ -4,7 +4,7 @@ import { EventBatch, fieldText, type EventTable } from '../../model/event-batch.
 import type { FormatSet } from '../../model/segment.ts';
 import { NO_RAW_TIME } from '../../model/time.ts';
 import { openPageReader, type PageReader } from '../../parsers/ring-buffer.ts';
-import { readSegment } from '../../parsers/segment-reader.ts';
+import { readSegment } from '../support/segment-reader.ts';
 import { assertGolden } from '../support/golden.ts';
 import { compareWithText, parseTextEvents } from '../support/kernel-text.ts';
 import { headerPageOf, PageWriter, payloadOf, THIS_KERNEL, type PageForm } from '../support/page-writer.ts';

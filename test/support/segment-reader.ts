@@ -1,8 +1,8 @@
 /** A segment (model/segment.ts) → rows: the pages of each chunk, CPU after CPU, through the reader of its format set. */
-import type { EventBatch } from '../model/event-batch.ts';
-import { countMalformed } from '../model/parser.ts';
-import type { Segment } from '../model/segment.ts';
-import type { PageReader } from './ring-buffer.ts';
+import type { EventBatch } from '../../model/event-batch.ts';
+import { countMalformed } from '../../model/parser.ts';
+import type { Segment } from '../../model/segment.ts';
+import type { PageReader } from '../../parsers/ring-buffer.ts';
 
 /** Appends a segment's events to the batch and sets the batch's clock. Chunks that the pages do not fill are counted. */
 export function readSegment(segment: Segment, reader: PageReader, batch: EventBatch): void {
