@@ -133,6 +133,17 @@ function minOf(values: readonly number[], score: (value: number, index: number) 
   return values.reduce((best, value, index) => Math.min(best, score(value, index)), Number.POSITIVE_INFINITY);
 }
 
+/** From the first clock through the second to the third: `first` reaches the clock that `second` starts from. */
+export function composeFits(first: ClockFit, second: ClockFit): ClockFit {
+  const middle = Number(first.baseUnixNs - second.baseRaw) * second.nsPerTick;
+  return {
+    baseRaw: first.baseRaw,
+    baseUnixNs: second.baseUnixNs + BigInt(Math.round(middle)),
+    nsPerTick: first.nsPerTick * second.nsPerTick,
+    errorNs: Math.ceil(first.errorNs * second.nsPerTick + second.errorNs) + ROUNDING_NS,
+  };
+}
+
 /** One raw time on the Unix timeline; the same value that `alignTimes` writes. */
 export function toUnixNs(fit: ClockFit, raw: bigint): UnixNs {
   const one = new Int64Array(1);

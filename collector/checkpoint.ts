@@ -24,12 +24,12 @@ export class Checkpoint {
   readonly #path: string;
   readonly #acknowledged: Partial<Record<Lane, number>>;
   readonly #positions: Map<string, SourcePosition>;
-  readonly #bootId: string;
+  #bootId: string;
   #timer: NodeJS.Timeout | undefined;
   #dirty = false;
 
   /** Reads the folder's checkpoint and makes the spool forget what it says is acknowledged. */
-  constructor(spool: Spool, bootId: string) {
+  constructor(spool: Spool, bootId = '') {
     this.#bootId = bootId;
     this.#path = join(spool.folder, 'checkpoint.json');
     const found = readCheckpoint(this.#path);
@@ -40,6 +40,11 @@ export class Checkpoint {
       if (seq !== undefined) spool.acknowledgeThrough(lane, seq);
     }
     spool.beforeRemove = () => this.save();
+  }
+
+  /** The boot whose positions count from now on. */
+  enterBoot(bootId: string): void {
+    this.#bootId = bootId;
   }
 
   /** Furthest position of a stream in this checkpoint and in the records that wait. */

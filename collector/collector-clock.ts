@@ -25,6 +25,7 @@ import { NO_RAW_TIME, toUnixNs, type ClockDomain, type MonotonicNs, type PrintkN
 import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
 import { ClockBracket } from './clock-bracket.ts';
 import { ClockOffset, MAX_DRIFT } from './clock-offset.ts';
+import type { HostTimeline, KernelClock, OffsetInterval } from './kernel-clock.ts';
 import { TraceInstance, findOrphans } from './tracefs.ts';
 
 /** Each second at first, until the rate between the clocks is known (clock-offset.ts): a sample takes under 1 ms. */
@@ -53,7 +54,7 @@ const STEPS_METRIC: MetricDefinition = {
 
 const log = createLogger('clock');
 
-export class CollectorClock {
+export class CollectorClock implements KernelClock, HostTimeline {
   /** mono → Unix: no drift, only steps. */
   readonly #unix = new ClockOffset(0);
   /** printk → mono. */
@@ -99,6 +100,15 @@ export class CollectorClock {
   nowUnixNs(): UnixNs {
     const mono = process.hrtime.bigint();
     return toUnixNs(mono + middleOf(this.#unix.at(mono)));
+  }
+
+  /** The monotonic clock of this process. */
+  nowNs(): bigint {
+    return process.hrtime.bigint();
+  }
+
+  unixOffset(monoNs: bigint): OffsetInterval {
+    return this.#unix.at(monoNs);
   }
 
   /** True where the tracer gives the brackets: live reads then add nothing. */

@@ -1,27 +1,24 @@
 /**
- * The agent of one kernel: sources → pipeline → spool → sender. What cannot be read is said, with what to do about it, and the
- * rest goes on.
+ * The agent of one kernel, and of the guests that are too small for one: sources → feed → receiver, a feed per kernel. What
+ * cannot be read is said, with what to do about it, and the rest goes on.
  */
+import { join } from 'node:path';
 import { OperationalError, errnoOf, isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
-import { toResource, type KernelIdentity } from '../model/identity.ts';
-import { MetricBatch } from '../model/metric-batch.ts';
-import type { Source, SourceStatus, StreamCounts } from '../model/pipeline.ts';
-import { readResourceAttributes } from '../otlp/endpoint.ts';
+import type { KernelIdentity } from '../model/identity.ts';
+import type { Source, SourcePosition, SourceStatus, StreamCounts } from '../model/pipeline.ts';
 import { SPAN_RULES, findSpanRule, type SpanRule } from '../correlate/span-rules.ts';
-import { Checkpoint } from './checkpoint.ts';
 import { CollectorClock } from './collector-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
-import { Ledger } from './ledger.ts';
+import { KernelFeed, type FeedStatus, type SharedParts } from './kernel-feed.ts';
 import { openLinks, type Links } from './links.ts';
-import { DEFAULT_SPOOL_BYTES, type CollectorOptions } from './options.ts';
+import { DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from './options.ts';
 import { Peer, type PeerKind } from './peer.ts';
-import { Pipeline } from './pipeline.ts';
-import { Sender, type SenderStatus } from './sender.ts';
+import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
+import { StreamSource } from './sources/stream.ts';
 import { TracefsSource } from './sources/tracefs.ts';
-import { Spool } from './spool.ts';
 import { openTelemetry, type OwnTelemetry } from './telemetry.ts';
 import { findTracefs } from './tracefs.ts';
 
@@ -41,9 +38,17 @@ export interface SourceProblem {
   readonly hint: string;
 }
 
+export interface GuestStatus extends FeedStatus {
+  readonly name: string;
+  /** Undefined until it has said who it is. */
+  readonly identity: KernelIdentity | undefined;
+}
+
 export interface CollectorStatus {
   readonly identity: KernelIdentity;
   readonly sources: readonly (SourceStatus & { readonly id: string })[];
+  /** The kernels that are read through streams; their books are with the sources. */
+  readonly guests: readonly GuestStatus[];
   readonly problems: readonly SourceProblem[];
   readonly sender: SenderStatus;
   readonly receiver: { readonly address: string; readonly kind: PeerKind };
@@ -94,20 +99,31 @@ function toOperational(error: unknown, source: string): OperationalError {
   return new OperationalError('E_SOURCE_OPEN', `${source}: ${messageOf(error)}`, 'mkscope doctor says what this machine allows', error);
 }
 
+function toNamedStatus(source: Source): SourceStatus & { readonly id: string } {
+  return { id: source.id, ...source.status() };
+}
+
+/** A guest and what its records go through. */
+interface Guest {
+  readonly name: string;
+  readonly feed: KernelFeed;
+  readonly source: StreamSource;
+}
+
+function toGuestStatus({ name, feed, source }: Guest): GuestStatus {
+  return { name, identity: source.identity, ...feed.status() };
+}
+
 class RunningCollector implements Collector {
   readonly #options: CollectorOptions;
   readonly #identity: KernelIdentity;
   readonly #links: Links;
   readonly #clock: CollectorClock;
-  readonly #spool: Spool;
-  readonly #checkpoint: Checkpoint;
-  readonly #ledger = new Ledger();
   readonly #peer: Peer;
-  readonly #formats: FormatStore;
-  readonly #startNs: bigint;
+  readonly #shared: SharedParts;
+  readonly #feed: KernelFeed;
+  readonly #guests: Guest[] = [];
   #telemetry: OwnTelemetry | undefined;
-  #pipeline: Pipeline | undefined;
-  #sender: Sender | undefined;
   #sources: Source[] = [];
   readonly #problems: SourceProblem[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
@@ -118,59 +134,45 @@ class RunningCollector implements Collector {
     this.#links = links;
     this.#identity = discoverIdentity(options.identity === undefined ? {} : { overrides: options.identity });
     this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono');
-    this.#spool = Spool.open(options.spoolDir, options.spoolMaxBytes ?? DEFAULT_SPOOL_BYTES);
-    this.#checkpoint = new Checkpoint(this.#spool, this.#identity.bootId);
-    this.#formats = new FormatStore(options.spoolDir);
-    this.#peer = new Peer(links.exchange, this.#formats);
-    this.#startNs = BigInt(Date.now()) * 1_000_000n;
+    const formats = new FormatStore(options.spoolDir);
+    this.#peer = new Peer(links.exchange, formats);
+    this.#shared = { links, peer: this.#peer, formats, version: options.version };
+    this.#feed = new KernelFeed(options.spoolDir, this.#spoolBytes(), this.#shared);
   }
 
   async start(rules: readonly SpanRule[]): Promise<void> {
     const { version, telemetry } = this.#options;
+    const resume = this.#feed.resumePositions(this.#identity);
     this.#clock.start(this.#findTracefs());
     this.#telemetry = await openTelemetry({ endpoint: telemetry?.endpoint, version, identity: this.#identity });
-    this.#sender = new Sender({
-      spool: this.#spool,
-      checkpoint: this.#checkpoint,
-      peer: this.#peer,
-      otherForm: { encoding: this.#links.encoding, compression: this.#links.compression },
-      deliver: (outgoing) => this.#links.deliver(outgoing),
-      onRefused: (lane, header) => this.#pipeline?.reportRefused(lane, header),
-      telemetry: this.#telemetry,
-    });
-    this.#pipeline = new Pipeline({
-      resource: toResource(this.#identity, readResourceAttributes()),
-      version,
-      clock: this.#clock,
-      spool: this.#spool,
-      checkpoint: this.#checkpoint,
-      formats: this.#formats,
-      ledger: this.#ledger,
-      peer: this.#peer,
-      compression: this.#links.compression,
-      wake: (lane) => this.#sender?.wake(lane),
-    });
+    this.#feed.startSender(this.#telemetry);
+    this.#feed.begin(this.#identity, this.#clock);
+    for (const stream of this.#options.streams ?? []) this.#guests.push(this.#openGuest(stream, rules, this.#telemetry));
     // Known at once where the receiver is there: then nothing is spooled in a form that has to be changed later.
     await this.#peer.meet();
-    await this.#startSources(rules);
+    for (const { feed } of this.#guests) feed.sendLeftOver();
+    await this.#startSources(rules, resume);
     this.#timers.push(setInterval(() => void this.#writeBooks(), BOOKS_INTERVAL_MS));
     this.#timers.push(setInterval(() => log.info(this.healthLine()), HEALTH_INTERVAL_MS).unref());
   }
 
   status(): CollectorStatus {
+    const { sender, spool } = this.#feed.status();
+    const guests = this.#guests.map(toGuestStatus);
     return {
       identity: this.#identity,
-      sources: this.#sources.map((source) => ({ id: source.id, ...source.status() })),
+      sources: this.#running().map(toNamedStatus),
+      guests,
       problems: this.#problems,
-      sender: this.#sender?.status() ?? { awaySinceMs: undefined, lastError: '', sent: 0, retries: 0, refused: 0 },
+      sender,
       receiver: { address: this.#links.address, kind: this.#peer.kind },
-      spool: { bytes: this.#spool.sizeBytes, maxBytes: this.#spool.maxBytes },
-      dropped: this.#ledger.dropped,
+      spool,
+      dropped: guests.reduce((sum, guest) => sum + guest.dropped, this.#feed.status().dropped),
     };
   }
 
   healthLine(): string {
-    const { sources, problems, sender, receiver, spool, dropped } = this.status();
+    const { sources, guests, problems, sender, receiver, spool, dropped } = this.status();
     const streams = sources.flatMap((source) => source.streams);
     const sum = (pick: (of: StreamCounts) => number): number => streams.reduce((total, of) => total + pick(of), 0);
     const trouble = [
@@ -181,7 +183,10 @@ class RunningCollector implements Collector {
         : [`${receiver.address} away for ${Math.round((Date.now() - sender.awaySinceMs) / 1000)} s (${sender.lastError})`]),
     ];
     const books = `${sum((of) => of.read)} records read, ${sum((of) => of.lost)} lost, ${dropped} dropped`;
-    const queue = `${sender.sent} batches sent, ${Math.round((spool.bytes / spool.maxBytes) * 100)} % of the spool used`;
+    const sent = guests.reduce((total, guest) => total + guest.sender.sent, sender.sent);
+    const usedBytes = guests.reduce((total, guest) => total + guest.spool.bytes, spool.bytes);
+    const maxBytes = guests.reduce((total, guest) => total + guest.spool.maxBytes, spool.maxBytes);
+    const queue = `${sent} batches sent, ${Math.round((usedBytes / maxBytes) * 100)} % of the spool used`;
     return `${trouble.length === 0 ? 'well' : trouble.join('; ')}: ${books}, ${queue}`;
   }
 
@@ -192,10 +197,12 @@ class RunningCollector implements Collector {
 
   async #shutDown(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    const pipeline = this.#pipeline;
+    const feeds = [this.#feed, ...this.#guests.map(({ feed }) => feed)];
     // A source that waits for its batch to be spooled must not wait for the timer of the batch.
-    const flushing = setInterval(() => pipeline?.flush(), 2);
-    for (const source of this.#sources) {
+    const flushing = setInterval(() => {
+      for (const feed of feeds) feed.flush();
+    }, 2);
+    for (const source of this.#running()) {
       try {
         await source.stop();
       } catch (error) {
@@ -203,36 +210,68 @@ class RunningCollector implements Collector {
       }
     }
     clearInterval(flushing);
-    if (pipeline !== undefined) await this.#writeBooks();
-    pipeline?.flush();
-    await this.#sender?.stop(CLOSE_GRACE_MS);
-    this.#checkpoint.save();
+    await this.#writeBooks();
+    await Promise.all(feeds.map((feed) => feed.close(CLOSE_GRACE_MS)));
     this.#clock.stop();
-    this.#spool.close();
     this.#links.close();
     await this.#telemetry?.close();
   }
 
-  async #startSources(rules: readonly SpanRule[]): Promise<void> {
-    const isHubOrUnknown = (): boolean => this.#options.events !== 'off' && this.#peer.kind !== 'otlp';
+  /** This kernel's sources and those of the guests. */
+  #running(): Source[] {
+    return [...this.#sources, ...this.#guests.map(({ source }) => source)];
+  }
+
+  /** The bound of the configuration holds for all feeds together. */
+  #spoolBytes(): number {
+    return Math.floor((this.#options.spoolMaxBytes ?? DEFAULT_SPOOL_BYTES) / (1 + (this.#options.streams?.length ?? 0)));
+  }
+
+  #ships(): boolean {
+    return this.#options.events !== 'off' && this.#peer.kind !== 'otlp';
+  }
+
+  #openGuest({ name, from, kernel }: StreamOptions, rules: readonly SpanRule[], telemetry: OwnTelemetry): Guest {
+    const feed = new KernelFeed(join(this.#options.spoolDir, 'streams', name), this.#spoolBytes(), this.#shared);
+    feed.startSender(telemetry);
+    const source = new StreamSource({
+      name,
+      from,
+      kernel,
+      machine: this.#identity,
+      timeline: this.#clock,
+      feed,
+      resume: feed.resumePositions(),
+      spanRules: rules,
+      ship: () => this.#ships(),
+    });
+    return { name, feed, source };
+  }
+
+  async #startSources(rules: readonly SpanRule[], resume: ReadonlyMap<string, SourcePosition>): Promise<void> {
     const context = {
       identity: this.#identity,
       clock: this.#clock,
-      ledger: this.#ledger,
-      resume: this.#checkpoint.resumePositions(this.#spool),
+      ledger: this.#feed.ledger,
+      resume,
       spanRules: rules,
-      ship: isHubOrUnknown,
+      ship: (): boolean => this.#ships(),
     };
-    const sources = Object.values(SOURCES).flatMap((make) => make(this.#options.sources, context));
-    for (const source of sources) {
-      try {
-        await source.start(this.#pipeline as Pipeline);
-        this.#sources.push(source);
-      } catch (error) {
-        const { code, message, hint } = toOperational(error, source.id);
-        this.#problems.push({ source: source.id, code, message, hint });
-        log.warn(`${source.id} is not read: ${message}`, { code, hint });
-      }
+    for (const source of Object.values(SOURCES).flatMap((make) => make(this.#options.sources, context))) {
+      if (await this.#startSource(source)) this.#sources.push(source);
+    }
+    for (const { source } of this.#guests) await this.#startSource(source);
+  }
+
+  async #startSource(source: Source): Promise<boolean> {
+    try {
+      await source.start(this.#feed);
+      return true;
+    } catch (error) {
+      const { code, message, hint } = toOperational(error, source.id);
+      this.#problems.push({ source: source.id, code, message, hint });
+      log.warn(`${source.id} is not read: ${message}`, { code, hint });
+      return false;
     }
   }
 
@@ -245,21 +284,9 @@ class RunningCollector implements Collector {
     }
   }
 
-  /** The books of each stream go with the stream's own lane, as of one moment. */
+  /** Of this kernel's streams; a guest's are written when its own counters come. */
   async #writeBooks(): Promise<void> {
-    const pipeline = this.#pipeline;
-    if (pipeline === undefined) return;
     for (const source of this.#sources) if (source instanceof TracefsSource) await source.settle();
-    pipeline.flush();
-    const timeNs = this.#clock.nowUnixNs();
-    const bulk = new MetricBatch(64);
-    const logs = new MetricBatch(64);
-    const streams = this.#sources.flatMap((source) => source.status().streams);
-    const isBulk = (stream: string): boolean => stream.startsWith('tracefs:');
-    this.#ledger.addMetrics(bulk, streams, isBulk, this.#startNs, timeNs);
-    this.#ledger.addMetrics(logs, streams, (stream) => !isBulk(stream), this.#startNs, timeNs);
-    this.#clock.addMetrics(logs, this.#startNs, timeNs);
-    pipeline.writeBooks('bulk', bulk);
-    pipeline.writeBooks('logs', logs);
+    this.#feed.writeBooks(this.#sources.flatMap((source) => source.status().streams));
   }
 }

@@ -7,18 +7,18 @@ import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import type { FormatSet } from '../model/segment.ts';
 
-/** Boots whose segments may wait at the same time. */
-const MAX_SETS = 16;
+/** Boots whose segments may wait at the same time: of this kernel and of the guests that are read by streams. */
+const MAX_SETS = 64;
 
 export class FormatStore {
   readonly #folder: string;
 
   constructor(spoolFolder: string) {
     this.#folder = join(spoolFolder, 'formats');
-    mkdirSync(this.#folder, { recursive: true, mode: 0o750 });
   }
 
   put(hash: string, set: FormatSet): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o750 });
     writeFileSync(join(this.#folder, `${hash}.json`), JSON.stringify(set));
     this.#trim();
   }

@@ -2,6 +2,7 @@
 import type { KernelIdentity } from '../model/identity.ts';
 import type { ClockDomain } from '../model/time.ts';
 import type { EndpointOptions } from '../otlp/endpoint.ts';
+import type { KernelRule } from './guest-identity.ts';
 import type { KmsgFrom } from './sources/kmsg.ts';
 
 export interface SourceOptions {
@@ -18,19 +19,29 @@ export interface SourceOptions {
         readonly root?: string | undefined;
       }
     | undefined;
-  /** `from`: file path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, or `-` for standard input. */
+  /** `from`: file path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, `mktty:ID`, or `-` for standard input. */
   readonly console?: readonly { readonly name: string; readonly from: string }[] | undefined;
   readonly system?: { readonly intervalMs: number } | undefined;
+}
+
+/** A guest that is read through its forwarder's stream (collector/guest-address.ts). */
+export interface StreamOptions {
+  readonly name: string;
+  readonly from: string;
+  /** Which kernel it may be; default: any but the host. */
+  readonly kernel?: KernelRule | undefined;
 }
 
 export interface CollectorOptions {
   /** Endpoint, headers, TLS; what is left out comes from OTEL_EXPORTER_OTLP_*. */
   readonly to: EndpointOptions;
   readonly spoolDir: string;
-  /** Default 512 MiB. */
+  /** Default 512 MiB, divided evenly between this kernel and the streams. */
   readonly spoolMaxBytes?: number | undefined;
   readonly identity?: Partial<KernelIdentity> | undefined;
   readonly sources: SourceOptions;
+  /** Other kernels, each with a feed of its own below `<spoolDir>/streams`. */
+  readonly streams?: readonly StreamOptions[] | undefined;
   /** Names of span rules (correlate/span-rules.ts); default: all. */
   readonly spans?: readonly string[] | undefined;
   /** Trace events go to the hub, or nowhere. */

@@ -1,6 +1,6 @@
 /**
  * Counts the events of ring-buffer pages without decoding them: what the books need of a page that is shipped verbatim (the
- * layout is drawn in parsers/ring-buffer.ts). Only for pages of the kernel we run on, so in our own byte order.
+ * layout is drawn in parsers/ring-buffer.ts). Byte order and word size are the traced kernel's.
  */
 const COMMIT_BYTES_MASK = 0x07ff_ffff;
 const MAX_DATA_TYPE = 28;
@@ -9,18 +9,25 @@ const TYPE_PADDING = 29;
 export interface PageLayout {
   readonly dataOffset: number;
   readonly commitOffset: number;
+  /** 4 or 8: on a big-endian kernel the low bytes of the commit word stand at its end. */
+  readonly commitBytes: number;
 }
 
 /** Where a page's data begins, from the kernel's `events/header_page`. */
 export function readPageLayout(headerPage: string): PageLayout {
-  const offsetOf = (field: string, otherwise: number): number =>
-    Number(new RegExp(`\\b${field};\\s*offset:(\\d+);`).exec(headerPage)?.[1] ?? otherwise);
-  return { commitOffset: offsetOf('commit', 8), dataOffset: offsetOf('char data', 16) };
+  const numberOf = (field: string, what: string, otherwise: number): number =>
+    Number(new RegExp(`\\b${field};[^\\n]*?\\b${what}:(\\d+);`).exec(headerPage)?.[1] ?? otherwise);
+  return {
+    commitOffset: numberOf('commit', 'offset', 8),
+    commitBytes: numberOf('commit', 'size', 8),
+    dataOffset: numberOf('char data', 'offset', 16),
+  };
 }
 
 /** Bytes of data in a page. */
 export function dataBytes(view: DataView, at: number, layout: PageLayout, little: boolean): number {
-  return view.getUint32(at + layout.commitOffset, little) & COMMIT_BYTES_MASK;
+  const low = little ? 0 : layout.commitBytes - 4;
+  return view.getUint32(at + layout.commitOffset + low, little) & COMMIT_BYTES_MASK;
 }
 
 /** Events in the page at `at`; discarded ones and time records do not count, as in the kernel's own `read events`. */

@@ -17,7 +17,7 @@ import { encodeGaps } from '../otlp/gap.ts';
 import { encodeLogs } from '../otlp/encode-logs.ts';
 import { encodeMetrics } from '../otlp/encode-metrics.ts';
 import { encodeSpans } from '../otlp/encode-spans.ts';
-import type { CollectorClock } from './collector-clock.ts';
+import type { KernelClock } from './kernel-clock.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { FormatStore } from './format-store.ts';
 import type { Compression } from '../otlp/compression.ts';
@@ -55,7 +55,7 @@ interface Draft {
 export interface PipelineParts {
   readonly resource: Resource;
   readonly version: string;
-  readonly clock: CollectorClock;
+  readonly clock: KernelClock;
   readonly spool: Spool;
   readonly checkpoint: Checkpoint;
   readonly formats: FormatStore;

@@ -4,7 +4,7 @@ import { OperationalError, errnoOf, messageOf } from '../../base/errors.ts';
 import type { GapReason } from '../../model/gap.ts';
 import type { Sink, Source, SourcePosition, SourceStatus } from '../../model/pipeline.ts';
 import { ByteStream, describe, type StreamAddress } from '../byte-stream.ts';
-import type { CollectorClock } from '../collector-clock.ts';
+import type { KernelClock } from '../kernel-clock.ts';
 import { CONSOLE_DOUBT_NS, ConsoleLines } from '../console-lines.ts';
 import { FollowedFile } from '../followed-file.ts';
 import type { Ledger } from '../ledger.ts';
@@ -16,7 +16,7 @@ export interface ConsoleOptions {
   readonly name: string;
   /** File path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, or `-`. */
   readonly from: string;
-  readonly clock: CollectorClock;
+  readonly clock: KernelClock;
   readonly ledger: Ledger;
   readonly resume: SourcePosition | undefined;
 }
@@ -169,7 +169,7 @@ function toAddress(from: string): StreamAddress | string {
 }
 
 /** A file that has not grown for a while was not written now: its last write bounds the time of its last line. */
-function seenAt(path: string, clock: CollectorClock): bigint {
+function seenAt(path: string, clock: KernelClock): bigint {
   const now = clock.nowUnixNs();
   const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
   return stat !== undefined && stat.mtimeNs < now ? stat.mtimeNs : now;

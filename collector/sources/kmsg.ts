@@ -16,6 +16,7 @@ import type { Sink, Source, SourcePosition, SourceStatus } from '../../model/pip
 import { toMonotonicNs, toPrintkNs } from '../../model/time.ts';
 import { openKmsg } from '../../parsers/kmsg.ts';
 import type { CollectorClock } from '../collector-clock.ts';
+import { readKmsgHeader, type KmsgHeader } from '../kmsg-header.ts';
 import { KmsgQueue, type QueuedRecord } from '../kmsg-queue.ts';
 import type { Ledger } from '../ledger.ts';
 
@@ -30,7 +31,6 @@ const IDLE_TICK_MS = 20;
 const MAX_READS_PER_TICK = 2048;
 const MAX_ROWS_PER_BATCH = 1024;
 const MAX_QUEUE_BYTES = 4 << 20;
-const COMMA = 44;
 
 export interface KmsgOptions {
   readonly path?: string;
@@ -41,19 +41,13 @@ export interface KmsgOptions {
   readonly ledger: Ledger;
 }
 
-interface RecordHeader {
-  level: number;
-  sequence: number;
-  micros: number;
-}
-
 export class KmsgSource implements Source {
   readonly id = 'kmsg';
   readonly #options: KmsgOptions;
   readonly #queue = new KmsgQueue(MAX_QUEUE_BYTES);
   readonly #parser = openKmsg();
   readonly #buffer = new Uint8Array(READ_BYTES);
-  readonly #header: RecordHeader = { level: 0, sequence: 0, micros: 0 };
+  readonly #header: KmsgHeader = { level: 0, sequence: 0, micros: 0 };
   #sink: Sink | undefined;
   #fd = -1;
   #timer: NodeJS.Timeout | undefined;
@@ -181,7 +175,7 @@ export class KmsgSource implements Source {
 
   #take(length: number): void {
     const header = this.#header;
-    if (!readHeader(this.#buffer, length, header)) {
+    if (!readKmsgHeader(this.#buffer, length, header)) {
       this.#errors++;
       return;
     }
@@ -272,31 +266,6 @@ export class KmsgSource implements Source {
     for (let row = 0; row < batch.length; row++) batch.observedTime.setBigint(row, seen);
     return batch;
   }
-}
-
-/** `PRIO,SEQ,TS` of a record; false when it does not start like one. */
-function readHeader(bytes: Uint8Array, length: number, header: RecordHeader): boolean {
-  let field = 0;
-  let value = 0;
-  let digits = 0;
-  for (let at = 0; at < length; at++) {
-    const byte = bytes[at] as number;
-    if (byte >= 48 && byte <= 57) {
-      value = value * 10 + byte - 48;
-      digits++;
-      continue;
-    }
-    if (byte !== COMMA || digits === 0) return false;
-    if (field === 0) header.level = value & 7;
-    else if (field === 1) header.sequence = value;
-    else {
-      header.micros = value;
-      return true;
-    }
-    field++;
-    value = digits = 0;
-  }
-  return false;
 }
 
 function toOpenError(path: string, error: unknown): OperationalError {

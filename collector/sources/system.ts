@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { MetricBatch, type MetricDefinition } from '../../model/metric-batch.ts';
 import type { Sink, Source, SourceStatus } from '../../model/pipeline.ts';
 import { ATTR } from '../../model/attributes.ts';
-import type { CollectorClock } from '../collector-clock.ts';
+import type { KernelClock } from '../kernel-clock.ts';
 import { CPU_MODES, parseCounters, parseMeminfo, parsePressure, parseStat, type CpuTimes } from '../proc-text.ts';
 
 const metric = (name: string, unit: string, type: MetricDefinition['type'], description: string, integer = true): MetricDefinition => ({
@@ -38,7 +38,7 @@ const RESOURCES = ['cpu', 'memory', 'io'] as const;
 
 export interface SystemOptions {
   readonly intervalMs: number;
-  readonly clock: CollectorClock;
+  readonly clock: KernelClock;
   /** Folder that stands for /proc. */
   readonly proc?: string;
 }

@@ -14,7 +14,7 @@ import type { Gap } from '../../model/gap.ts';
 import type { KernelIdentity } from '../../model/identity.ts';
 import type { Sink, Source, SourcePosition, SourceStatus, StreamCounts } from '../../model/pipeline.ts';
 import type { ClockDomain } from '../../model/time.ts';
-import type { CollectorClock } from '../collector-clock.ts';
+import type { KernelClock } from '../kernel-clock.ts';
 import { readFormatSet, type NamedFormatSet } from '../format-set.ts';
 import { PageSpans } from '../page-spans.ts';
 import { TaskNames } from '../task-names.ts';
@@ -40,7 +40,7 @@ export interface TracefsOptions {
   readonly clockDomain: ClockDomain;
   readonly bufferSizeKb: number | undefined;
   readonly root: string | undefined;
-  readonly clock: CollectorClock;
+  readonly clock: KernelClock;
   /** Where the streams of earlier collectors of this boot stopped, by stream. */
   readonly resume: ReadonlyMap<string, SourcePosition>;
   readonly spanRules: readonly SpanRule[];

@@ -1,0 +1,44 @@
+/** What sources and the pipeline ask of a kernel's clock: of the kernel we run on (CollectorClock), or of a guest (GuestClock). */
+import type { LogBatch } from '../model/log-batch.ts';
+import type { MetricBatch } from '../model/metric-batch.ts';
+import type { ClockFitFields } from '../model/segment.ts';
+import type { PrintkNs, UnixNs } from '../model/time.ts';
+
+export interface KernelClock {
+  /** Now, on the reference timeline. */
+  nowUnixNs(): UnixNs;
+  /** Fills `unixTime` from the batch's clock; returns the half-width of the error of its worst row, ns. */
+  alignLogs(batch: LogBatch): number;
+  /** Unix time of one printk stamp, for gaps. */
+  toUnixNs(printkNs: PrintkNs): UnixNs;
+  /** How the pages that are read now are aligned. */
+  traceFit(): ClockFitFields;
+  /** How well the clocks are known, and how often they were found stepped. */
+  addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void;
+}
+
+/** An interval that holds the difference between two clocks, ns. */
+export interface OffsetInterval {
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** The clock of whoever reads a guest, and its way to Unix time. */
+export interface HostTimeline {
+  nowNs(): bigint;
+  /** Unix time less this clock at a moment of this clock. */
+  unixOffset(hostNs: bigint): OffsetInterval;
+}
+
+/** A timeline that is Unix time itself: for recordings, whose moments are those of the recorder. */
+export class RecordedTimeline implements HostTimeline {
+  unixNs = 0n;
+
+  nowNs(): bigint {
+    return this.unixNs;
+  }
+
+  unixOffset(): OffsetInterval {
+    return { low: 0n, high: 0n };
+  }
+}
