@@ -4,8 +4,10 @@
  * the smallest buffer and no event. printk's clock is the trace clock `perf`.
  */
 #include "mkfwd.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,10 +169,30 @@ static void sample(struct buffer *to)
 	sample_tool(&trace_tool, "trace", to);
 }
 
+/* Left by a forwarder that was killed: `mkscope-fwd…-<pid>` without a living owner. */
+static void remove_left_over_tools(void)
+{
+	char path[512];
+	int pid, end;
+	snprintf(path, sizeof path, "%s/instances", tracefs);
+	DIR *folder = opendir(path);
+	for (struct dirent *entry; folder && (entry = readdir(folder));) {
+		end = 0;
+		sscanf(entry->d_name, "mkscope-fwd%*[a-z]-%d%n", &pid, &end);
+		if (end == 0 || entry->d_name[end] || kill(pid, 0) == 0 || errno != ESRCH)
+			continue;
+		snprintf(path, sizeof path, "%s/instances/%s", tracefs, entry->d_name);
+		rmdir(path);
+	}
+	if (folder)
+		closedir(folder);
+}
+
 /* Called when the trace instance is there: its CPUs and page layout are known. */
 void clock_start(void)
 {
 	if (tracing) {
+		remove_left_over_tools();
 		read_print_format();
 		open_tool(&perf_tool, "fwdclock", "perf");
 		if (strcmp(options.clock, "mono") != 0 && strcmp(options.clock, "perf") != 0)
