@@ -16,12 +16,19 @@ export interface Arrival {
   readonly bytes: number;
 }
 
-/** The index of a recording. Lines that say nothing are skipped. */
+const MS = 1_000_000n;
+
+/**
+ * The index of a recording. Lines that say nothing are skipped. An index in whole ms was cut to them: its bytes came at the
+ * latest at the end of the ms, and never before they were asked for.
+ */
 export function parseArrivals(text: string): Arrival[] {
-  return text.split('\n').flatMap((line) => {
+  const arrivals = text.split('\n').flatMap((line) => {
     const match = /^(\d{1,19}) (\d{1,12})$/.exec(line);
     return match === null ? [] : [{ unixNs: BigInt(match[1] as string), bytes: Number(match[2]) }];
   });
+  if (!arrivals.every(({ unixNs }) => unixNs % MS === 0n)) return arrivals;
+  return arrivals.map(({ unixNs, bytes }) => ({ unixNs: unixNs + MS - 1n, bytes }));
 }
 
 /** Reads a recording to its end through a `GuestReader` that was made without a timeline. */

@@ -33,6 +33,8 @@ const OPEN_PATIENCE_MS = 1500;
 const HELLO_PATIENCE_MS = 3000;
 /** A frame whose rest does not come in this time was cut. */
 const FRAME_PATIENCE_MS = 5000;
+/** Broken frames in one tick beyond which the guest is hung up on: each costs a checksum of up to 128 KiB. */
+const MAX_BROKEN_FRAMES = 50;
 const REFUSED_RETRY_MS = 10_000;
 const SEGMENT_DELAY_MS = 200;
 /** Handed on and not yet safe: beyond it the guest is not read. */
@@ -73,6 +75,7 @@ export class StreamSource implements Source {
   #heldSinceMs: number | undefined;
   /** SEQ of the kernel log that is on our disk, of the boot at hand. */
   #safeKmsg = -1;
+  #brokenFrames = 0;
   #ackDue = false;
   #underwayBytes = 0;
   readonly #underway = new Set<Promise<unknown>>();
@@ -181,6 +184,9 @@ export class StreamSource implements Source {
       if (nowMs - this.#connectedAtMs >= OPEN_PATIENCE_MS) this.#open();
     } else if (!this.#heard && nowMs - this.#openedAtMs >= HELLO_PATIENCE_MS) this.#open();
     if (this.#reader.isWaiting && nowMs - this.#bytesAtMs >= FRAME_PATIENCE_MS) this.#takeItems(this.#reader.abandonFrame());
+    const broken = this.#reader.counts().bytes.broken.get('payload_check') ?? 0;
+    if (broken - this.#brokenFrames > MAX_BROKEN_FRAMES) this.#link?.drop('too many broken frames', REFUSED_RETRY_MS);
+    this.#brokenFrames = broken;
     this.#heldSinceMs = this.#reader.heldBytes === 0 ? undefined : (this.#heldSinceMs ?? nowMs);
     if (this.#heldSinceMs !== undefined && nowMs - this.#heldSinceMs >= SEGMENT_DELAY_MS - TICK_MS / 2) {
       this.#heldSinceMs = undefined;
