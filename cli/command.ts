@@ -18,6 +18,23 @@ export interface CommandSpec<Options extends OptionTable> {
   run(flags: FlagValues<Options>, positionals: readonly string[]): Promise<number>;
 }
 
+/** An entry of a table of commands: loaded when it is called, so that `mkscope logs` never pays for the database. */
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<Command | CommandGroup>;
+}
+
+/** A word that stands before commands of its own: `mkscope lab up`. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly about: string;
+  readonly commands: Readonly<Record<string, CommandEntry>>;
+}
+
+export function isGroup(found: Command | CommandGroup): found is CommandGroup {
+  return 'commands' in found;
+}
+
 /** A command with its option types sealed in. */
 export interface Command extends Omit<CommandSpec<OptionTable>, 'run'> {
   execute(argv: readonly string[]): Promise<number>;

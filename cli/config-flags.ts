@@ -26,7 +26,13 @@ export const SOURCE_FLAGS = {
     type: 'string',
     multiple: true,
     value: 'NAME=PATH',
-    help: 'follow a console: file, FIFO, unix:PATH, tcp:HOST:PORT, or - (repeatable)',
+    help: 'follow a console: file, FIFO, unix:PATH, tcp:HOST:PORT, mktty:ID, or - (repeatable)',
+  },
+  stream: {
+    type: 'string',
+    multiple: true,
+    value: 'NAME=ADDRESS',
+    help: 'read another kernel through its guest forwarder: unix:PATH, tcp:HOST:PORT, unix-listen:, tcp-listen:, a device, a recording (repeatable)',
   },
   spool: { type: 'string', value: 'DIR', help: 'disk buffer (default: collector, under the data folder)' },
 } as const satisfies OptionTable;
@@ -48,6 +54,7 @@ const FLAG_KEYS: Readonly<Record<string, ConfigKey>> = {
   events: 'collector.tracefs.events',
   clock: 'collector.tracefs.clock',
   console: 'collector.console',
+  stream: 'collector.streams',
 };
 
 /** The flags that were given, as configuration values. */
@@ -80,7 +87,11 @@ function toPairs(name: string, given: readonly string[]): Record<string, string>
   return pairs;
 }
 
-const EXAMPLES: Readonly<Record<string, string>> = { console: 'spawn1=/dev/ttyS1', header: 'authorization="Bearer …"' };
+const EXAMPLES: Readonly<Record<string, string>> = {
+  console: 'spawn1=/dev/ttyS1',
+  stream: 'spawn1=unix:/run/spawn1.sock',
+  header: 'authorization="Bearer …"',
+};
 
 /** The given flags as arguments again, for a child that takes the same ones. */
 export function toArguments(

@@ -1,6 +1,7 @@
 /** Kinds of configuration values: each takes what YAML gives and what stands as text in a flag or an environment variable. */
 import { z } from 'zod';
 
+import { parseGuestAddress } from '../collector/guest-address.ts';
 import { parseDurationMs, parseSizeBytes } from './units.ts';
 
 export interface Address {
@@ -84,6 +85,31 @@ export const names = z
     'must be NAME=VALUE, names of letters, digits, "_", "-" and "."',
   )
   .transform((pairs) => pairs ?? {});
+
+const guestAddress = text.superRefine((from, check) => {
+  const address = parseGuestAddress(from);
+  if (typeof address === 'string') check.addIssue({ code: 'custom', message: `is no address of a stream: ${address}` });
+});
+const kernelRule = z.union([z.literal('any'), count(0, 65_535)], 'must be a kernel id, or any');
+const stream = z.union(
+  [guestAddress.transform((from) => ({ from, kernel: undefined })), z.strictObject({ from: guestAddress, kernel: kernelRule.optional() })],
+  { error: (issue) => firstMessage(issue) ?? 'must be an address, or { from: ADDRESS, kernel: ID }' },
+);
+
+/** The reason of a union's member that knows more than that it is the wrong kind. */
+function firstMessage(issue: {
+  readonly errors?: readonly (readonly { readonly code?: string; readonly message?: string }[])[];
+}): string | undefined {
+  return issue.errors?.flat().find(({ code }) => code === 'custom' || code === 'invalid_union' || code === 'unrecognized_keys')?.message;
+}
+
+/** Guests by name: an address, or an address with the kernel that it may be. */
+export const streams = z
+  .preprocess(
+    (written) => (typeof written === 'string' ? (splitPairs(written) ?? written) : written),
+    z.record(z.string(), stream, { error: (issue) => firstMessage(issue) ?? 'must be a map of "name: address" lines' }),
+  )
+  .refine((all) => Object.keys(all).every((name) => NAME.test(name)), 'must be NAME=ADDRESS, names of letters, digits, "_", "-" and "."');
 
 export function splitPairs(written: string): Record<string, string> | undefined {
   const pairs: Record<string, string> = {};

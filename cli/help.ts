@@ -1,17 +1,15 @@
 /** Help texts, written from the tables: the same text that `docs/cli.md` carries. */
-import type { Command } from './command.ts';
+import type { Command, CommandGroup } from './command.ts';
 import { COMMANDS } from './commands/index.ts';
 import type { OptionTable } from './flags.ts';
 
 export function formatOverview(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const lines = Object.entries(COMMANDS).map(([name, entry]) => `  ${name.padEnd(width)}  ${entry.summary}`);
   return `mkscope: every kernel of one machine, on one timeline
 
 Usage: mkscope <command> [options]
 
 Commands:
-${lines.join('\n')}
+${formatSummaries(COMMANDS)}
 
 Options:
   --help, -h  with a command: what it takes, and examples
@@ -19,6 +17,18 @@ Options:
 
 Begin with \`mkscope up\`, then \`mkscope logs -f\` or http://127.0.0.1:4319.
 What a machine lets mkscope see: \`mkscope doctor\`.
+`;
+}
+
+export function formatGroupHelp({ name, about, commands }: CommandGroup): string {
+  return `mkscope ${name}: ${about}
+
+Usage: mkscope ${name} <command> [options]
+
+Commands:
+${formatSummaries(commands)}
+
+\`mkscope ${name} <command> --help\` shows what it takes, and examples.
 `;
 }
 
@@ -35,6 +45,13 @@ ${formatOptions(command.options)}
 Examples:
 ${examples.join('\n')}
 `;
+}
+
+function formatSummaries(commands: CommandGroup['commands']): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length));
+  return Object.entries(commands)
+    .map(([name, entry]) => `  ${name.padEnd(width)}  ${entry.summary}`)
+    .join('\n');
 }
 
 function formatOptions(options: OptionTable): string {

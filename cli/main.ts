@@ -1,7 +1,8 @@
 /** `mkscope …`: finds the command, runs it, turns what happened into an exit code. */
 import { OperationalError } from '../base/errors.ts';
+import { isGroup, type Command, type CommandEntry, type CommandGroup } from './command.ts';
 import { COMMANDS } from './commands/index.ts';
-import { formatCommandHelp, formatOverview } from './help.ts';
+import { formatCommandHelp, formatGroupHelp, formatOverview } from './help.ts';
 import { suggest } from './nearest.ts';
 import { reportError, watchBugs, watchOutput } from './report-error.ts';
 import { print } from './terminal.ts';
@@ -10,24 +11,30 @@ import { readVersion } from './package-root.ts';
 let isService = false;
 
 async function runCommandLine(argv: readonly string[]): Promise<number> {
-  const [first, ...rest] = argv;
-  if (first === undefined || first === '--help' || first === '-h' || first === 'help') return showHelp(first, rest);
+  const [first] = argv;
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') return showHelp(first, argv.slice(1));
   if (first === '--version' || first === '-V') {
     await print(`mkscope ${readVersion()}\n`);
     return 0;
   }
-  const command = await findCommand(first);
+  const { found, argv: rest } = await findCommand(argv);
+  if (isGroup(found)) {
+    if (isHelpAsked(rest)) await print(formatGroupHelp(found));
+    else process.stderr.write(formatGroupHelp(found));
+    return isHelpAsked(rest) ? 0 : 2;
+  }
   if (isHelpAsked(rest)) {
-    await print(formatCommandHelp(command));
+    await print(formatCommandHelp(found));
     return 0;
   }
-  isService = command.service === true;
-  return command.execute(rest);
+  isService = found.service === true;
+  return found.execute(rest);
 }
 
-async function showHelp(asked: string | undefined, [name]: readonly string[]): Promise<number> {
-  if (asked === 'help' && name !== undefined) {
-    await print(formatCommandHelp(await findCommand(name)));
+async function showHelp(asked: string | undefined, names: readonly string[]): Promise<number> {
+  if (asked === 'help' && names.length > 0) {
+    const { found } = await findCommand(names);
+    await print(isGroup(found) ? formatGroupHelp(found) : formatCommandHelp(found));
     return 0;
   }
   // Nothing was asked for: the overview goes to standard error, and a script sees that it did nothing.
@@ -39,11 +46,28 @@ async function showHelp(asked: string | undefined, [name]: readonly string[]): P
   return 0;
 }
 
-async function findCommand(name: string) {
-  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (entry !== undefined) return entry.load();
-  const what = name.startsWith('-') ? `option ${name} before the command` : `command "${name}"`;
-  throw new OperationalError('E_ARGS', `there is no ${what}${suggest(name, Object.keys(COMMANDS))}`, 'mkscope --help lists the commands');
+/** Walks the tables as far as words name an entry; what is left of `argv` is the command's. */
+async function findCommand(argv: readonly string[]): Promise<{ found: Command | CommandGroup; argv: readonly string[] }> {
+  let table: Readonly<Record<string, CommandEntry>> = COMMANDS;
+  let path = 'mkscope';
+  for (let at = 0; ; at++) {
+    const name = argv[at] ?? '';
+    const entry = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (entry === undefined) {
+      const what = name.startsWith('-') ? `option ${name} before the command` : `command "${name}"`;
+      const where = path === 'mkscope' ? '' : ` of ${path}`;
+      throw new OperationalError(
+        'E_ARGS',
+        `there is no ${what}${where}${suggest(name, Object.keys(table))}`,
+        `${path} --help lists the commands`,
+      );
+    }
+    const found = await entry.load();
+    const rest = argv.slice(at + 1);
+    if (!isGroup(found) || rest[0] === undefined || rest[0] === '--help' || rest[0] === '-h') return { found, argv: rest };
+    table = found.commands;
+    path = `mkscope ${found.name}`;
+  }
 }
 
 function isHelpAsked(argv: readonly string[]): boolean {

@@ -102,6 +102,7 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       ...defined('kernelName', config.find('kernel.name')),
     },
     sources: toSources(config),
+    streams: Object.entries(config.get('collector.streams')).map(([name, { from, kernel }]) => ({ name, from, kernel })),
     spans: config.find('collector.spans'),
     events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
     ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),

@@ -17,8 +17,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   collector: ['base', 'model', 'parsers', 'clock', 'correlate', 'otlp'],
   hub: ['base', 'model', 'parsers', 'clock', 'correlate', 'otlp', 'store'],
   web: ['base'],
-  cli: ['base', 'model', 'parsers', 'clock', 'correlate', 'otlp', 'store', 'collector', 'hub'],
+  cli: ['base', 'model', 'parsers', 'clock', 'correlate', 'otlp', 'store', 'collector', 'hub', 'deploy'],
   dashboards: ['base', 'store'],
+  deploy: ['base'],
 };
 /** `import type` only: erased before anything runs. */
 const MAY_IMPORT_TYPES: Readonly<Record<string, readonly string[]>> = { web: ['model', 'hub'] };

@@ -1,9 +1,20 @@
+import type { Hub } from '../../hub/hub.ts';
 import { defineCommand } from '../command.ts';
 import { loadConfig } from '../config.ts';
 import { CONFIG_FLAG, LISTEN_FLAGS, toFlagValues } from '../config-flags.ts';
 import { toHubOptions } from '../settings.ts';
 import { watchStopSignals } from '../stop-signal.ts';
 import { printLine } from '../terminal.ts';
+
+/** What a hub that runs as a child tells its parent. */
+export interface HubReport {
+  readonly kind: 'hub-started';
+  readonly addresses: Hub['addresses'];
+}
+
+export function isHubReport(report: unknown): report is HubReport {
+  return typeof report === 'object' && report !== null && 'kind' in report && report.kind === 'hub-started';
+}
 
 export const command = defineCommand({
   name: 'hub',
@@ -22,10 +33,14 @@ export const command = defineCommand({
     const { startHub } = await import('../../hub/hub.ts');
     const hub = await startHub(toHubOptions(config));
     const { page, otlp, clickhouse } = hub.addresses;
+    process.send?.({ kind: 'hub-started', addresses: hub.addresses } satisfies HubReport);
     await printLine(`mkscope hub: page ${page}, OTLP ${otlp}, ClickHouse ${clickhouse}, data in ${config.get('data')}`);
+    // The parent is gone, killed perhaps: nobody would stop this process any more.
+    process.once('disconnect', () => stop.ask('the parent is gone'));
     const reason = await stop.asked;
     await printLine(`mkscope hub: ${reason}, storing what is acknowledged`);
     await hub.close();
+    if (process.connected) process.disconnect?.();
     return 0;
   },
 });

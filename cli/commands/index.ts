@@ -1,10 +1,5 @@
-/** The table of commands. Each is loaded when it is called, so that `mkscope logs` never pays for the database. */
-import type { Command } from '../command.ts';
-
-export interface CommandEntry {
-  readonly summary: string;
-  load(): Promise<Command>;
-}
+/** The table of commands. */
+import type { CommandEntry } from '../command.ts';
 
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   up: { summary: 'observe this machine: hub and collector in one go', load: async () => (await import('./up.ts')).command },
@@ -18,6 +13,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   doctor: {
     summary: 'what this machine can and cannot observe, and how to fix it',
     load: async () => (await import('./doctor.ts')).command,
+  },
+  lab: {
+    summary: 'boot real kernels side by side, to try mkscope and to test it',
+    load: async () => (await import('./lab/index.ts')).group,
   },
   check: { summary: 'validate mkscope.yaml and show what is in force', load: async () => (await import('./check.ts')).command },
 };

@@ -9,11 +9,24 @@ import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 
 import { COMMANDS } from '../../cli/commands/index.ts';
-import { formatCommandHelp, formatOverview } from '../../cli/help.ts';
+import { isGroup, type Command, type CommandGroup } from '../../cli/command.ts';
+import { formatCommandHelp, formatGroupHelp, formatOverview } from '../../cli/help.ts';
 import { LAUNCHER, MAIN, runCli, RunningCli, withFolder } from '../support/run-cli.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const UPDATE = process.env['MKSCOPE_GOLDEN'] === 'update';
+
+/** All commands, and the groups of them, in the order of the help. */
+async function loadAll(table: CommandGroup['commands'] = COMMANDS): Promise<{ name: string; found: Command | CommandGroup }[]> {
+  const all: { name: string; found: Command | CommandGroup }[] = [];
+  for (const [name, entry] of Object.entries(table)) {
+    const found = await entry.load();
+    all.push({ name, found });
+    if (!isGroup(found)) continue;
+    for (const inner of await loadAll(found.commands)) all.push({ name: `${name} ${inner.name}`, found: inner.found });
+  }
+  return all;
+}
 
 async function withServer<T>(listener: RequestListener, use: (url: string) => Promise<T>): Promise<T> {
   const server = createServer(listener).listen(0, '127.0.0.1');
@@ -37,10 +50,10 @@ test('cli: --help lists every command, and help of each has its options and exam
   const overview = await runCli(['--help']);
   assert.equal(overview.code, 0);
   assert.equal(overview.stdout, formatOverview());
-  for (const [name, entry] of Object.entries(COMMANDS)) {
-    const command = await entry.load();
-    const text = formatCommandHelp(command);
+  for (const { name, found: command } of await loadAll()) {
     assert.equal(command.name, name);
+    if (isGroup(command)) continue;
+    const text = formatCommandHelp(command);
     for (const option of Object.keys(command.options)) assert.ok(text.includes(`--${option}`), `${name} --${option}`);
     assert.ok(command.examples.length > 0, `${name} has no example`);
   }
@@ -52,9 +65,9 @@ test('cli: --help lists every command, and help of each has its options and exam
 
 test('cli: docs/cli.md is the help of all commands', async () => {
   const parts = ['# Commands', '', 'Written from the help texts by `npm run golden`.', '', '```', formatOverview().trimEnd(), '```', ''];
-  for (const entry of Object.values(COMMANDS)) {
-    const command = await entry.load();
-    parts.push(`## mkscope ${command.name}`, '', '```', formatCommandHelp(command).trimEnd(), '```', '');
+  for (const { found } of await loadAll()) {
+    const text = isGroup(found) ? formatGroupHelp(found) : formatCommandHelp(found);
+    parts.push(`## mkscope ${found.name}`, '', '```', text.trimEnd(), '```', '');
   }
   const path = join(ROOT, 'docs/cli.md');
   if (UPDATE) writeFileSync(path, parts.join('\n'));
@@ -62,8 +75,8 @@ test('cli: docs/cli.md is the help of all commands', async () => {
 });
 
 test('cli: each example of the help parses', async () => {
-  for (const [name, entry] of Object.entries(COMMANDS)) {
-    const command = await entry.load();
+  for (const { name, found: command } of await loadAll()) {
+    if (isGroup(command)) continue;
     for (const [line] of command.examples) {
       const words = line.slice(line.indexOf(`mkscope ${name}`)).split(/\s+/);
       for (const flag of words.filter((word) => /^--[a-z]/.test(word))) {
@@ -72,6 +85,22 @@ test('cli: each example of the help parses', async () => {
       }
     }
   }
+});
+
+test('cli: a group of commands says what it has, and what is wrong behind it', async () => {
+  const [asked, bare, wrong, help] = await Promise.all([
+    runCli(['lab', '--help']),
+    runCli(['lab']),
+    runCli(['lab', 'statsu']),
+    runCli(['help', 'lab', 'up']),
+  ]);
+  assert.equal(asked.code, 0);
+  assert.match(asked.stdout, /^mkscope lab: [\s\S]*Commands:[\s\S]* fault /);
+  assert.equal(bare.code, 2);
+  assert.equal(bare.stderr, asked.stdout);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /there is no command "statsu" of mkscope lab; did you mean "status"\? \[E_ARGS\]/);
+  assert.match(help.stdout, /^mkscope lab up: /);
 });
 
 test('cli: --version is the one of package.json', async () => {

@@ -175,3 +175,25 @@ test('config: the examples in docs/config.md and deploy/ are valid', async () =>
   for (const block of blocks) await load(block);
   loadConfig({ path: join(ROOT, 'deploy/mkscope.yaml'), env: {} });
 });
+
+test('config: streams are an address each, or an address with the kernel that it may be', async () => {
+  const config = await load(
+    'collector:\n  streams:\n    a: unix:/run/a.sock\n    b: { from: "tcp-listen:10.0.0.1:5004", kernel: 4 }\n    c: { from: mktty:3, kernel: any }\n',
+  );
+  assert.deepEqual(config.get('collector.streams'), {
+    a: { from: 'unix:/run/a.sock', kernel: undefined },
+    b: { from: 'tcp-listen:10.0.0.1:5004', kernel: 4 },
+    c: { from: 'mktty:3', kernel: 'any' },
+  });
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['"vsock:3:5000"', /Node has no vsock/],
+    ['{ from: "tcp:host" }', /is not unix:PATH.*at a\.from/],
+    ['{ from: unix:/x, kernel: spawn }', /whole number|kernel id/],
+    ['7', /must be an address/],
+  ];
+  for (const [written, message] of cases) {
+    const error = await refusal(`collector:\n  streams:\n    a: ${written}\n`);
+    assert.equal(error.code, 'E_CONFIG_VALUE');
+    assert.match(error.message, message);
+  }
+});

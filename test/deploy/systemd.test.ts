@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { isGroup } from '../../cli/command.ts';
 import { COMMANDS } from '../../cli/commands/index.ts';
 import { parseFlags } from '../../cli/flags.ts';
 import { COLLECTOR_NODE_FLAGS } from '../../collector/options.ts';
@@ -92,7 +93,7 @@ test('systemd: the command that each unit starts is one that mkscope takes', asy
     const [program, commandName = '', ...args] = (readService(name)('ExecStart') ?? '').split(' ');
     assert.equal(program, PROGRAM);
     const command = await COMMANDS[commandName]?.load();
-    assert.ok(command !== undefined, `${name}: no command ${commandName}`);
+    assert.ok(command !== undefined && !isGroup(command), `${name}: no command ${commandName}`);
     parseFlags(commandName, command.options, args);
     assert.equal(command.service, true);
   }

@@ -1,0 +1,196 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, openSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { ensureDefined } from '../../../base/assert.ts';
+import { isOperational, OperationalError, type ErrorCode } from '../../../base/errors.ts';
+import { DEFAULT_TRACE_EVENTS } from '../../../collector/options.ts';
+import { defaultCacheDir } from '../../../deploy/lab/artifacts.ts';
+import { claimLabDir } from '../../../deploy/lab/control.ts';
+import { KERNEL_CHOICES, type KernelChoice } from '../../../deploy/lab/kernels.ts';
+import { MAX_KERNELS } from '../../../deploy/lab/lab.ts';
+import { defineCommand } from '../../command.ts';
+import { toChoice, toCount, type FlagValues } from '../../flags.ts';
+import { DEFAULT_LAB, NAME_FLAG } from '../../lab/lab-flags.ts';
+import { LabService, type LabServiceOptions, type LabStatus } from '../../lab/lab-service.ts';
+import { formatLab } from '../../lab/lab-table.ts';
+import { watchStopSignals } from '../../stop-signal.ts';
+import { createPaint, print, printLine } from '../../terminal.ts';
+
+const OPTIONS = {
+  ...NAME_FLAG,
+  kernels: { type: 'string', value: 'N', help: `how many kernels, the host included (default 3, at most ${MAX_KERNELS})` },
+  linux: {
+    type: 'string',
+    value: 'LIST',
+    help: `which kernels, in turn: ${KERNEL_CHOICES.join(', ')} (default stable,newest)`,
+  },
+  cpus: { type: 'string', value: 'LIST', help: 'CPUs of each, in turn (default 2,1)' },
+  memory: { type: 'string', value: 'MIB', help: 'memory of each (default 256)' },
+  events: { type: 'string', value: 'LIST', help: 'trace events to record in each (default: scheduling, interrupts, IKC)' },
+  clock: { type: 'string', value: 'NAME', help: 'trace clock (default mono)' },
+  buffer: { type: 'string', value: 'KIB', help: 'trace buffer of each CPU (default 1024)' },
+  kvm: { type: 'boolean', help: 'use the processor’s virtualisation, where there is any (default: emulation)' },
+  append: { type: 'string', value: 'TEXT', help: 'added to each kernel’s command line' },
+  to: { type: 'string', value: 'URL', help: 'send to this hub or OTLP backend instead of a hub of its own' },
+  'no-observe': { type: 'boolean', help: 'only the kernels: no hub, no collector' },
+  page: { type: 'string', value: 'HOST:PORT', help: 'page and API of its hub (default 127.0.0.1:4319)' },
+  otlp: { type: 'string', value: 'HOST:PORT', help: 'OTLP of its hub (default 127.0.0.1:4318)' },
+  clickhouse: { type: 'string', value: 'HOST:PORT', help: 'ClickHouse interface of its hub (default 127.0.0.1:4320)' },
+  data: { type: 'string', value: 'DIR', help: 'data of its hub, kept (default: gone with the lab)' },
+  record: { type: 'string', value: 'DIR', help: 'write a session into this new folder, from the first byte to the end of the lab' },
+  cache: { type: 'string', value: 'DIR', help: 'kernels and modules that were fetched and built (default ~/.cache/mkscope/lab)' },
+  foreground: { type: 'boolean', help: 'stay until Ctrl-C, instead of running on in the background' },
+} as const;
+
+type UpFlags = FlagValues<typeof OPTIONS>;
+
+/** What the process in the background tells the one that started it. */
+type UpReport =
+  | { readonly kind: 'step'; readonly what: string }
+  | { readonly kind: 'up'; readonly status: LabStatus }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string };
+
+export const command = defineCommand({
+  name: 'lab up',
+  usage: '[options]',
+  about:
+    'boot real kernels side by side and observe them. Debian’s kernels are fetched and unpacked (never installed), a module gives them Multikernel’s messages, and a hub and a collector show them on the page. Runs on in the background until `mkscope lab down`; Ctrl-C before it is up leaves nothing behind.',
+  options: OPTIONS,
+  examples: [
+    ['mkscope lab up', 'three kernels of two versions, on http://127.0.0.1:4319'],
+    ['mkscope lab up --kernels 2 --linux stable,rt', 'two, the second with PREEMPT_RT'],
+    ['mkscope lab up --to http://127.0.0.1:4318 --name second', 'another one, observed by a hub that is there'],
+  ],
+  run: (flags) => (flags.foreground ? runForeground(flags) : runBackground(flags)),
+});
+
+async function runForeground(flags: UpFlags): Promise<number> {
+  const paint = createPaint(process.stdout);
+  const stop = watchStopSignals();
+  const abort = new AbortController();
+  const report = (message: UpReport): void => {
+    if (process.send !== undefined && process.connected) process.send(message);
+    else if (message.kind === 'step') process.stderr.write(`mkscope lab: ${message.what}\n`);
+    else if (message.kind === 'up') void print(formatLab(message.status, paint));
+  };
+  let isUp = false;
+  // Before it is up, the one that started it decides; afterwards it lives on alone.
+  process.once('disconnect', () => {
+    if (!isUp) stop.ask('the parent is gone');
+  });
+  void stop.asked.then(() => abort.abort());
+  let service: LabService;
+  try {
+    const options = await toServiceOptions(flags, (what) => report({ kind: 'step', what }), abort.signal);
+    service = await LabService.start(options);
+  } catch (error) {
+    if (!abort.signal.aborted && (process.send === undefined || !isOperational(error))) throw error;
+    if (!abort.signal.aborted && isOperational(error))
+      report({ kind: 'failed', code: error.code, message: error.message, hint: error.hint });
+    // An open channel would keep this process alive.
+    if (process.connected) process.disconnect?.();
+    return abort.signal.aborted ? STOPPED_EXIT : 1;
+  }
+  isUp = true;
+  service.onDown = () => stop.ask('mkscope lab down');
+  report({ kind: 'up', status: service.status() });
+  const reason = await stop.asked;
+  if (process.send === undefined) await printLine(`\nmkscope lab: ${reason}: ending everything`);
+  await service.stop();
+  return 0;
+}
+
+/** As a shell reports a process that Ctrl-C ended. */
+const STOPPED_EXIT = 130;
+
+async function runBackground(flags: UpFlags): Promise<number> {
+  const paint = createPaint(process.stdout);
+  const dir = await claimLabDir(flags.name ?? DEFAULT_LAB);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const log = openSync(`${dir}/log`, 'a', 0o600);
+  const args = [
+    ...process.execArgv,
+    ensureDefined(process.argv[1], 'path of the program'),
+    'lab',
+    'up',
+    '--foreground',
+    ...process.argv.slice(4),
+  ];
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log, 'ipc'] });
+  const stop = watchStopSignals();
+  void stop.asked.then(() => child.kill('SIGTERM'));
+  stop.onForced = () => child.kill('SIGTERM');
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.on('message', (message: UpReport) => {
+    switch (message.kind) {
+      case 'step':
+        process.stderr.write(`mkscope lab: ${message.what}\n`);
+        break;
+      case 'failed':
+        reject(new OperationalError(message.code, message.message, message.hint));
+        break;
+      case 'up':
+        resolve(print(formatLab(message.status, paint)).then(() => 0));
+    }
+  });
+  child.once('exit', (code) => resolve(code ?? 1));
+  let isUp = false;
+  try {
+    const code = await promise;
+    isUp = code === 0;
+    return code;
+  } finally {
+    if (!isUp) rmSync(dir, { recursive: true, force: true });
+    // From here on it lives alone, or has ended.
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+async function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal: AbortSignal): Promise<LabServiceOptions> {
+  const name = flags.name ?? DEFAULT_LAB;
+  const count = toCount('kernels', flags.kernels, 3, 1);
+  if (count > MAX_KERNELS) throw new OperationalError('E_ARGS', `--kernels ${count} is more than a lab has`, `at most ${MAX_KERNELS}`);
+  const choices = toList(flags.linux ?? 'stable,newest').map((word) => toChoice('linux', word, KERNEL_CHOICES, 'stable'));
+  const cpus = toList(flags.cpus ?? '2,1').map((word) => toCount('cpus', word, 1));
+  const dir = process.send === undefined ? await claimLabDir(name) : (await import('../../../deploy/lab/control.ts')).labDir(name);
+  const inTurn = <Item>(items: readonly Item[], at: number): Item => items[at % items.length] as Item;
+  return {
+    lab: {
+      name,
+      dir,
+      cacheDir: resolve(flags.cache ?? defaultCacheDir()),
+      kernels: Array.from({ length: count }, (_kernel, at) => ({ choice: inTurn<KernelChoice>(choices, at), cpus: inTurn(cpus, at) })),
+      memoryMib: toCount('memory', flags.memory, 256, 160),
+      events: flags.events === undefined ? DEFAULT_TRACE_EVENTS : toList(flags.events),
+      clock: flags.clock ?? 'mono',
+      bufferKb: toCount('buffer', flags.buffer, 1024, 16),
+      useKvm: flags.kvm,
+      append: flags.append ?? '',
+      recordDir: flags.record === undefined ? undefined : resolve(flags.record),
+      onStep,
+      signal,
+    },
+    observe: toObserve(flags),
+  };
+}
+
+function toObserve(flags: UpFlags): LabServiceOptions['observe'] {
+  if (flags['no-observe']) return { kind: 'none' };
+  if (flags.to !== undefined) return { kind: 'hub', url: flags.to };
+  return {
+    kind: 'own',
+    page: flags.page ?? '127.0.0.1:4319',
+    otlp: flags.otlp ?? '127.0.0.1:4318',
+    clickhouse: flags.clickhouse ?? '127.0.0.1:4320',
+    dataDir: flags.data === undefined ? undefined : resolve(flags.data),
+  };
+}
+
+function toList(text: string): string[] {
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+}

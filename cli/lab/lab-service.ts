@@ -1,0 +1,260 @@
+/**
+ * A running lab: the kernels, the hub and the collector that observe them, and the socket that `mkscope lab …` talks to. It is
+ * one process with two supervised children; when it ends, however it ends, they and the kernels end too.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Server } from 'node:net';
+
+import { ensureDefined } from '../../base/assert.ts';
+import { OperationalError } from '../../base/errors.ts';
+import { COLLECTOR_NODE_FLAGS } from '../../collector/options.ts';
+import { serveControl, type LabRequest } from '../../deploy/lab/control.ts';
+import type { Guest } from '../../deploy/lab/guest.ts';
+import { Lab, type LabKernelStatus, type LabOptions } from '../../deploy/lab/lab.ts';
+import { readCounts, startTraffic, stopTraffic, type TrafficPlan } from '../../deploy/lab/traffic.ts';
+import { isStartReport } from '../collector-report.ts';
+import { isHubReport, type HubReport } from '../commands/hub.ts';
+import { Supervisor } from '../supervisor.ts';
+
+/** The children hand over what they have within this, or are ended. */
+const STOP_GRACE_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
+
+export interface LabServiceOptions {
+  readonly lab: Omit<LabOptions, 'killCollector'>;
+  /** Where to send: a hub that is there, a hub of its own, or nowhere (only the kernels). */
+  readonly observe:
+    | { readonly kind: 'hub'; readonly url: string }
+    | {
+        readonly kind: 'own';
+        readonly page: string;
+        readonly otlp: string;
+        readonly clickhouse: string;
+        readonly dataDir: string | undefined;
+      }
+    | { readonly kind: 'none' };
+}
+
+export interface LabStatus {
+  readonly name: string;
+  readonly dir: string;
+  readonly root: string;
+  readonly truth: string;
+  readonly page: string | undefined;
+  readonly otlp: string | undefined;
+  readonly collectorPid: number | undefined;
+  readonly kernels: readonly LabKernelStatus[];
+  readonly events: readonly { readonly unixMs: number; readonly what: string }[];
+}
+
+/** Of what happened, kept for `lab status`. */
+const MAX_EVENTS = 200;
+
+export class LabService {
+  readonly #options: LabServiceOptions;
+  #lab: Lab | undefined;
+  #hub: Supervisor | undefined;
+  #collector: Supervisor | undefined;
+  #control: Server | undefined;
+  #addresses: HubReport['addresses'] | undefined;
+  readonly #events: { unixMs: number; what: string }[] = [];
+  #stopping: Promise<void> | undefined;
+  /** Called when somebody asks over the socket that the lab end. */
+  onDown: () => void = () => undefined;
+
+  private constructor(options: LabServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Brings kernels, hub and collector up, or nothing. */
+  static async start(options: LabServiceOptions): Promise<LabService> {
+    const service = new LabService(options);
+    try {
+      await service.#start();
+      return service;
+    } catch (error) {
+      await service.stop();
+      throw error;
+    }
+  }
+
+  status(): LabStatus {
+    const lab = ensureDefined(this.#lab, 'a started lab');
+    return {
+      name: this.#options.lab.name,
+      dir: this.#options.lab.dir,
+      root: lab.rootDir,
+      truth: lab.truthPath,
+      page: this.#addresses?.page,
+      otlp: this.#addresses?.otlp,
+      collectorPid: this.#collector?.pid,
+      kernels: lab.status(),
+      events: this.#events,
+    };
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    const { observe } = this.#options;
+    // The hub opens its database while the first kernel boots.
+    const hub = observe.kind === 'own' ? this.#startHub(observe) : Promise.resolve(undefined);
+    hub.catch(() => undefined);
+    const lab = await Lab.up({ ...this.#options.lab, killCollector: () => this.#killCollector() });
+    this.#lab = lab;
+    lab.onEvent = (what) => this.#note(what);
+    this.#addresses = await hub;
+    const url = observe.kind === 'hub' ? observe.url : this.#addresses?.otlp;
+    if (url !== undefined) await this.#startCollector(lab, url);
+    this.#control = await serveControl(this.#options.lab.dir, (request) => this.#answer(request));
+  }
+
+  async #stop(): Promise<void> {
+    this.#control?.close();
+    // First the kernels' last words come through, then the collector hands over, then the hub stores.
+    await this.#collector?.stop(STOP_GRACE_MS);
+    await this.#lab?.down();
+    await this.#hub?.stop(STOP_GRACE_MS);
+  }
+
+  async #startHub(observe: Extract<LabServiceOptions['observe'], { kind: 'own' }>): Promise<HubReport['addresses']> {
+    const dataDir = observe.dataDir ?? join(this.#options.lab.dir, 'data');
+    mkdirSync(dataDir, { recursive: true });
+    const { promise, resolve, reject } = Promise.withResolvers<HubReport['addresses']>();
+    this.#hub = new Supervisor({
+      args: [
+        ...this.#program('hub'),
+        `--data=${dataDir}`,
+        `--page=${observe.page}`,
+        `--otlp=${observe.otlp}`,
+        `--clickhouse=${observe.clickhouse}`,
+      ],
+      onReport: (report) => {
+        if (isHubReport(report)) resolve(report.addresses);
+      },
+      onExit: ({ code, signal }) => {
+        this.#note(`the hub has ended (${signal ?? code})`);
+        reject(
+          new OperationalError(
+            'E_LAB_BOOT',
+            `the hub of the lab ended with ${signal ?? code}`,
+            'its own words stand above; other ports: --page, --otlp, --clickhouse',
+          ),
+        );
+      },
+    });
+    this.#hub.start();
+    return within(promise, 'the hub');
+  }
+
+  async #startCollector(lab: Lab, url: string): Promise<void> {
+    const { dir, name } = this.#options.lab;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#collector = new Supervisor({
+      args: [
+        ...COLLECTOR_NODE_FLAGS,
+        ...this.#program('collect'),
+        '--no-kmsg',
+        '--no-tracefs',
+        '--no-system',
+        ...lab.guests.flatMap((guest) => ['--stream', `${guest.spec.name}=unix:${lab.streamPath(guest)}`]),
+        `--to=${url}`,
+        `--data=${join(dir, 'collector')}`,
+      ],
+      env: {
+        ...process.env,
+        NODE_COMPILE_CACHE: join(this.#options.lab.cacheDir, 'compile-cache'),
+        MKSCOPE_MACHINE_ID: lab.machineId,
+        MKSCOPE_MACHINE_NAME: name,
+      },
+      onReport: (report) => {
+        if (isStartReport(report)) resolve();
+      },
+      onExit: ({ code, signal }) => this.#note(`the collector has ended (${signal ?? code}) and is started again`),
+    });
+    this.#collector.start();
+    await within(promise, 'the collector');
+  }
+
+  #program(command: string): string[] {
+    return [...process.execArgv, ensureDefined(process.argv[1], 'path of the program'), command];
+  }
+
+  #killCollector(): void {
+    const pid = this.#collector?.pid;
+    if (pid === undefined) throw new OperationalError('E_LAB_FAULT', 'this lab has no collector', 'it was started with --no-observe');
+    process.kill(pid, 'SIGKILL');
+  }
+
+  #note(what: string): void {
+    this.#events.push({ unixMs: Date.now(), what });
+    if (this.#events.length > MAX_EVENTS) this.#events.shift();
+    process.stdout.write(`${new Date().toISOString()} ${what}\n`);
+  }
+
+  async #answer(request: LabRequest): Promise<unknown> {
+    const lab = ensureDefined(this.#lab, 'a started lab');
+    const text = (name: string): string => (typeof request[name] === 'string' ? request[name] : '');
+    switch (request.command) {
+      case 'ping':
+        return 'alive';
+      case 'status':
+        return this.status();
+      case 'fault':
+        return lab.fault(text('kernel'), text('fault'), text('value'));
+      case 'start':
+        await lab.start(text('kernel'));
+        return 'started';
+      case 'run':
+        return runIn(lab.find(text('kernel')), text('script'));
+      case 'traffic':
+        await startTraffic(lab.find(text('from')), lab.find(text('to')), request['plan'] as TrafficPlan);
+        return 'sending';
+      case 'stop-traffic':
+        await stopTraffic(lab.find(text('from')));
+        return 'stopped';
+      case 'counts':
+        return (await readCounts(lab.find(text('kernel')))) ?? null;
+      case 'record':
+        lab.record(text('dir'));
+        return 'recording';
+      case 'stop-record':
+        return lab.stopRecord();
+      case 'console':
+        return lab.find(text('kernel')).tail.lines(Number(request['lines'] ?? 100));
+      case 'down':
+        // The answer goes out first.
+        setTimeout(() => this.onDown(), 20);
+        return 'stopping';
+      default:
+        throw new OperationalError(
+          'E_REQUEST',
+          `the lab knows no command ${request.command}`,
+          'is this mkscope older than the one that started the lab?',
+        );
+    }
+  }
+}
+
+async function runIn(guest: Guest, script: string): Promise<unknown> {
+  const answer = await guest.run(script, 60_000);
+  if (answer !== undefined) return answer;
+  throw new OperationalError('E_LAB_FAULT', `${guest.spec.name} does not answer`, 'see: mkscope lab status');
+}
+
+async function within<Value>(awaited: Promise<Value>, what: string): Promise<Value> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new OperationalError('E_LAB_BOOT', `${what} of the lab does not start`, 'is the machine overloaded?')),
+    START_TIMEOUT_MS,
+  );
+  try {
+    return await Promise.race([awaited, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * The lab: several real kernels side by side under QEMU, one of them the host (id 0), joined by shared memory and interrupts.
+ * It boots as a Multikernel machine does: the host first, which then creates, loads and starts the others.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { cpus as cpusOfMachine } from 'node:os';
+import { join } from 'node:path';
+import type { Server, Socket } from 'node:net';
+import { OperationalError } from '../../base/errors.ts';
+import { buildKernel, buildPrograms } from './artifacts.ts';
+import { Bus, type BusEvent } from './bus.ts';
+import { injectFault } from './faults.ts';
+import { Guest, type GuestState } from './guest.ts';
+import { findRelease, isCached, type KernelChoice } from './kernels.ts';
+import { Recorder, type SessionFile } from './recorder.ts';
+import { MultikernelRoot, type InstanceState } from './multikernel-root.ts';
+import { checkPrerequisites } from './prerequisites.ts';
+import type { GuestSpec } from './qemu-args.ts';
+import { listen } from './sockets.ts';
+
+/** kerf's bound is 511; the bus has room for 16, and a machine for fewer. */
+export const MAX_KERNELS = 8;
+const CONTROL = '/sys/kernel/mkikc/ctl';
+
+export interface LabOptions {
+  readonly name: string;
+  /** Folder of the running lab: sockets, truth, the Multikernel look. Removed when it stops. */
+  readonly dir: string;
+  readonly cacheDir: string;
+  /** The host kernel first. */
+  readonly kernels: readonly { readonly choice: KernelChoice; readonly cpus: number }[];
+  readonly memoryMib: number;
+  readonly events: readonly string[];
+  readonly clock: string;
+  readonly bufferKb: number;
+  readonly useKvm: boolean;
+  readonly append: string;
+  /** Folder to record into from the first byte on. */
+  readonly recordDir?: string | undefined;
+  readonly onStep: (what: string) => void;
+  readonly killCollector: () => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LabKernelStatus {
+  readonly id: number;
+  readonly name: string;
+  readonly release: string;
+  readonly cpus: number;
+  readonly guest: GuestState;
+  /** What the host kernel says of it; the host itself has none. */
+  readonly instance: string;
+  readonly bootId: string;
+  readonly starts: number;
+  readonly bootMs: number;
+  readonly pid: number | undefined;
+  readonly hasPanicked: boolean;
+  readonly hasReader: boolean;
+  readonly lastLines: readonly string[];
+}
+
+export class Lab {
+  readonly #options: LabOptions;
+  readonly guests: readonly Guest[];
+  #bus: Bus | undefined;
+  readonly #root: MultikernelRoot;
+  /** What the host kernel says of its instances, by name. */
+  readonly #instances = new Map<string, string>();
+  readonly #servers: Server[] = [];
+  #recorder: Recorder | undefined;
+  /** Called with each word of what happens: for the log of the lab. */
+  onEvent: (what: string) => void = () => undefined;
+
+  private constructor(options: LabOptions, specs: readonly GuestSpec[]) {
+    this.#options = options;
+    this.#root = new MultikernelRoot(join(options.dir, 'root'));
+    const listener = {
+      ended: (guest: Guest) => this.#note(`${guest.spec.name} has ended`),
+      panicked: (guest: Guest) => this.#note(`${guest.spec.name} panics`),
+    };
+    this.guests = specs.map((spec) => new Guest(spec, listener));
+    if (options.recordDir !== undefined) this.record(options.recordDir);
+  }
+
+  /** Brings everything up, or nothing: what was started is stopped again when a step fails. */
+  static async up(options: LabOptions): Promise<Lab> {
+    const { cacheDir, signal, onStep } = options;
+    mkdirSync(cacheDir, { recursive: true });
+    checkPrerequisites({ kernels: options.kernels.length, absentKernels: 0, cacheDir });
+    const releases = new Map<KernelChoice, string>();
+    for (const { choice } of options.kernels) releases.set(choice, releases.get(choice) ?? (await findRelease(choice, signal)));
+    const distinct = [...new Set(releases.values())];
+    const absentKernels = distinct.filter((release) => !isCached(cacheDir, release)).length;
+    checkPrerequisites({ kernels: options.kernels.length, absentKernels, cacheDir });
+    const programs = await buildPrograms({ cacheDir, onStep, signal });
+    const files = new Map<string, Awaited<ReturnType<typeof buildKernel>>>();
+    for (const release of distinct) files.set(release, await buildKernel(release, programs, { cacheDir, onStep, signal }));
+    mkdirSync(join(options.dir, 'net'), { recursive: true, mode: 0o700 });
+    const specs = options.kernels.map(({ choice, cpus }, id) => {
+      const release = releases.get(choice) as string;
+      return toSpec(options, id, cpus, release, files.get(release) as Awaited<ReturnType<typeof buildKernel>>);
+    });
+    const lab = new Lab(options, specs);
+    try {
+      lab.#bus = await Bus.start(programs.bus, join(options.dir, 'bus'), lab.truthPath, (event) => lab.#onBus(event));
+      await lab.#boot();
+      return lab;
+    } catch (error) {
+      await lab.down();
+      throw error;
+    }
+  }
+
+  get host(): Guest {
+    return this.guests[0] as Guest;
+  }
+
+  /** Where a collector finds the machine: `--root`. */
+  get rootDir(): string {
+    return this.#root.path;
+  }
+
+  get truthPath(): string {
+    return join(this.#options.dir, 'truth');
+  }
+
+  get machineId(): string {
+    return toMachineId(this.#options.name);
+  }
+
+  /** The socket on which the forwarder of a kernel is read. */
+  streamPath(guest: Guest): string {
+    return join(this.#options.dir, `${guest.spec.name}.stream`);
+  }
+
+  find(name: string): Guest {
+    const found = this.guests.find(({ spec }) => spec.name === name || String(spec.id) === name);
+    if (found !== undefined) return found;
+    const names = this.guests.map(({ spec }) => spec.name).join(', ');
+    throw new OperationalError('E_LAB_FAULT', `the lab has no kernel ${name}`, `it has ${names}`);
+  }
+
+  status(): LabKernelStatus[] {
+    return this.guests.map((guest) => ({
+      id: guest.spec.id,
+      name: guest.spec.name,
+      release: guest.spec.release,
+      cpus: guest.spec.cpus,
+      guest: guest.state,
+      instance: guest.spec.id === 0 ? '' : (this.#instances.get(guest.spec.name) ?? ''),
+      bootId: guest.bootId,
+      starts: guest.starts,
+      bootMs: Math.round(guest.bootMs),
+      pid: guest.pid,
+      hasPanicked: guest.hasPanicked,
+      hasReader: guest.stream.hasReader,
+      lastLines: guest.tail.lines(200),
+    }));
+  }
+
+  async fault(kernel: string, fault: string, value: string): Promise<string> {
+    const guest = this.find(kernel);
+    const done = await injectFault(fault, { guest, host: this.host, value, killCollector: this.#options.killCollector });
+    this.#note(`${guest.spec.name}: ${done}`);
+    return done;
+  }
+
+  /** Starts a kernel that has ended; the host kernel first, if it is that. */
+  async start(name: string): Promise<void> {
+    const guest = this.find(name);
+    if (guest.spec.id !== 0) await this.#tellHost(`start ${guest.spec.id}`);
+    await guest.start();
+    if (guest.spec.id === 0) this.#writeHost();
+  }
+
+  /** Begins to write a session; throws E_LAB_FAULT where one is being written. */
+  record(dir: string): void {
+    if (this.#recorder !== undefined)
+      throw new OperationalError('E_LAB_FAULT', `the lab records already, into ${this.#recorder.dir}`, 'wait for its end');
+    this.#recorder = new Recorder(dir, this.guests);
+  }
+
+  /** Ends the recording that runs. */
+  async stopRecord(): Promise<SessionFile> {
+    const recorder = this.#recorder;
+    if (recorder === undefined) throw new OperationalError('E_LAB_FAULT', 'the lab does not record', 'mkscope lab record DIR');
+    this.#recorder = undefined;
+    return recorder.stop({ id: this.machineId, name: this.#options.name }, this.truthPath);
+  }
+
+  /** Ends everything that was started, and removes the lab's folder. */
+  async down(): Promise<void> {
+    await Promise.all(this.guests.map((guest) => guest.kill()));
+    if (this.#recorder !== undefined) await this.stopRecord();
+    await this.#bus?.stop();
+    for (const server of this.#servers) server.close();
+    for (const guest of this.guests) {
+      guest.stream.detach();
+      guest.console.detach();
+    }
+    rmSync(this.#options.dir, { recursive: true, force: true });
+  }
+
+  async #boot(): Promise<void> {
+    const { dir, onStep, signal } = this.#options;
+    for (const guest of this.guests) {
+      this.#servers.push(await listen(this.streamPath(guest), (socket) => guest.stream.attach(socket)));
+    }
+    this.#servers.push(await listen(join(dir, 'root/dev/mktty'), (socket) => this.#attachConsole(socket)));
+    onStep(`booting the host kernel, Linux ${this.host.spec.release}`);
+    await this.host.start();
+    this.#writeHost();
+    const spawns = this.guests.slice(1);
+    if (spawns.length > 0) onStep(`the host kernel starts ${spawns.map(({ spec }) => `${spec.name} (${spec.release})`).join(', ')}`);
+    for (const { spec } of spawns) {
+      await this.#tellHost(`create ${spec.id} ${spec.name} ${spec.cpus} ${spec.memoryMib}`);
+      await this.#tellHost(`load ${spec.id}`);
+    }
+    signal?.throwIfAborted();
+    await Promise.all(spawns.map(({ spec }) => this.start(spec.name)));
+    signal?.throwIfAborted();
+  }
+
+  #onBus(event: BusEvent): void {
+    if (event.event !== 'instance') return;
+    const guest = this.guests.find(({ spec }) => spec.id === event.id);
+    if (guest === undefined || event.id === 0) return;
+    const state = (['ready', 'loaded', 'active'] as const).find((known): known is InstanceState => known === event.state);
+    this.#instances.set(guest.spec.name, event.state);
+    this.#root.set(guest.spec.name, state, toRootInstance(guest.spec));
+    this.#note(`instance ${guest.spec.name}: ${event.state}`);
+  }
+
+  #note(what: string): void {
+    this.#recorder?.note(what);
+    this.onEvent(what);
+  }
+
+  #writeHost(): void {
+    const { spec, bootId } = this.host;
+    this.#root.writeHost({ machineId: this.machineId, machineName: this.#options.name, bootId, release: spec.release });
+  }
+
+  async #tellHost(command: string): Promise<void> {
+    const answer = await this.host.run(`echo "${command}" >${CONTROL}`, 35_000);
+    if (answer?.code === 0) return;
+    const why = answer === undefined ? 'it does not answer' : answer.output.trim();
+    throw new OperationalError(
+      'E_LAB_FAULT',
+      `the host kernel refuses "${command}": ${why}`,
+      `see its console: mkscope lab console ${this.host.spec.name}`,
+    );
+  }
+
+  /** As /dev/mktty: the first line written names the instance, then its console is read and written. */
+  #attachConsole(socket: Socket): void {
+    let asked = '';
+    const take = (bytes: Buffer): void => {
+      asked += bytes.toString('latin1');
+      const end = asked.indexOf('\n');
+      if (end < 0 && asked.length < 16) return;
+      socket.off('data', take);
+      const id = Number(asked.slice(0, Math.max(end, 0)));
+      const guest = this.guests.find(({ spec }) => spec.id === id);
+      if (guest === undefined) socket.destroy();
+      else guest.console.attach(socket);
+    };
+    socket.on('data', take);
+    socket.on('error', () => undefined);
+  }
+}
+
+/** Stable over the lab's life and its next one of the same name: what `/etc/machine-id` is to a machine. */
+function toMachineId(name: string): string {
+  return createHash('sha256').update(`mkscope-lab:${name}`).digest('hex').slice(0, 32);
+}
+
+function toSpec(options: LabOptions, id: number, cpus: number, release: string, files: { vmlinuz: string; initramfs: string }): GuestSpec {
+  const name = id === 0 ? 'host' : `spawn${id}`;
+  return {
+    id,
+    name,
+    release,
+    cpus: Math.min(cpus, Math.max(1, cpusOfMachine().length * 4)),
+    memoryMib: options.memoryMib,
+    ...files,
+    dir: join(options.dir, name),
+    busPath: join(options.dir, 'bus'),
+    spawnIds: options.kernels.flatMap((_kernel, index) => (index === 0 ? [] : [index])),
+    netDir: join(options.dir, 'net'),
+    events: options.events,
+    clock: options.clock,
+    bufferKb: options.bufferKb,
+    useKvm: options.useKvm,
+    append: options.append,
+  };
+}
+
+function toRootInstance(spec: GuestSpec) {
+  const { id, name, release, memoryMib, vmlinuz, initramfs } = spec;
+  const commandLine = `console=ttyS0 multikernel.id=${id} multikernel.name=${name}`;
+  return {
+    id,
+    name,
+    release,
+    memoryMib,
+    vmlinuz,
+    initramfs,
+    commandLine,
+    cpus: Array.from({ length: spec.cpus }, (_cpu, index) => id * 16 + index),
+  };
+}
