@@ -107,7 +107,7 @@ function firstMessage(issue: {
 export const streams = z
   .preprocess(
     (written) => (typeof written === 'string' ? (splitPairs(written) ?? written) : written),
-    z.record(z.string(), stream, { error: (issue) => firstMessage(issue) ?? 'must be a map of "name: address" lines' }),
+    z.record(z.string(), stream, 'must be a map of "name: address" lines'),
   )
   .refine((all) => Object.keys(all).every((name) => NAME.test(name)), 'must be NAME=ADDRESS, names of letters, digits, "_", "-" and "."');
 

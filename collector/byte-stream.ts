@@ -1,11 +1,14 @@
 /**
- * Consoles that are streams: standard input, a FIFO, a unix or TCP socket. `split2` cuts them into lines; a stream that ends is
- * opened again, less often the longer it stays away.
+ * Consoles that are streams: standard input, a FIFO, a unix or TCP socket, multikernel's /dev/mktty. `split2` cuts them into
+ * lines; a stream that ends is opened again, less often the longer it stays away. mktty wants the number of an instance before
+ * it says anything, and ends (or fails) when the instance does: the next opening is that of its next run.
  */
 import { createReadStream } from 'node:fs';
 import { connect } from 'node:net';
 import { Transform, type Readable } from 'node:stream';
 import split2 from 'split2';
+import { messageOf } from '../base/errors.ts';
+import { DeviceStream } from './device-stream.ts';
 
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 10_000;
@@ -22,7 +25,9 @@ export type StreamAddress =
   | { readonly kind: 'stdin' }
   | { readonly kind: 'fifo'; readonly path: string }
   | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** `greeting` is written first. */
+  | { readonly kind: 'device' | 'greeted-socket'; readonly path: string; readonly greeting: string };
 
 export class ByteStream {
   readonly #address: StreamAddress;
@@ -38,7 +43,14 @@ export class ByteStream {
   }
 
   start(): void {
-    const input = openStream(this.#address);
+    let input: Readable;
+    try {
+      input = openStream(this.#address);
+    } catch (error) {
+      // A device may not be there yet.
+      this.#retry(messageOf(error));
+      return;
+    }
     this.#input = input;
     const lines = input.pipe(cutLongLines()).pipe(split2());
     let why = 'ended';
@@ -94,6 +106,13 @@ function openStream(address: StreamAddress): Readable {
       return connect({ path: address.path });
     case 'tcp':
       return connect({ host: address.host, port: address.port });
+    case 'device':
+      return new DeviceStream(address.path, address.greeting);
+    case 'greeted-socket': {
+      const socket = connect({ path: address.path });
+      socket.write(address.greeting);
+      return socket;
+    }
   }
 }
 

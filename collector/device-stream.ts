@@ -16,13 +16,19 @@ export class DeviceStream extends Duplex {
   readonly #buffer = new Uint8Array(READ_BYTES);
   #timer: NodeJS.Timeout | undefined;
   #wanted = false;
+  readonly #endsEmpty: boolean;
 
-  /** Throws the system's error where the device cannot be opened. */
-  constructor(path: string) {
+  /**
+   * `greeting` is written first. A device that is greeted (mktty) ends when it reads as empty, so that it is opened and greeted
+   * again; another one waits for somebody at its other end. Throws the system's error where it cannot be opened.
+   */
+  constructor(path: string, greeting = '') {
     super({ allowHalfOpen: false });
+    this.#endsEmpty = greeting !== '';
     this.#fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY);
     // A terminal line would echo, and translate line ends.
     if (isatty(this.#fd)) execFileSync('stty', ['-F', path, 'raw', '-echo', 'clocal']);
+    if (greeting !== '') this.write(greeting);
   }
 
   override _read(): void {
@@ -45,8 +51,10 @@ export class DeviceStream extends Duplex {
     while (this.#wanted && !this.destroyed) {
       try {
         const count = readSync(this.#fd, this.#buffer, 0, READ_BYTES, null);
-        // Nobody at the other end: it may come.
-        if (count === 0) break;
+        if (count === 0) {
+          if (this.#endsEmpty) this.destroy();
+          break;
+        }
         this.#wanted = this.push(Buffer.from(this.#buffer.subarray(0, count)));
       } catch (error) {
         if (errnoOf(error) !== 'EAGAIN') this.destroy(error as Error);

@@ -5,7 +5,7 @@
  *   unix-listen:PATH, tcp-listen:HOST:PORT  wait for the guest to connect; the latest connection counts
  *   mktty:ID, mktty:ID@PATH                 /dev/mktty (or a socket that behaves like it): the first write is "<ID>\n"
  *   /dev/…                                  a character device, both ways
- *   pipes:IN,OUT                            two FIFOs: what the guest says, what it is told
+ *   pipes:IN:OUT                            two FIFOs: what the guest says, what it is told
  *   PATH                                    a recording: read to its end, with the arrival times of PATH.at
  */
 import { statSync } from 'node:fs';
@@ -28,13 +28,13 @@ export function parseGuestAddress(from: string): GuestAddress | string {
   if (tcp !== null && Number(tcp[3]) <= 65_535) {
     return { kind: tcp[1] as 'tcp' | 'tcp-listen', host: (tcp[2] as string).replaceAll(/[[\]]/g, ''), port: Number(tcp[3]) };
   }
-  const pipes = /^pipes:([^,]+),([^,]+)$/.exec(from);
+  const pipes = /^pipes:([^:]+):([^:]+)$/.exec(from);
   if (pipes !== null) return { kind: 'pipes', input: pipes[1] as string, output: pipes[2] as string };
   if (from.startsWith('mktty:')) return parseMktty(from) ?? `${from} is not mktty:ID or mktty:ID@PATH`;
   if (/^(?:unix|tcp|unix-listen|tcp-listen|pipes|vsock):/.test(from)) {
     return from.startsWith('vsock:')
       ? 'Node has no vsock: let socat bridge it, for example socat VSOCK-LISTEN:5000,fork UNIX-LISTEN:/run/guest3.sock'
-      : `${from} is not unix:PATH, unix-listen:PATH, tcp:HOST:PORT, tcp-listen:HOST:PORT or pipes:IN,OUT`;
+      : `${from} is not unix:PATH, unix-listen:PATH, tcp:HOST:PORT, tcp-listen:HOST:PORT or pipes:IN:OUT`;
   }
   if (statSync(from, { throwIfNoEntry: false })?.isCharacterDevice() === true || from.startsWith('/dev/')) {
     return { kind: 'device', path: from, greeting: '' };

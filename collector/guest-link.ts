@@ -117,8 +117,7 @@ export class GuestLink {
     this.#connection = connection;
     const begin = (): void => {
       if (this.#connection !== connection) return;
-      const greeting = 'greeting' in this.#address ? this.#address.greeting : '';
-      if (greeting !== '') output.write(greeting);
+      if (this.#address.kind === 'greeted-socket') output.write(this.#address.greeting);
       this.#listener.connected();
     };
     input.on('data', (bytes: Buffer) => {
@@ -170,7 +169,7 @@ function openConnection(address: LiveGuestAddress): Connection & { readonly read
     case 'tcp':
       return ofSocket(connect({ host: address.host, port: address.port }));
     case 'device': {
-      const device = new DeviceStream(address.path);
+      const device = new DeviceStream(address.path, address.greeting);
       return { input: device, output: device, ready: undefined };
     }
     case 'pipes':

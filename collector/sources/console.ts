@@ -1,4 +1,4 @@
-/** A console: a log file that is followed, or a stream (standard input, FIFO, unix or TCP socket). One source per console. */
+/** A console: a log file that is followed, or a stream (standard input, FIFO, socket, mktty). One source per console. */
 import { statSync } from 'node:fs';
 import { OperationalError, errnoOf, messageOf } from '../../base/errors.ts';
 import type { GapReason } from '../../model/gap.ts';
@@ -7,6 +7,7 @@ import { ByteStream, describe, type StreamAddress } from '../byte-stream.ts';
 import type { KernelClock } from '../kernel-clock.ts';
 import { CONSOLE_DOUBT_NS, ConsoleLines } from '../console-lines.ts';
 import { FollowedFile } from '../followed-file.ts';
+import { parseMktty } from '../guest-address.ts';
 import type { Ledger } from '../ledger.ts';
 
 /** Bytes handed on and not yet safe: beyond it what comes is dropped, since a console's writer cannot be held up. */
@@ -14,7 +15,7 @@ const MAX_UNDERWAY_BYTES = 8 << 20;
 
 export interface ConsoleOptions {
   readonly name: string;
-  /** File path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, or `-`. */
+  /** File path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, `mktty:ID`, `mktty:ID@PATH`, or `-`. */
   readonly from: string;
   readonly clock: KernelClock;
   readonly ledger: Ledger;
@@ -159,6 +160,8 @@ export class ConsoleSource implements Source {
 /** A file path stays a text; everything else is a stream. */
 function toAddress(from: string): StreamAddress | string {
   if (from === '-') return { kind: 'stdin' };
+  const mktty = parseMktty(from);
+  if (mktty !== undefined) return mktty;
   if (from.startsWith('unix:')) return { kind: 'unix', path: from.slice(5) };
   const tcp = /^tcp:(.+):(\d+)$/.exec(from);
   if (tcp !== null) return { kind: 'tcp', host: (tcp[1] as string).replaceAll(/[[\]]/g, ''), port: Number(tcp[2]) };

@@ -181,3 +181,37 @@ test('system: /proc texts as they are on other kernels', () => {
   ]);
   assert.deepEqual([...parseCounters('a 1\nxpgfault 5\npgfault 7\n', ['pgfault', 'pgmajfault'])], [['pgfault', 7]]);
 });
+
+test('console: mktty is told the instance first, each time it is opened', async (t) => {
+  const path = join(tempFolder(t), 'mktty.sock');
+  let opened = 0;
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.once('data', (bytes) => {
+      if (String(bytes) === '3\n') socket.write(lines(opened * 2, opened * 2 + 2));
+      opened++;
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(path, resolve);
+  });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const sink = new KeepingSink();
+  await openConsole(t, `mktty:3@${path}`).start(sink);
+  await until('its lines', () => numbers(sink).length === 2);
+  sockets[0]?.destroy();
+  await until('those of its next run', () => numbers(sink).length === 4);
+  assert.deepEqual(numbers(sink), upTo(4));
+});
+
+test('console: mktty that is not there yet is waited for', async (t) => {
+  const source = openConsole(t, 'mktty:3');
+  await source.start(new KeepingSink());
+  await until('it says so', () => source.status().state === 'waiting');
+  assert.match(source.status().detail, /\/dev\/mktty/);
+});

@@ -68,7 +68,7 @@ export interface Forwarder {
   readonly instance: string;
   readonly child: ChildProcess;
   /** Ends it and waits until it is gone. */
-  end(signal: NodeJS.Signals): Promise<void>;
+  readonly end: (signal: NodeJS.Signals) => Promise<void>;
 }
 
 export function nextInstance(t: TestContext): string {
