@@ -102,7 +102,11 @@ export const CONFIG_KEYS = {
   'collector.tracefs.ship': key(flag, true, 'send all trace events to the hub; off = only the spans made of them'),
   'collector.spans': key(list, undefined, 'names of the span rules that run over trace events', { unset: 'all' }),
   'collector.console': key(names, {}, 'consoles to follow: name → file, FIFO, unix:PATH, tcp:HOST:PORT, mktty:ID, or - for standard input'),
-  'collector.streams': key(streams, {}, 'kernels to read through a guest forwarder: name → address, or { from: address, kernel: id }'),
+  'collector.streams': key(
+    streams,
+    {},
+    'kernels to read through a guest forwarder: name → address, or { from: address, kernel: id, console: address }',
+  ),
   'collector.system.enabled': key(flag, true, 'sample CPU, memory, PSI and interrupts'),
   'collector.system.interval': key(durationMs(100, HOUR_MS), '1s', 'how often the system is sampled'),
   'collector.telemetry.endpoint': key(url, undefined, 'OTLP/HTTP address for the collector’s own spans', { unset: 'it makes none' }),

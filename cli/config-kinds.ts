@@ -92,8 +92,11 @@ const guestAddress = text.superRefine((from, check) => {
 });
 const kernelRule = z.union([z.literal('any'), count(0, 65_535)], 'must be a kernel id, or any');
 const stream = z.union(
-  [guestAddress.transform((from) => ({ from, kernel: undefined })), z.strictObject({ from: guestAddress, kernel: kernelRule.optional() })],
-  { error: (issue) => firstMessage(issue) ?? 'must be an address, or { from: ADDRESS, kernel: ID }' },
+  [
+    guestAddress.transform((from) => ({ from, kernel: undefined, console: undefined })),
+    z.strictObject({ from: guestAddress, kernel: kernelRule.optional(), console: text.optional() }),
+  ],
+  { error: (issue) => firstMessage(issue) ?? 'must be an address, or { from: ADDRESS, kernel: ID, console: ADDRESS }' },
 );
 
 /** The reason of a union's member that knows more than that it is the wrong kind. */

@@ -102,7 +102,12 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       ...defined('kernelName', config.find('kernel.name')),
     },
     sources: toSources(config),
-    streams: Object.entries(config.get('collector.streams')).map(([name, { from, kernel }]) => ({ name, from, kernel })),
+    streams: Object.entries(config.get('collector.streams')).map(([name, of]) => ({
+      name,
+      from: of.from,
+      kernel: of.kernel,
+      console: of.console,
+    })),
     spans: config.find('collector.spans'),
     events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
     ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),

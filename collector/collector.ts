@@ -17,6 +17,7 @@ import { DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from '
 import { Peer, type PeerKind } from './peer.ts';
 import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
+import { GuestConsoleSource } from './sources/guest-console.ts';
 import { StreamSource } from './sources/stream.ts';
 import { TracefsSource } from './sources/tracefs.ts';
 import { openTelemetry, type OwnTelemetry } from './telemetry.ts';
@@ -108,6 +109,7 @@ interface Guest {
   readonly name: string;
   readonly feed: KernelFeed;
   readonly source: StreamSource;
+  readonly console: GuestConsoleSource | undefined;
 }
 
 function toGuestStatus({ name, feed, source }: Guest): GuestStatus {
@@ -219,7 +221,8 @@ class RunningCollector implements Collector {
 
   /** This kernel's sources and those of the guests. */
   #running(): Source[] {
-    return [...this.#sources, ...this.#guests.map(({ source }) => source)];
+    // A console after its stream: what the log brings last is then known.
+    return [...this.#sources, ...this.#guests.flatMap(({ source, console }) => (console === undefined ? [source] : [source, console]))];
   }
 
   /** The bound of the configuration holds for all feeds together. */
@@ -231,9 +234,11 @@ class RunningCollector implements Collector {
     return this.#options.events !== 'off' && this.#peer.kind !== 'otlp';
   }
 
-  #openGuest({ name, from, kernel }: StreamOptions, rules: readonly SpanRule[], telemetry: OwnTelemetry): Guest {
+  #openGuest({ name, from, kernel, console: consoleFrom }: StreamOptions, rules: readonly SpanRule[], telemetry: OwnTelemetry): Guest {
     const feed = new KernelFeed(join(this.#options.spoolDir, 'streams', name), this.#spoolBytes(), this.#shared);
     feed.startSender(telemetry);
+    const console =
+      consoleFrom === undefined ? undefined : new GuestConsoleSource({ name, from: consoleFrom, timeline: this.#clock, feed });
     const source = new StreamSource({
       name,
       from,
@@ -243,9 +248,10 @@ class RunningCollector implements Collector {
       feed,
       resume: feed.resumePositions(),
       spanRules: rules,
+      console,
       ship: () => this.#ships(),
     });
-    return { name, feed, source };
+    return { name, feed, source, console };
   }
 
   async #startSources(rules: readonly SpanRule[], resume: ReadonlyMap<string, SourcePosition>): Promise<void> {
@@ -260,7 +266,10 @@ class RunningCollector implements Collector {
     for (const source of Object.values(SOURCES).flatMap((make) => make(this.#options.sources, context))) {
       if (await this.#startSource(source)) this.#sources.push(source);
     }
-    for (const { source } of this.#guests) await this.#startSource(source);
+    for (const { source, console } of this.#guests) {
+      if (console !== undefined) await this.#startSource(console);
+      await this.#startSource(source);
+    }
   }
 
   async #startSource(source: Source): Promise<boolean> {
@@ -287,6 +296,8 @@ class RunningCollector implements Collector {
   /** Of this kernel's streams; a guest's are written when its own counters come. */
   async #writeBooks(): Promise<void> {
     for (const source of this.#sources) if (source instanceof TracefsSource) await source.settle();
+    // A collector that only reads guests says nothing of the kernel it happens to run on.
+    if (this.#sources.length === 0) return;
     this.#feed.writeBooks(this.#sources.flatMap((source) => source.status().streams));
   }
 }

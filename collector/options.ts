@@ -30,6 +30,8 @@ export interface StreamOptions {
   readonly from: string;
   /** Which kernel it may be; default: any but the host. */
   readonly kernel?: KernelRule | undefined;
+  /** Address of its console (collector/console-address.ts): what it says beyond its kernel log. */
+  readonly console?: string | undefined;
 }
 
 export interface CollectorOptions {

@@ -2,7 +2,7 @@
  * A running lab: the kernels, the hub and the collector that observe them, and the socket that `mkscope lab …` talks to. It is
  * one process with two supervised children; when it ends, however it ends, they and the kernels end too.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Server } from 'node:net';
 
@@ -101,16 +101,18 @@ export class LabService {
 
   async #start(): Promise<void> {
     const { observe } = this.#options;
-    // The hub opens its database while the first kernel boots.
-    const hub = observe.kind === 'own' ? this.#startHub(observe) : Promise.resolve(undefined);
-    hub.catch(() => undefined);
-    const lab = await Lab.up({ ...this.#options.lab, killCollector: () => this.#killCollector() });
+    const lab = await Lab.prepare({ ...this.#options.lab, killCollector: () => this.#killCollector() });
     this.#lab = lab;
     lab.onEvent = (what) => this.#note(what);
-    this.#addresses = await hub;
-    const url = observe.kind === 'hub' ? observe.url : this.#addresses?.otlp;
-    if (url !== undefined) await this.#startCollector(lab, url);
+    // Hub and collector start while the first kernel boots: a console is read from its first line on.
+    await settleAll([lab.boot(), this.#observe(lab, observe)]);
     this.#control = await serveControl(this.#options.lab.dir, (request) => this.#answer(request));
+  }
+
+  async #observe(lab: Lab, observe: LabServiceOptions['observe']): Promise<void> {
+    if (observe.kind === 'none') return;
+    if (observe.kind === 'own') this.#addresses = await this.#startHub(observe);
+    await this.#startCollector(lab, observe.kind === 'hub' ? observe.url : ensureDefined(this.#addresses, 'addresses of a hub').otlp);
   }
 
   async #stop(): Promise<void> {
@@ -119,6 +121,8 @@ export class LabService {
     await this.#collector?.stop(STOP_GRACE_MS);
     await this.#lab?.down();
     await this.#hub?.stop(STOP_GRACE_MS);
+    // The hub's data may lie in it.
+    rmSync(this.#options.lab.dir, { recursive: true, force: true });
   }
 
   async #startHub(observe: Extract<LabServiceOptions['observe'], { kind: 'own' }>): Promise<HubReport['addresses']> {
@@ -152,24 +156,19 @@ export class LabService {
   }
 
   async #startCollector(lab: Lab, url: string): Promise<void> {
-    const { dir, name } = this.#options.lab;
+    const { dir, cacheDir } = this.#options.lab;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#collector = new Supervisor({
       args: [
         ...COLLECTOR_NODE_FLAGS,
         ...this.#program('collect'),
-        '--no-kmsg',
-        '--no-tracefs',
-        '--no-system',
-        ...lab.guests.flatMap((guest) => ['--stream', `${guest.spec.name}=unix:${lab.streamPath(guest)}`]),
+        `--config=${this.#writeCollectorConfig(lab)}`,
         `--to=${url}`,
         `--data=${join(dir, 'collector')}`,
       ],
       env: {
         ...process.env,
-        NODE_COMPILE_CACHE: join(this.#options.lab.cacheDir, 'compile-cache'),
-        MKSCOPE_MACHINE_ID: lab.machineId,
-        MKSCOPE_MACHINE_NAME: name,
+        NODE_COMPILE_CACHE: join(cacheDir, 'compile-cache'),
       },
       onReport: (report) => {
         if (isStartReport(report)) resolve();
@@ -178,6 +177,24 @@ export class LabService {
     });
     this.#collector.start();
     await within(promise, 'the collector');
+  }
+
+  /** The collector reads the guests and nothing of this machine; each stream may only be the kernel that it is. */
+  #writeCollectorConfig(lab: Lab): string {
+    const { dir, name } = this.#options.lab;
+    const streams = lab.guests.map((guest) => {
+      const { id, name: kernelName } = guest.spec;
+      return [kernelName, { from: `unix:${lab.streamPath(guest)}`, kernel: id, console: `mktty:${id}@${lab.rootDir}/dev/mktty` }];
+    });
+    const off = { enabled: false };
+    const config = {
+      machine: { id: lab.machineId, name },
+      collector: { kmsg: off, tracefs: off, system: off, streams: Object.fromEntries(streams) as Record<string, object> },
+    };
+    const path = join(dir, 'collector.yaml');
+    // JSON is YAML.
+    writeFileSync(path, `${JSON.stringify(config, undefined, 2)}\n`);
+    return path;
   }
 
   #program(command: string): string[] {
@@ -238,6 +255,12 @@ export class LabService {
         );
     }
   }
+}
+
+/** The first failure of several things that go on at once, thrown when all of them have ended. */
+async function settleAll(all: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(all)).find((settled) => settled.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 async function runIn(guest: Guest, script: string): Promise<unknown> {

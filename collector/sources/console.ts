@@ -3,11 +3,11 @@ import { statSync } from 'node:fs';
 import { OperationalError, errnoOf, messageOf } from '../../base/errors.ts';
 import type { GapReason } from '../../model/gap.ts';
 import type { Sink, Source, SourcePosition, SourceStatus } from '../../model/pipeline.ts';
-import { ByteStream, describe, type StreamAddress } from '../byte-stream.ts';
+import { ByteStream, describe } from '../byte-stream.ts';
 import type { KernelClock } from '../kernel-clock.ts';
+import { toConsoleAddress } from '../console-address.ts';
 import { CONSOLE_DOUBT_NS, ConsoleLines } from '../console-lines.ts';
 import { FollowedFile } from '../followed-file.ts';
-import { parseMktty } from '../guest-address.ts';
 import type { Ledger } from '../ledger.ts';
 
 /** Bytes handed on and not yet safe: beyond it what comes is dropped, since a console's writer cannot be held up. */
@@ -46,7 +46,7 @@ export class ConsoleSource implements Source {
 
   start(sink: Sink): Promise<void> {
     this.#sink = sink;
-    const address = toAddress(this.#options.from);
+    const address = toConsoleAddress(this.#options.from);
     this.#state = 'running';
     if (typeof address !== 'string') {
       this.#bytes = new ByteStream(address, {
@@ -155,20 +155,6 @@ export class ConsoleSource implements Source {
     const nowNs = this.#options.clock.nowUnixNs();
     void this.#sink?.write({ kind: 'gaps', gaps: [{ stream: this.#stream, cpu: -1, fromUnixNs: nowNs, toUnixNs: nowNs, count, reason }] });
   }
-}
-
-/** A file path stays a text; everything else is a stream. */
-function toAddress(from: string): StreamAddress | string {
-  if (from === '-') return { kind: 'stdin' };
-  const mktty = parseMktty(from);
-  if (mktty !== undefined) return mktty;
-  if (from.startsWith('unix:')) return { kind: 'unix', path: from.slice(5) };
-  const tcp = /^tcp:(.+):(\d+)$/.exec(from);
-  if (tcp !== null) return { kind: 'tcp', host: (tcp[1] as string).replaceAll(/[[\]]/g, ''), port: Number(tcp[2]) };
-  const stat = statSync(from, { throwIfNoEntry: false });
-  // Serial lines and mktty are character devices: read like a FIFO.
-  if (stat?.isFIFO() === true || stat?.isCharacterDevice() === true) return { kind: 'fifo', path: from };
-  return from;
 }
 
 /** A file that has not grown for a while was not written now: its last write bounds the time of its last line. */

@@ -22,6 +22,7 @@ import { readGuestRecording } from '../guest-recording.ts';
 import type { KernelRule } from '../guest-identity.ts';
 import type { HostTimeline } from '../kernel-clock.ts';
 import type { KernelFeed } from '../kernel-feed.ts';
+import type { GuestConsoleSource } from './guest-console.ts';
 
 const TICK_MS = 100;
 /** Pings of a new connection at each tick, then one a second: a guest that stands still is noticed by it. */
@@ -51,6 +52,8 @@ export interface StreamSourceOptions {
   readonly feed: KernelFeed;
   readonly resume: ReadonlyMap<string, SourcePosition>;
   readonly spanRules: readonly SpanRule[];
+  /** The same kernel's console, where it is read. */
+  readonly console?: GuestConsoleSource | undefined;
   /** Trace events are shipped. */
   readonly ship: () => boolean;
 }
@@ -204,7 +207,9 @@ export class StreamSource implements Source {
         const { kernelId, kernelName, release, bootId } = item.identity;
         this.#log.info(`reads ${kernelName} (kernel ${kernelId})`, { release, boot: bootId });
         if (this.#reader.resumed.bootId !== bootId) this.#safeKmsg = -1;
+        this.#options.console?.endIncarnation();
         this.#options.feed.begin(item.identity, item.clock);
+        this.#options.console?.beginIncarnation(item.clock);
         return;
       }
       case 'session':
@@ -252,6 +257,7 @@ export class StreamSource implements Source {
 
   #handOn(record: SourceRecord, frames: readonly number[]): void {
     const { session } = this.#reader;
+    if (record.kind === 'logs') this.#options.console?.noteLog(record.batch);
     if (record.kind === 'segment' && !this.#options.ship()) {
       this.#finish(session, frames);
       return;
@@ -295,7 +301,7 @@ export class StreamSource implements Source {
   }
 
   #writeBooks(): void {
-    this.#options.feed.writeBooks(this.#reader.books());
+    this.#options.feed.writeBooks([...this.#reader.books(), ...(this.#options.console?.counts() ?? [])]);
   }
 
   async #readRecording(path: string): Promise<void> {

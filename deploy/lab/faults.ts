@@ -40,7 +40,13 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     about: 'a task hangs uninterruptibly',
     target: 'any',
     value: { name: 'SECONDS', fallback: '8' },
-    run: `echo 2 >/proc/sys/kernel/hung_task_timeout_secs; echo "hungtask $value" >${INJECT}`,
+    run: `echo 2 >/proc/sys/kernel/hung_task_timeout_secs; echo 1 >/proc/sys/kernel/hung_task_check_interval_secs; echo "hungtask $value" >${INJECT}`,
+  },
+  'hard-lockup': {
+    about: 'a CPU neither schedules nor takes interrupts',
+    target: 'any',
+    value: { name: 'SECONDS', fallback: '12' },
+    run: `echo "hardlockup $value" >${INJECT}`,
   },
   'soft-lockup': {
     about: 'a CPU does not schedule',
@@ -83,17 +89,17 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   hang: {
     about: 'all its CPUs stop, without a word; "resume" ends it',
     target: 'any',
-    run: async ({ guest }) => {
-      await guest.pause();
-      return 'stopped all its CPUs';
+    run: ({ guest }) => {
+      guest.pause();
+      return Promise.resolve('stopped all its CPUs');
     },
   },
   resume: {
     about: 'ends a hang',
     target: 'any',
-    run: async ({ guest }) => {
-      await guest.resume();
-      return 'its CPUs run again';
+    run: ({ guest }) => {
+      guest.resume();
+      return Promise.resolve('its CPUs run again');
     },
   },
   'ring-full': {

@@ -3,9 +3,10 @@
  * It boots as a Multikernel machine does: the host first, which then creates, loads and starts the others.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { cpus as cpusOfMachine } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server, Socket } from 'node:net';
 import { OperationalError } from '../../base/errors.ts';
 import { buildKernel, buildPrograms } from './artifacts.ts';
@@ -21,11 +22,14 @@ import { listen } from './sockets.ts';
 
 /** kerf's bound is 511; the bus has room for 16, and a machine for fewer. */
 export const MAX_KERNELS = 8;
+const JOIN_TIMEOUT_MS = 15_000;
+/** A kernel with PREEMPT_RT prints from a thread. */
+const LAST_WORDS_MS = 500;
 const CONTROL = '/sys/kernel/mkikc/ctl';
 
 export interface LabOptions {
   readonly name: string;
-  /** Folder of the running lab: sockets, truth, the Multikernel look. Removed when it stops. */
+  /** Folder of the running lab: sockets, truth, the Multikernel look. */
   readonly dir: string;
   readonly cacheDir: string;
   /** The host kernel first. */
@@ -66,7 +70,7 @@ export class Lab {
   #bus: Bus | undefined;
   readonly #root: MultikernelRoot;
   /** What the host kernel says of its instances, by name. */
-  readonly #instances = new Map<string, string>();
+  readonly #instances = new Map<string, Extract<BusEvent, { event: 'instance' }>>();
   readonly #servers: Server[] = [];
   #recorder: Recorder | undefined;
   /** Called with each word of what happens: for the log of the lab. */
@@ -83,8 +87,11 @@ export class Lab {
     if (options.recordDir !== undefined) this.record(options.recordDir);
   }
 
-  /** Brings everything up, or nothing: what was started is stopped again when a step fails. */
-  static async up(options: LabOptions): Promise<Lab> {
+  /**
+   * Fetches and builds what is missing, and opens the sockets on which the kernels will be read, so that a reader is there before
+   * they say anything.
+   */
+  static async prepare(options: LabOptions): Promise<Lab> {
     const { cacheDir, signal, onStep } = options;
     mkdirSync(cacheDir, { recursive: true });
     checkPrerequisites({ kernels: options.kernels.length, absentKernels: 0, cacheDir });
@@ -103,13 +110,29 @@ export class Lab {
     });
     const lab = new Lab(options, specs);
     try {
-      lab.#bus = await Bus.start(programs.bus, join(options.dir, 'bus'), lab.truthPath, (event) => lab.#onBus(event));
-      await lab.#boot();
+      await lab.#open(programs.bus);
       return lab;
     } catch (error) {
       await lab.down();
       throw error;
     }
+  }
+
+  /** Boots all kernels, the host first; what was started is stopped again by `down`. */
+  async boot(): Promise<void> {
+    const { onStep, signal } = this.#options;
+    onStep(`booting the host kernel, Linux ${this.host.spec.release}`);
+    await this.host.start();
+    this.#writeHost();
+    const spawns = this.guests.slice(1);
+    if (spawns.length > 0) onStep(`the host kernel starts ${spawns.map(({ spec }) => `${spec.name} (${spec.release})`).join(', ')}`);
+    for (const { spec } of spawns) {
+      await this.#tellHost(`create ${spec.id} ${spec.name} ${spec.cpus} ${spec.memoryMib}`);
+      await this.#tellHost(`load ${spec.id}`);
+    }
+    signal?.throwIfAborted();
+    await Promise.all(spawns.map(({ spec }) => this.start(spec.name)));
+    signal?.throwIfAborted();
   }
 
   get host(): Guest {
@@ -148,7 +171,7 @@ export class Lab {
       release: guest.spec.release,
       cpus: guest.spec.cpus,
       guest: guest.state,
-      instance: guest.spec.id === 0 ? '' : (this.#instances.get(guest.spec.name) ?? ''),
+      instance: guest.spec.id === 0 ? '' : (this.#instances.get(guest.spec.name)?.state ?? ''),
       bootId: guest.bootId,
       starts: guest.starts,
       bootMs: Math.round(guest.bootMs),
@@ -169,9 +192,30 @@ export class Lab {
   /** Starts a kernel that has ended; the host kernel first, if it is that. */
   async start(name: string): Promise<void> {
     const guest = this.find(name);
-    if (guest.spec.id !== 0) await this.#tellHost(`start ${guest.spec.id}`);
+    if (guest.state !== 'off') throw new OperationalError('E_LAB_FAULT', `${guest.spec.name} runs already`, 'see: mkscope lab status');
+    if (guest.spec.id === 0) {
+      await guest.start();
+      this.#writeHost();
+      return;
+    }
+    await this.#tellHost(`start ${guest.spec.id}`);
     await guest.start();
-    if (guest.spec.id === 0) this.#writeHost();
+    await this.#waitJoined(guest);
+  }
+
+  /** A kernel can be sent to once its own mkikc has joined the bus. */
+  async #waitJoined(guest: Guest): Promise<void> {
+    const endMs = performance.now() + JOIN_TIMEOUT_MS;
+    while (this.#instances.get(guest.spec.name)?.attached !== true && guest.state === 'up') {
+      if (performance.now() > endMs) {
+        throw new OperationalError(
+          'E_LAB_BOOT',
+          `${guest.spec.name} does not join the bus`,
+          `see: mkscope lab run ${guest.spec.name} "dmesg | tail"`,
+        );
+      }
+      await sleep(20);
+    }
   }
 
   /** Begins to write a session; throws E_LAB_FAULT where one is being written. */
@@ -189,7 +233,7 @@ export class Lab {
     return recorder.stop({ id: this.machineId, name: this.#options.name }, this.truthPath);
   }
 
-  /** Ends everything that was started, and removes the lab's folder. */
+  /** Ends everything that was started. The folder is its owner's to remove. */
   async down(): Promise<void> {
     await Promise.all(this.guests.map((guest) => guest.kill()));
     if (this.#recorder !== undefined) await this.stopRecord();
@@ -199,27 +243,15 @@ export class Lab {
       guest.stream.detach();
       guest.console.detach();
     }
-    rmSync(this.#options.dir, { recursive: true, force: true });
   }
 
-  async #boot(): Promise<void> {
-    const { dir, onStep, signal } = this.#options;
+  async #open(busProgram: string): Promise<void> {
+    const { dir } = this.#options;
+    this.#bus = await Bus.start(busProgram, join(dir, 'bus'), this.truthPath, (event) => this.#onBus(event));
     for (const guest of this.guests) {
       this.#servers.push(await listen(this.streamPath(guest), (socket) => guest.stream.attach(socket)));
     }
     this.#servers.push(await listen(join(dir, 'root/dev/mktty'), (socket) => this.#attachConsole(socket)));
-    onStep(`booting the host kernel, Linux ${this.host.spec.release}`);
-    await this.host.start();
-    this.#writeHost();
-    const spawns = this.guests.slice(1);
-    if (spawns.length > 0) onStep(`the host kernel starts ${spawns.map(({ spec }) => `${spec.name} (${spec.release})`).join(', ')}`);
-    for (const { spec } of spawns) {
-      await this.#tellHost(`create ${spec.id} ${spec.name} ${spec.cpus} ${spec.memoryMib}`);
-      await this.#tellHost(`load ${spec.id}`);
-    }
-    signal?.throwIfAborted();
-    await Promise.all(spawns.map(({ spec }) => this.start(spec.name)));
-    signal?.throwIfAborted();
   }
 
   #onBus(event: BusEvent): void {
@@ -227,9 +259,13 @@ export class Lab {
     const guest = this.guests.find(({ spec }) => spec.id === event.id);
     if (guest === undefined || event.id === 0) return;
     const state = (['ready', 'loaded', 'active'] as const).find((known): known is InstanceState => known === event.state);
-    this.#instances.set(guest.spec.name, event.state);
+    const before = this.#instances.get(guest.spec.name)?.state;
+    this.#instances.set(guest.spec.name, event);
+    if (before === event.state) return;
     this.#root.set(guest.spec.name, state, toRootInstance(guest.spec));
     this.#note(`instance ${guest.spec.name}: ${event.state}`);
+    // Multikernel's CPUs park in the pool; a machine that QEMU emulates ends, once its last words are out.
+    if (event.state === 'loaded' && event.halt === 'killed') void sleep(LAST_WORDS_MS).then(() => guest.kill());
   }
 
   #note(what: string): void {

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { ERROR_CODES } from '../../base/errors.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const SOURCE_FOLDERS = ['base', 'model', 'parsers', 'clock', 'correlate', 'otlp', 'store', 'collector', 'hub', 'cli'];
+const SOURCE_FOLDERS = ['base', 'model', 'parsers', 'clock', 'correlate', 'otlp', 'store', 'collector', 'hub', 'cli', 'deploy'];
 
 test('errors: docs/errors.md has each code with its meaning and what to do, and no other', () => {
   const text = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');

@@ -16,8 +16,7 @@ fail() { echo "build.sh: $1" >&2; exit 1; }
 [ $# -eq 2 ] || fail 'usage: build.sh HEADERS_ROOT OUT_DIR'
 [ -d "$1" ] || fail "no folder $1"
 root=$(cd "$1" && pwd)
-mkdir -p "$2"
-out=$(cd "$2" && pwd)
+out=$2
 source=$(cd "$(dirname "$0")" && pwd)
 
 # The flavoured tree is the one with a .config.
@@ -40,6 +39,8 @@ locate() {
 common=$(locate "$(sed -n 's|^include /\(usr/src/[^/]*\)/Makefile$|\1|p' "$headers/Makefile")")
 kbuild=$(locate "usr/lib/$(readlink "$headers/scripts" | sed 's|.*\(linux-kbuild-[^/]*\).*|\1|')")
 
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
 temp=$(mktemp -d "$out/.build-XXXXXX")
 trap 'rm -rf "$temp"' EXIT
 trap 'exit 130' INT TERM
