@@ -28,8 +28,8 @@ const MAX_PONGS = 64;
 export type GuestItem =
   /** A boot of the guest begins, or is met for the first time: what follows is its. Its clock goes on learning. */
   | { readonly kind: 'incarnation'; readonly identity: KernelIdentity; readonly clock: GuestClock }
-  /** Frame numbers start anew: those of the session before are not acknowledged any more. */
-  | { readonly kind: 'session'; readonly session: number; readonly hello: GuestHello }
+  /** The forwarder says hello. `isNew`: frame numbers start anew, those of the session before are not acknowledged any more. */
+  | { readonly kind: 'session'; readonly session: number; readonly isNew: boolean; readonly hello: GuestHello }
   | { readonly kind: 'record'; readonly record: SourceRecord; readonly frames: readonly number[] }
   /** Frames that need no record to be safe. */
   | { readonly kind: 'done'; readonly frames: readonly number[] }
@@ -211,16 +211,17 @@ export class GuestReader {
     }
     if (this.#boot?.identity.bootId !== identity.bootId) this.#beginBoot(identity, hello, items);
     const boot = this.#boot as Boot;
-    if (hello.session !== this.#session) {
+    const isNew = hello.session !== this.#session;
+    if (isNew) {
       items.push(...this.flush());
       this.#session = hello.session;
       this.#frame = hello.firstFrame - 1;
       boot.kmsg.noteRestart();
-      items.push({ kind: 'session', session: hello.session, hello });
     } else if (hello.firstFrame - 1 > this.#frame) {
       this.#missingFrames += hello.firstFrame - 1 - this.#frame;
       this.#frame = hello.firstFrame - 1;
     }
+    items.push({ kind: 'session', session: hello.session, isNew, hello });
     this.#beginTrace(boot, hello, items);
     const early = this.#pongs.filter(({ session }) => session === hello.session);
     this.#pongs = [];

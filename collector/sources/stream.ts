@@ -172,6 +172,8 @@ export class StreamSource implements Source {
 
   #open(): void {
     this.#openedAtMs = performance.now();
+    // Until it is answered by a hello it is said again.
+    this.#heard = false;
     const { identity, session } = this.#reader;
     const bootId = identity?.bootId ?? this.#reader.resumed.bootId;
     const frame = this.#frontier.session === session ? this.#frontier.through : 0;
@@ -213,7 +215,7 @@ export class StreamSource implements Source {
         return;
       }
       case 'session':
-        this.#frontier.begin(item.session, item.hello.firstFrame);
+        if (item.isNew) this.#frontier.begin(item.session, item.hello.firstFrame);
         this.#greet(item.hello.problems);
         return;
       case 'record':

@@ -338,3 +338,25 @@ test('stream: the forwarder says what is wrong with its command line', () => {
   assert.equal(run('--to', '-', '--id', 'x'), 2);
   assert.equal(run('--help'), 0);
 });
+
+test('stream: a pipe that breaks is asked once, and is well again', async (t) => {
+  const why = whyNoForwarder();
+  if (why !== undefined) return t.skip(why);
+  const receiver = await openReceiver(t);
+  const folder = tempFolder(t);
+  const path = join(folder, 'guest.sock');
+  const collector = await startStream(t, receiver, { name: 'guest', from: `unix-listen:${path}` });
+  const meddler = await openMeddler(t, folder, path);
+  let hellos = 0;
+  meddler.meddle = (bytes) => {
+    if (bytes.includes('session=')) hellos++;
+    return [bytes];
+  };
+  startForwarder(t, nextInstance(t), `unix:${meddler.path}`, EVENTS);
+  await until('hello', () => collector.status().sources[0]?.state === 'running');
+  meddler.cut();
+  await until('away', () => collector.status().sources[0]?.state === 'waiting');
+  await until('back', () => collector.status().sources[0]?.state === 'running');
+  await sleep(3500);
+  assert.equal(hellos, 2);
+});
