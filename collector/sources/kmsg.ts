@@ -85,6 +85,8 @@ export class KmsgSource implements Source {
     const { from, resume, bootId } = this.#options;
     if (from === 'checkpoint' && resume?.bootId === bootId) this.#resume(resume);
     this.#skipAll = from === 'now';
+    // `now` is the moment of the start, however much the ring holds: one tick does not get through a large one.
+    while (this.#skipAll && this.#read() >= MAX_READS_PER_TICK);
     this.#state = 'running';
     this.#tick();
     return Promise.resolve();

@@ -155,6 +155,8 @@ export class StreamSource implements Source {
     if (this.#state !== 'failed') this.#state = 'waiting';
     this.#detail = this.#state === 'failed' ? this.#detail : why;
     this.#takeItems(this.#reader.flush());
+    // It may never be back: what came after its last counters is in the books too.
+    this.#writeBooks();
   }
 
   #takeBytes(bytes: Uint8Array): void {
