@@ -62,6 +62,12 @@ export class IntervalTrack {
     return false;
   }
 
+  /** Takes over another track's samples: those that come anew and are not newer then change nothing. */
+  learnFrom(other: IntervalTrack): void {
+    this.#samples = [...other.#samples];
+    this.#fit = undefined;
+  }
+
   /** The line for stamps from `fromRaw` to `toRaw`, its bound widened for what lies before the first sample. */
   fit(fromRaw: bigint, toRaw: bigint): ClockFit | undefined {
     const first = this.#samples[0];

@@ -182,6 +182,13 @@ export class CollectorClock implements KernelClock, HostTimeline {
 
   /** Catches a tick of the millisecond clock between two readings of the monotonic one; waits up to 1 ms for it. */
   #sampleUnix(): void {
+    // On a busy machine each tick may be missed: a time to the millisecond is far better than none.
+    if (!this.#unix.known) {
+      const earliest = process.hrtime.bigint();
+      const unixNs = BigInt(Date.now()) * 1_000_000n;
+      const latest = process.hrtime.bigint();
+      this.#unix.addBracket(latest, unixNs, unixNs + 1_000_000n + (latest - earliest));
+    }
     let width = 1_000_000n;
     for (let attempt = 0; attempt < 4 && width > 2000n; attempt++) {
       let before = process.hrtime.bigint();

@@ -79,6 +79,20 @@ export class GuestClock implements KernelClock {
     this.#see(answeredNs);
   }
 
+  /** What it has learnt by now, apart from what it learns later. */
+  copy(): GuestClock {
+    const copy = new GuestClock(this.#timeline, this.#traceClock);
+    copy.learnFrom(this);
+    return copy;
+  }
+
+  /** Takes over what another reading of the same boot learnt, so that the first records are as well timed as the later ones. */
+  learnFrom(other: GuestClock): void {
+    this.#mono.learnFrom(other.#mono);
+    this.#printk.learnFrom(other.#printk);
+    this.#trace.learnFrom(other.#trace);
+  }
+
   /** What the forwarder sampled; `arrivedNs` (host) is undefined where nobody knows when it came. */
   addClocks(clocks: GuestClocks, arrivedNs: bigint | undefined): void {
     const { perf, trace, real } = clocks;

@@ -14,8 +14,10 @@ import { NO_RAW_TIME } from '../model/time.ts';
 import { ConsoleLines, CONSOLE_DOUBT_NS } from './console-lines.ts';
 import type { KernelClock } from './kernel-clock.ts';
 
-/** The forwarder reads the log each 20 ms; a busy guest may take longer. */
+/** Since the log last brought something: the forwarder reads it each 20 ms; a busy guest may take longer. */
 const PATIENCE_NS = 2_000_000_000n;
+/** After its hello a forwarder sends formats first; on an overloaded machine that takes a while. */
+const FIRST_PATIENCE_NS = 10_000_000_000n;
 /** Lines of a kernel that never says who it is. */
 const MAX_HELD_LINES = 16_384;
 /** Of the kernel log, to know a line again by. */
@@ -42,13 +44,14 @@ export class GuestConsole {
   readonly #known = new Map<bigint, string[]>();
   /** Newest stamp that came in the kernel log. */
   #logRaw = NO_RAW_TIME;
+  /** When the kernel log last brought something, Unix. */
+  #logAtNs = 0n;
   /** Of the incarnation at hand, oldest first. */
   #waiting: Line[] = [];
   /** Of the boot whose forwarder has not said hello. */
   #next: Line[] = [];
   #bootBegan = true;
   #clock: KernelClock | undefined;
-  #beganNs = 0n;
   #sequence = 0;
   /** Lines that kmsg had as well. */
   repeated = 0;
@@ -71,7 +74,8 @@ export class GuestConsole {
   /** An incarnation has said hello: what waited for it is its own. What is left of the one before goes with `take` first. */
   begin(clock: KernelClock, nowNs: bigint): void {
     this.#clock = clock;
-    this.#beganNs = nowNs;
+    // The log of the whole boot is on its way.
+    this.#logAtNs = nowNs + FIRST_PATIENCE_NS - PATIENCE_NS;
     this.#known.clear();
     this.#logRaw = NO_RAW_TIME;
     this.#waiting = this.#next;
@@ -80,7 +84,8 @@ export class GuestConsole {
   }
 
   /** Rows of the kernel log, as they came through the forwarder. */
-  noteLog(batch: LogBatch): void {
+  noteLog(batch: LogBatch, nowNs: bigint): void {
+    if (batch.length > 0) this.#logAtNs = nowNs;
     for (let row = 0; row < batch.length; row++) {
       const raw = batch.rawTime.getBigint(row);
       const lines = batch.textOf(row).split('\n');
@@ -146,7 +151,7 @@ export class GuestConsole {
   /** A line whose turn is before one that still waits waits with it, unless the log is past both. */
   #isDue({ raw, seenNs }: Line, nowNs: bigint): boolean {
     if (raw !== NO_RAW_TIME && raw < this.#logRaw) return true;
-    const sinceNs = seenNs > this.#beganNs ? seenNs : this.#beganNs;
+    const sinceNs = seenNs > this.#logAtNs ? seenNs : this.#logAtNs;
     return nowNs - sinceNs >= PATIENCE_NS;
   }
 

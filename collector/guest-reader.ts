@@ -50,6 +50,10 @@ export interface GuestReaderOptions {
   readonly kernelName?: string | undefined;
   /** The clock that `arrivedNs` is on, for a live stream; left out = a recording: arrivals are Unix ns. */
   readonly timeline?: HostTimeline | undefined;
+  /** Of a recording: how much later than it was it is to be; the arrivals are moved by whoever gives them. */
+  readonly shiftNs?: bigint | undefined;
+  /** Of a recording: what an earlier reading of it learnt of the clocks, by boot id. */
+  readonly surveyed?: ReadonlyMap<string, GuestClock> | undefined;
   /** Where earlier readings stopped, by stream. */
   readonly resume?: ReadonlyMap<string, SourcePosition> | undefined;
   readonly spanRules?: readonly SpanRule[] | undefined;
@@ -196,7 +200,10 @@ export class GuestReader {
       this.#askedAgain ||= clock !== undefined;
       return;
     }
-    const sentNs = this.#recorded === undefined ? pong.token[0] : pong.token[1];
+    // A host that did not know the Unix time yet wrote its own clock twice.
+    const [hostNs, unixNs] = pong.token;
+    if (this.#recorded !== undefined && hostNs === unixNs) return;
+    const sentNs = this.#recorded === undefined ? hostNs : unixNs + (this.#options.shiftNs ?? 0n);
     clock.addPong(sentNs, pong.arrivedNs, pong.received, pong.answered);
   }
 
@@ -231,6 +238,8 @@ export class GuestReader {
   #beginBoot(identity: KernelIdentity, hello: GuestHello, items: GuestItem[]): void {
     items.push(...this.flush());
     const clock = new GuestClock(this.#timeline, hello.trace?.clock ?? 'mono');
+    const surveyed = this.#options.surveyed?.get(identity.bootId);
+    if (surveyed !== undefined) clock.learnFrom(surveyed);
     const kmsg = new GuestKmsg(identity.bootId, clock, this.#resume.get(KMSG_STREAM));
     this.#boot = { identity, clock, kmsg, pages: undefined };
     this.#session = 0;

@@ -6,9 +6,12 @@
  *
  * Without the index the guest's own wall clock is believed (collector/guest-clock.ts).
  */
-import { createReadStream, readFileSync } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
+import { pipeline } from 'node:stream';
+import { createZstdDecompress } from 'node:zlib';
 import { OperationalError, errnoOf, messageOf } from '../base/errors.ts';
-import type { GuestItem, GuestReader } from './guest-reader.ts';
+import type { GuestClock } from './guest-clock.ts';
+import { GuestReader, type GuestItem, type GuestReaderOptions } from './guest-reader.ts';
 
 /** Unix ns of an arrival, and how many bytes came with it. */
 export interface Arrival {
@@ -31,37 +34,97 @@ export function parseArrivals(text: string): Arrival[] {
   return arrivals.map(({ unixNs, bytes }) => ({ unixNs: unixNs + MS - 1n, bytes }));
 }
 
+/** Bytes that came together; `unixNs` is undefined where nobody wrote down when. */
+export interface RecordedChunk {
+  readonly bytes: Uint8Array;
+  readonly unixNs: bigint | undefined;
+}
+
+/**
+ * A recording in the pieces in which it came, whatever pieces the disk gives it in. `path` may lie there packed, as `<path>.zst`,
+ * and so may its index. Throws OperationalError E_INPUT_READ.
+ */
+export async function* readRecordedChunks(path: string): AsyncGenerator<RecordedChunk> {
+  const arrivals = await readArrivals(`${path}.at`);
+  let next = 0;
+  let piece: Buffer[] = [];
+  let missing = arrivals[0]?.bytes ?? 0;
+  for await (const chunk of openFile(path)) {
+    let at = 0;
+    while (at < chunk.length) {
+      const arrival = arrivals[next];
+      // Bytes behind the index came with its last line, or later.
+      if (arrival === undefined) {
+        yield { bytes: chunk.subarray(at), unixNs: arrivals.at(-1)?.unixNs };
+        break;
+      }
+      const end = Math.min(chunk.length, at + missing);
+      piece.push(chunk.subarray(at, end));
+      missing -= end - at;
+      at = end;
+      if (missing > 0) break;
+      yield { bytes: piece.length === 1 ? (piece[0] as Buffer) : Buffer.concat(piece), unixNs: arrival.unixNs };
+      piece = [];
+      do missing = arrivals[++next]?.bytes ?? 0;
+      while (missing === 0 && next < arrivals.length);
+    }
+  }
+  if (piece.length > 0) yield { bytes: Buffer.concat(piece), unixNs: arrivals[next]?.unixNs };
+}
+
+/** How much of each boot is read ahead for its clock: later samples narrow the first records' times no further. */
+const SURVEY_NS = 60_000_000_000n;
+
+/** The clocks of the boots in a recording, as known a while after their beginning; `shiftNs` as in GuestReaderOptions. */
+export async function surveyClocks(path: string, options: GuestReaderOptions): Promise<Map<string, GuestClock>> {
+  const clocks = new Map<string, GuestClock>();
+  const reader = new GuestReader(options);
+  const { shiftNs = 0n } = options;
+  let boot: { readonly clock: GuestClock; readonly bootId: string; readonly untilNs: bigint } | undefined;
+  for await (const { bytes, unixNs } of readRecordedChunks(path)) {
+    const atNs = unixNs === undefined ? undefined : unixNs + shiftNs;
+    for (const item of reader.add(bytes, atNs)) {
+      if (item.kind !== 'incarnation') continue;
+      if (boot !== undefined && !clocks.has(boot.bootId)) clocks.set(boot.bootId, boot.clock);
+      boot = { clock: item.clock, bootId: item.identity.bootId, untilNs: (atNs ?? 0n) + SURVEY_NS };
+    }
+    if (boot === undefined || clocks.has(boot.bootId) || (atNs ?? 0n) < boot.untilNs) continue;
+    clocks.set(boot.bootId, boot.clock.copy());
+  }
+  if (boot !== undefined && !clocks.has(boot.bootId)) clocks.set(boot.bootId, boot.clock);
+  return clocks;
+}
+
 /** Reads a recording to its end through a `GuestReader` that was made without a timeline. */
 export async function* readGuestRecording(path: string, reader: GuestReader): AsyncGenerator<GuestItem> {
-  const arrivals = readArrivals(`${path}.at`);
-  let next = 0;
-  let left = arrivals[0]?.bytes ?? 0;
-  try {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      let at = 0;
-      while (at < chunk.length) {
-        while (left === 0 && next + 1 < arrivals.length) left = arrivals[++next]?.bytes ?? 0;
-        const arrival = arrivals[next];
-        // Bytes behind the index came with its last line, or later.
-        const end = left === 0 ? chunk.length : Math.min(chunk.length, at + left);
-        left = Math.max(0, left - (end - at));
-        yield* reader.add(chunk.subarray(at, end), arrival?.unixNs);
-        at = end;
-      }
-    }
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
-    throw new OperationalError('E_SOURCE_OPEN', `${path} cannot be read: ${messageOf(error)}`, 'check the path', error);
-  }
+  for await (const { bytes, unixNs } of readRecordedChunks(path)) yield* reader.add(bytes, unixNs);
   yield* reader.flush();
 }
 
 /** Empty where there is no index. */
-function readArrivals(path: string): Arrival[] {
+async function readArrivals(path: string): Promise<Arrival[]> {
+  if (!existsSync(path) && !existsSync(`${path}.zst`)) return [];
+  const parts: Buffer[] = [];
+  for await (const chunk of openFile(path)) parts.push(chunk);
+  return parseArrivals(Buffer.concat(parts).toString('latin1'));
+}
+
+async function* openFile(path: string): AsyncGenerator<Buffer> {
+  const isPacked = !existsSync(path) && existsSync(`${path}.zst`);
+  const file = createReadStream(isPacked ? `${path}.zst` : path, { highWaterMark: 256 << 10 });
   try {
-    return parseArrivals(readFileSync(path, 'utf8'));
+    // Errors of the file end the unpacker as well.
+    const bytes: AsyncIterable<Buffer> = isPacked ? pipeline(file, createZstdDecompress(), () => undefined) : file;
+    yield* bytes;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
+    if (errnoOf(error) === undefined) throw error;
+    throw new OperationalError(
+      'E_INPUT_READ',
+      `${path} cannot be read: ${messageOf(error)}`,
+      'check the path; a damaged file has to be recorded again',
+      error,
+    );
+  } finally {
+    file.destroy();
   }
 }

@@ -18,13 +18,13 @@ export interface OwnTelemetry {
   close(): Promise<void>;
 }
 
-const OFF: OwnTelemetry = {
+export const NO_TELEMETRY: OwnTelemetry = {
   span: (_name, _attributes, work) => work(),
   close: () => Promise.resolve(),
 };
 
 export async function openTelemetry(options: TelemetryOptions): Promise<OwnTelemetry> {
-  if (options.endpoint === undefined) return OFF;
+  if (options.endpoint === undefined) return NO_TELEMETRY;
   const [{ NodeSDK }, { OTLPTraceExporter }, { trace }] = await Promise.all([
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/exporter-trace-otlp-http'),

@@ -8,6 +8,8 @@ import { defineCommand } from '../command.ts';
 import { loadConfig } from '../config.ts';
 import { CONFIG_FLAG, toFlagValues } from '../config-flags.ts';
 import { formatImport } from '../import-report.ts';
+import { formatSession, importSession } from '../import-session.ts';
+import { isSession } from '../session.ts';
 import { planImport } from '../import-plan.ts';
 import type { PlannedFile } from '../import-plan.ts';
 import { uploadFile } from '../import-upload.ts';
@@ -20,9 +22,9 @@ import { createPaint, print } from '../terminal.ts';
 
 export const command = defineCommand({
   name: 'import',
-  usage: '[options] FILE…',
+  usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, ftrace text. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, ftrace text, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: {
     kernel: {
       type: 'string',
@@ -42,19 +44,30 @@ export const command = defineCommand({
     ['mkscope import dmesg.txt', 'one log'],
     ['mkscope import --machine rack7 --kernel host=host.log --kernel spawn1=s1.log', 'three kernels on one timeline'],
     ['dmesg --raw | mkscope import --kernel host=-', 'from standard input'],
+    ['mkscope import ./session', 'all kernels of a recorded lab, on one timeline'],
     ['mkscope import --data ./old-incident trace.txt', 'into a folder of its own; then: mkscope hub --data ./old-incident'],
   ],
   positionals: { least: 0, most: 1000 },
   async run(flags, paths) {
-    const plan = planImport(flags.kernel, paths);
-    const timeZero = flags['time-zero'] === undefined ? undefined : parseMoment('time-zero', flags['time-zero']);
+    const sessions = paths.filter((path) => isSession(path));
+    const files = paths.filter((path) => !sessions.includes(path));
     const bar = new ProgressBar();
+    const paint = createPaint(process.stdout);
+    for (const dir of sessions) {
+      const config =
+        flags.data === undefined ? undefined : loadConfig({ path: flags.config, flags: toFlagValues(flags), env: process.env });
+      const guests = await importSession(dir, { config, hub: flags, machine: flags.machine }, bar);
+      bar.clear();
+      await print(flags.json ? `${JSON.stringify({ session: dir, kernels: guests })}\n` : formatSession(dir, guests, paint));
+    }
+    if (sessions.length > 0 && files.length === 0 && flags.kernel.length === 0) return 0;
+    const plan = planImport(flags.kernel, files);
+    const timeZero = flags['time-zero'] === undefined ? undefined : parseMoment('time-zero', flags['time-zero']);
     const wanted = { machine: flags.machine, format: flags.format, timeZero, bar };
     const importer =
       flags.data === undefined
         ? await openUpload(flags, wanted)
         : await openDirect(loadConfig({ path: flags.config, flags: toFlagValues(flags), env: process.env }), wanted);
-    const paint = createPaint(process.stdout);
     try {
       let exitCode = 0;
       for (const file of plan) {

@@ -8,7 +8,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   logs: { summary: 'the logs of all kernels, merged in time', load: async () => (await import('./logs.ts')).command },
   kernels: { summary: 'the kernels and how they are', load: async () => (await import('./kernels.ts')).command },
   top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
-  import: { summary: 'load recorded files: dmesg, console, kmsg, ftrace text', load: async () => (await import('./import.ts')).command },
+  import: {
+    summary: 'load recorded files: dmesg, console, kmsg, ftrace text, lab sessions',
+    load: async () => (await import('./import.ts')).command,
+  },
   query: { summary: 'run SQL on everything that is stored', load: async () => (await import('./query.ts')).command },
   doctor: {
     summary: 'what this machine can and cannot observe, and how to fix it',

@@ -99,7 +99,7 @@ export class GuestConsoleSource implements Source {
 
   /** Rows of the kernel log, as they came through the forwarder. */
   noteLog(batch: LogBatch): void {
-    this.#console.noteLog(batch);
+    this.#console.noteLog(batch, this.#nowUnixNs());
   }
 
   #add(bytes: Uint8Array, atEnd = false): void {

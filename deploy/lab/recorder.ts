@@ -4,8 +4,8 @@
  *
  *   <dir>/session.json                      what it is, and what was done to the kernels
  *   <dir>/<kernel>/stream.mkf.zst           bytes of the guest forwarder
- *   <dir>/<kernel>/stream.at.zst            "<unix ns> <bytes>": when which part of them came
- *   <dir>/<kernel>/console.log.zst, .at.zst the same of the serial console
+ *   <dir>/<kernel>/stream.mkf.at.zst        "<unix ns> <bytes>": when which part of them came
+ *   <dir>/<kernel>/console.log[.at].zst     the same of the serial console
  *   <dir>/truth.zst                         when each message really was (docs/formats/lab_truth.md)
  */
 import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync, type WriteStream } from 'node:fs';
@@ -52,8 +52,8 @@ export class Recorder {
     this.#guests = guests;
     for (const guest of guests) {
       mkdirSync(join(dir, guest.spec.name), { recursive: true });
-      this.#record(guest.stream, join(dir, guest.spec.name), 'stream.mkf', 'stream.at');
-      this.#record(guest.console, join(dir, guest.spec.name), 'console.log', 'console.at');
+      this.#record(guest.stream, join(dir, guest.spec.name, 'stream.mkf'));
+      this.#record(guest.console, join(dir, guest.spec.name, 'console.log'));
       // The reader comes back and asks who the kernel is: so the recording can be read without what came before it.
       guest.stream.detach();
     }
@@ -92,9 +92,9 @@ export class Recorder {
     return session;
   }
 
-  #record(relay: Relay, dir: string, bytesName: string, timesName: string): void {
-    const bytes = createWriteStream(join(dir, bytesName));
-    const times = createWriteStream(join(dir, timesName));
+  #record(relay: Relay, path: string): void {
+    const bytes = createWriteStream(path);
+    const times = createWriteStream(`${path}.at`);
     for (const file of [bytes, times]) file.on('error', (error) => (this.#failure ??= error));
     const tap: Tap = (chunk) => {
       bytes.write(chunk);

@@ -43,24 +43,24 @@ function begun(): GuestConsole {
 
 test('guest console: what the kernel log brings as well is stored once, whichever comes first', () => {
   const guest = begun();
-  guest.noteLog(log([1, 'first'], [1.5, 'two\nlines']));
+  guest.noteLog(log([1, 'first'], [1.5, 'two\nlines']), BOOT + SECOND);
   guest.add(bytes('[    1.000000] first\n[    1.500000] two\n[    1.500000] lines\n[    2.000000] later\n'), BOOT + SECOND);
   assert.deepEqual(textsOf(guest.take(BOOT + SECOND)), []);
-  guest.noteLog(log([2, 'later']));
+  guest.noteLog(log([2, 'later']), BOOT + 3n * SECOND);
   assert.deepEqual(textsOf(guest.take(BOOT + 10n * SECOND)), []);
   assert.equal(guest.repeated, 4);
 });
 
 test('guest console: a line that the serial port tore is known by what is left of it', () => {
   const guest = begun();
-  guest.noteLog(log([1, 'ACPI: Interrupt link LNKE configured for IRQ 10'], [2, 'short']));
+  guest.noteLog(log([1, 'ACPI: Interrupt link LNKE configured for IRQ 10'], [2, 'short']), BOOT + 2n * SECOND);
   guest.add(bytes('[    1.000000] ACPI: Iterrupt lnk LNKE configred for IRQ 10\n[    2.000000] shorter than that\n'), BOOT + 2n * SECOND);
   assert.deepEqual(textsOf(guest.take(BOOT + 9n * SECOND)), ['shorter than that']);
 });
 
 test('guest console: last words that never reach the log are handed on, on the guest’s clock', () => {
   const guest = begun();
-  guest.noteLog(log([1, 'alive']));
+  guest.noteLog(log([1, 'alive']), BOOT + SECOND);
   guest.add(bytes('[    1.000000] alive\n[    9.100000] Kernel panic - not syncing: test\n'), BOOT + 9n * SECOND);
   assert.equal(guest.take(BOOT + 10n * SECOND), undefined);
   const record = guest.take(BOOT + 11n * SECOND);
@@ -72,14 +72,25 @@ test('guest console: last words that never reach the log are handed on, on the g
 test('guest console: a line that the log has left behind is lost there, and waits no longer', () => {
   const guest = begun();
   guest.add(bytes('[    3.000000] overwritten in the ring\n'), BOOT + 3n * SECOND);
-  guest.noteLog(log([4, 'after the flood']));
+  guest.noteLog(log([4, 'after the flood']), BOOT + 4n * SECOND);
   assert.deepEqual(textsOf(guest.take(BOOT + 3n * SECOND)), ['overwritten in the ring']);
+});
+
+test('guest console: as long as the log is on its way, nothing is taken for lost', () => {
+  const guest = begun();
+  guest.add(bytes('[    1.000000] first\n[    2.000000] second\n'), BOOT);
+  assert.deepEqual(textsOf(guest.take(BOOT + 9n * SECOND)), []);
+  guest.noteLog(log([1, 'first']), BOOT + 9n * SECOND);
+  assert.deepEqual(textsOf(guest.take(BOOT + 10n * SECOND)), []);
+  guest.noteLog(log([2, 'second']), BOOT + 10n * SECOND);
+  assert.deepEqual(textsOf(guest.take(BOOT + 30n * SECOND)), []);
+  assert.equal(guest.repeated, 2);
 });
 
 test('guest console: a line without a stamp has the time at which it came, and says how sure that is', () => {
   const guest = begun();
   guest.add(bytes('hello from user space\n'), BOOT + 3n * SECOND);
-  const record = guest.take(BOOT + 6n * SECOND);
+  const record = guest.take(BOOT + 12n * SECOND);
   assert.deepEqual(textsOf(record), ['hello from user space']);
   assert.equal(record?.batch.unixTime.getBigint(0), BOOT + 3n * SECOND);
   assert.equal(record?.clockErrorNs, 1e9);
@@ -92,7 +103,7 @@ test('guest console: the next boot waits for its forwarder, and is not the old o
   const old = guest.take(BOOT + 63n * SECOND);
   assert.deepEqual(textsOf(old), ['Kernel panic - not syncing: old']);
   guest.begin(exactClock(BOOT + 59n * SECOND), BOOT + 64n * SECOND);
-  guest.noteLog(log([0, 'Linux version 6.1.0 (builder@lab) #1']));
+  guest.noteLog(log([0, 'Linux version 6.1.0 (builder@lab) #1']), BOOT + 65n * SECOND);
   const next = guest.take(BOOT + 67n * SECOND);
   assert.deepEqual(textsOf(next), ['new boot']);
   assert.equal(next?.batch.unixTime.getBigint(0), BOOT + 59_500_000_000n);
