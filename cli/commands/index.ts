@@ -17,6 +17,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'what this machine can and cannot observe, and how to fix it',
     load: async () => (await import('./doctor.ts')).command,
   },
+  demo: {
+    summary: 'three recorded kernels, live: see mkscope without the hardware',
+    load: async () => (await import('./demo.ts')).command,
+  },
   lab: {
     summary: 'boot real kernels side by side, to try mkscope and to test it',
     load: async () => (await import('./lab/index.ts')).group,
