@@ -44,6 +44,7 @@ const FLAG_KEYS: Readonly<Record<string, ConfigKey>> = {
   otlp: 'hub.otlp',
   clickhouse: 'hub.clickhouse',
   to: 'collector.to',
+  root: 'collector.root',
   header: 'collector.headers',
   spool: 'collector.spool.dir',
   'kernel-id': 'kernel.id',

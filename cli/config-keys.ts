@@ -71,6 +71,7 @@ export const CONFIG_KEYS = {
   'kernel.id': key(count(0, 65_535), undefined, 'id of this kernel', { unset: 'discovered; 0 on an ordinary machine' }),
   'kernel.name': key(text, undefined, 'name of this kernel', { unset: 'discovered; "host" on an ordinary machine' }),
 
+  'collector.root': key(text, '/', 'folder that stands for / where it is asked who this kernel is and where its consoles are'),
   'collector.to': key(url, undefined, 'OTLP/HTTP address to send to', {
     unset: 'OTEL_EXPORTER_OTLP_ENDPOINT, else the hub on this machine',
   }),

@@ -93,6 +93,7 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       ...defined('keyFile', config.find('collector.tls.key')),
       headers: config.get('collector.headers'),
     },
+    root: resolve(config.get('collector.root')),
     spoolDir: resolve(config.find('collector.spool.dir') ?? join(config.get('data'), 'collector')),
     spoolMaxBytes: config.get('collector.spool.size'),
     identity: {

@@ -134,7 +134,8 @@ class RunningCollector implements Collector {
   constructor(options: CollectorOptions, links: Links) {
     this.#options = options;
     this.#links = links;
-    this.#identity = discoverIdentity(options.identity === undefined ? {} : { overrides: options.identity });
+    const { root = '/', identity: overrides = {} } = options;
+    this.#identity = discoverIdentity({ root, overrides });
     this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono');
     const formats = new FormatStore(options.spoolDir);
     this.#peer = new Peer(links.exchange, formats);
@@ -238,7 +239,9 @@ class RunningCollector implements Collector {
     const feed = new KernelFeed(join(this.#options.spoolDir, 'streams', name), this.#spoolBytes(), this.#shared);
     feed.startSender(telemetry);
     const console =
-      consoleFrom === undefined ? undefined : new GuestConsoleSource({ name, from: consoleFrom, timeline: this.#clock, feed });
+      consoleFrom === undefined
+        ? undefined
+        : new GuestConsoleSource({ name, from: consoleFrom, root: this.#options.root ?? '/', timeline: this.#clock, feed });
     const source = new StreamSource({
       name,
       from,
@@ -257,6 +260,7 @@ class RunningCollector implements Collector {
   async #startSources(rules: readonly SpanRule[], resume: ReadonlyMap<string, SourcePosition>): Promise<void> {
     const context = {
       identity: this.#identity,
+      root: this.#options.root ?? '/',
       clock: this.#clock,
       ledger: this.#feed.ledger,
       resume,

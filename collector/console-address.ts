@@ -4,9 +4,9 @@ import type { StreamAddress } from './byte-stream.ts';
 import { parseMktty } from './guest-address.ts';
 
 /** A file path stays a text; everything else is a stream. */
-export function toConsoleAddress(from: string): StreamAddress | string {
+export function toConsoleAddress(from: string, root: string): StreamAddress | string {
   if (from === '-') return { kind: 'stdin' };
-  const mktty = parseMktty(from);
+  const mktty = parseMktty(from, root);
   if (mktty !== undefined) return mktty;
   if (from.startsWith('unix:')) return { kind: 'unix', path: from.slice(5) };
   const tcp = /^tcp:(.+):(\d+)$/.exec(from);

@@ -9,6 +9,7 @@
  *   PATH                                    a recording: read to its end, with the arrival times of PATH.at
  */
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 
 export type GuestAddress =
   | { readonly kind: 'unix' | 'unix-listen'; readonly path: string }
@@ -42,11 +43,11 @@ export function parseGuestAddress(from: string): GuestAddress | string {
   return { kind: 'file', path: from };
 }
 
-/** `mktty:3` and `mktty:3@/run/mktty.sock`. */
-export function parseMktty(from: string): Extract<GuestAddress, { kind: 'device' | 'greeted-socket' }> | undefined {
+/** `mktty:3` and `mktty:3@/run/mktty.sock`; below `root` a socket may stand for the device. */
+export function parseMktty(from: string, root = '/'): Extract<GuestAddress, { kind: 'device' | 'greeted-socket' }> | undefined {
   const match = /^mktty:(\d{1,5})(?:@(.+))?$/.exec(from);
   if (match === null) return undefined;
-  const path = match[2] ?? MKTTY;
+  const path = match[2] ?? join(root, MKTTY);
   const kind = statSync(path, { throwIfNoEntry: false })?.isSocket() === true || !path.startsWith('/dev/') ? 'greeted-socket' : 'device';
   return { kind, path, greeting: `${match[1]}\n` };
 }

@@ -35,6 +35,8 @@ export interface StreamOptions {
 }
 
 export interface CollectorOptions {
+  /** Folder that stands for `/` where it is asked who the kernel is and where its consoles are: a lab has one. Default `/`. */
+  readonly root?: string | undefined;
   /** Endpoint, headers, TLS; what is left out comes from OTEL_EXPORTER_OTLP_*. */
   readonly to: EndpointOptions;
   readonly spoolDir: string;

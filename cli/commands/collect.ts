@@ -15,6 +15,7 @@ export const command = defineCommand({
     'read this kernel’s log, trace events, consoles and state, and send them as OTLP to a hub or to any other OTLP/HTTP backend (trace events to a hub only). Needs no hub to be there: what cannot be sent waits on disk.',
   options: {
     to: { type: 'string', value: 'URL', help: 'where to send (default OTEL_EXPORTER_OTLP_ENDPOINT, else http://127.0.0.1:4318)' },
+    root: { type: 'string', value: 'DIR', help: 'folder that stands for / in finding kernels and consoles: a lab has one' },
     header: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'header of each request (repeatable)' },
     ...SOURCE_FLAGS,
     ...CONFIG_FLAG,

@@ -17,6 +17,8 @@ export interface ConsoleOptions {
   readonly name: string;
   /** File path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, `mktty:ID`, `mktty:ID@PATH`, or `-`. */
   readonly from: string;
+  /** Folder that stands for `/`. */
+  readonly root: string;
   readonly clock: KernelClock;
   readonly ledger: Ledger;
   readonly resume: SourcePosition | undefined;
@@ -46,7 +48,7 @@ export class ConsoleSource implements Source {
 
   start(sink: Sink): Promise<void> {
     this.#sink = sink;
-    const address = toConsoleAddress(this.#options.from);
+    const address = toConsoleAddress(this.#options.from, this.#options.root);
     this.#state = 'running';
     if (typeof address !== 'string') {
       this.#bytes = new ByteStream(address, {

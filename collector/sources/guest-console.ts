@@ -19,6 +19,8 @@ export interface GuestConsoleOptions {
   /** Of the stream whose kernel it is. */
   readonly name: string;
   readonly from: string;
+  /** Folder that stands for `/`. */
+  readonly root: string;
   readonly timeline: HostTimeline;
   readonly feed: KernelFeed;
 }
@@ -42,7 +44,7 @@ export class GuestConsoleSource implements Source {
   }
 
   start(): Promise<void> {
-    const address = toConsoleAddress(this.#options.from);
+    const address = toConsoleAddress(this.#options.from, this.#options.root);
     if (typeof address === 'string') {
       return Promise.reject(
         new OperationalError(

@@ -13,6 +13,8 @@ import { TracefsSource } from './tracefs.ts';
 /** What a source is made of, besides its own options. */
 export interface SourceContext {
   readonly identity: KernelIdentity;
+  /** Folder that stands for `/`. */
+  readonly root: string;
   readonly clock: CollectorClock;
   readonly ledger: Ledger;
   readonly resume: ReadonlyMap<string, SourcePosition>;
@@ -44,8 +46,8 @@ export const SOURCES: Readonly<Record<keyof SourceOptions, SourceFactory>> = {
           }),
         ],
 
-  console: ({ console: consoles = [] }, { clock, ledger, resume }) =>
-    consoles.map(({ name, from }) => new ConsoleSource({ name, from, clock, ledger, resume: resume.get(`console:${name}`) })),
+  console: ({ console: consoles = [] }, { root, clock, ledger, resume }) =>
+    consoles.map(({ name, from }) => new ConsoleSource({ name, from, root, clock, ledger, resume: resume.get(`console:${name}`) })),
 
   system: ({ system }, { clock }) => (system === undefined ? [] : [new SystemSource({ intervalMs: system.intervalMs, clock })]),
 };

@@ -178,12 +178,12 @@ test('config: the examples in docs/config.md and deploy/ are valid', async () =>
 
 test('config: streams are an address each, or an address with the kernel that it may be', async () => {
   const config = await load(
-    'collector:\n  streams:\n    a: unix:/run/a.sock\n    b: { from: "tcp-listen:10.0.0.1:5004", kernel: 4 }\n    c: { from: mktty:3, kernel: any }\n',
+    'collector:\n  streams:\n    a: unix:/run/a.sock\n    b: { from: "tcp-listen:10.0.0.1:5004", kernel: 4 }\n    c: { from: mktty:3, kernel: any, console: "unix:/run/c" }\n',
   );
   assert.deepEqual(config.get('collector.streams'), {
-    a: { from: 'unix:/run/a.sock', kernel: undefined },
+    a: { from: 'unix:/run/a.sock', kernel: undefined, console: undefined },
     b: { from: 'tcp-listen:10.0.0.1:5004', kernel: 4 },
-    c: { from: 'mktty:3', kernel: 'any' },
+    c: { from: 'mktty:3', kernel: 'any', console: 'unix:/run/c' },
   });
   const cases: readonly (readonly [string, RegExp])[] = [
     ['"vsock:3:5000"', /Node has no vsock/],

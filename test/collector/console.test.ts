@@ -13,7 +13,7 @@ import { KeepingSink, openClock, tempFolder } from './live.ts';
 import { until } from './receiver.ts';
 
 function openConsole(t: TestContext, from: string, resume?: SourcePosition): ConsoleSource {
-  const source = new ConsoleSource({ name: 'spawn1', from, clock: openClock(t), ledger: new Ledger(), resume });
+  const source = new ConsoleSource({ name: 'spawn1', from, root: '/', clock: openClock(t), ledger: new Ledger(), resume });
   t.after(() => source.stop());
   return source;
 }

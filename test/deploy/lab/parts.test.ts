@@ -8,6 +8,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { discoverIdentity } from '../../../collector/identity.ts';
+import { Ledger } from '../../../collector/ledger.ts';
+import { ConsoleSource } from '../../../collector/sources/console.ts';
 import { OperationalError } from '../../../base/errors.ts';
 import { askLab, claimLabDir, labDir, serveControl } from '../../../deploy/lab/control.ts';
 import { FAULTS } from '../../../deploy/lab/faults.ts';
@@ -16,6 +19,8 @@ import { compareReleases } from '../../../deploy/lab/kernels.ts';
 import { MultikernelRoot } from '../../../deploy/lab/multikernel-root.ts';
 import { Relay } from '../../../deploy/lab/relay.ts';
 import { listen } from '../../../deploy/lab/sockets.ts';
+import { KeepingSink, openClock } from '../../collector/live.ts';
+import { until } from '../../collector/receiver.ts';
 import { withFolder } from '../../support/run-cli.ts';
 
 test('lab initramfs: cpio unpacks what was packed', async (t) => {
@@ -44,6 +49,17 @@ test('lab kernels: releases are compared by their numbers', () => {
     ['6.1.0-56', '6.12.9+deb12', '6.12.100+deb12', '6.12.117+deb12'],
   );
 });
+
+const INSTANCE = {
+  id: 1,
+  name: 'spawn1',
+  release: '6.12.1',
+  cpus: [16],
+  memoryMib: 256,
+  vmlinuz: '/v',
+  initramfs: '/i',
+  commandLine: 'console=ttyS0',
+};
 
 /** A relay between a guest and a reader that are sockets of this test. */
 async function withRelay(
@@ -140,21 +156,35 @@ test('lab faults: each has a text, and a value where its command wants one', () 
   }
 });
 
+test('lab root: a collector with that root is the host kernel, and reads a console through its mktty', async (t) => {
+  await withFolder(async (folder) => {
+    const root = new MultikernelRoot(folder);
+    const bootId = '0b0e3d52-4f53-4f0b-9d55-3a3d0a5f7a11';
+    root.writeHost({ machineId: 'ab'.repeat(16), machineName: 'lab', bootId, release: '6.1.0' });
+    root.set('spawn1', 'active', INSTANCE);
+    const { machineId, machineName, kernelId, kernelName, ...identity } = discoverIdentity({ root: folder });
+    assert.deepEqual([machineId, machineName, kernelId, kernelName], ['ab'.repeat(16), 'lab', 0, 'host']);
+    assert.deepEqual([identity.bootId, identity.release], [bootId, '6.1.0']);
+    const mktty = await listen(join(folder, 'dev/mktty'), (socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (asked: Buffer) => socket.write(`[    1.000000] console of ${asked.toString()}`));
+    });
+    t.after(() => mktty.close());
+    const sink = new KeepingSink();
+    const clock = openClock(t);
+    const source = new ConsoleSource({ name: 'spawn1', from: 'mktty:1', root: folder, clock, ledger: new Ledger(), resume: undefined });
+    await source.start(sink);
+    await until('the console', () => sink.texts().length > 0);
+    assert.deepEqual(sink.texts(), ['console of 1']);
+    await source.stop();
+  });
+});
+
 test('lab root: instances come, change and go as the host kernel says', async () => {
   await withFolder((folder) => {
     const root = new MultikernelRoot(folder);
-    const instance = {
-      id: 1,
-      name: 'spawn1',
-      release: '6.12.1',
-      cpus: [16],
-      memoryMib: 256,
-      vmlinuz: '/v',
-      initramfs: '/i',
-      commandLine: 'console=ttyS0',
-    };
     const read = (path: string): string => readFileSync(join(folder, path), 'utf8');
-    root.set('spawn1', 'ready', instance);
+    root.set('spawn1', 'ready', INSTANCE);
     assert.equal(read('sys/fs/multikernel/instances/spawn1/status'), 'ready\n');
     assert.equal(read('sys/fs/multikernel/instances/spawn1/id'), '1\n');
     assert.ok(!existsSync(join(folder, 'var/lib/kerf/instances/spawn1.json')));
