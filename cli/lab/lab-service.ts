@@ -8,6 +8,7 @@ import type { Server } from 'node:net';
 
 import { ensureDefined } from '../../base/assert.ts';
 import { OperationalError } from '../../base/errors.ts';
+import { explainDeath, type Death } from '../../correlate/explain-death.ts';
 import { COLLECTOR_NODE_FLAGS } from '../../collector/options.ts';
 import { serveControl, type LabRequest } from '../../deploy/lab/control.ts';
 import type { Guest } from '../../deploy/lab/guest.ts';
@@ -44,7 +45,7 @@ export interface LabStatus {
   readonly page: string | undefined;
   readonly otlp: string | undefined;
   readonly collectorPid: number | undefined;
-  readonly kernels: readonly LabKernelStatus[];
+  readonly kernels: readonly (LabKernelStatus & { readonly death: Death | undefined })[];
   readonly events: readonly { readonly unixMs: number; readonly what: string }[];
 }
 
@@ -89,7 +90,7 @@ export class LabService {
       page: this.#addresses?.page,
       otlp: this.#addresses?.otlp,
       collectorPid: this.#collector?.pid,
-      kernels: lab.status(),
+      kernels: explainDeaths(lab.status()),
       events: this.#events,
     };
   }
@@ -104,8 +105,17 @@ export class LabService {
     const lab = await Lab.prepare({ ...this.#options.lab, killCollector: () => this.#killCollector() });
     this.#lab = lab;
     lab.onEvent = (what) => this.#note(what);
-    // Hub and collector start while the first kernel boots: a console is read from its first line on.
-    await settleAll([lab.boot(), this.#observe(lab, observe)]);
+    const { signal } = this.#options.lab;
+    signal?.throwIfAborted();
+    // Ctrl-C does not wait until the kernels are up.
+    const giveUp = (): void => void Promise.all(lab.guests.map((guest) => guest.kill()));
+    signal?.addEventListener('abort', giveUp);
+    try {
+      // Hub and collector start while the first kernel boots: a console is read from its first line on.
+      await settleAll([lab.boot(), this.#observe(lab, observe)]);
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+    }
     this.#control = await serveControl(this.#options.lab.dir, (request) => this.#answer(request));
   }
 
@@ -255,6 +265,29 @@ export class LabService {
         );
     }
   }
+}
+
+/** What a kernel that has ended died of, from its console and the host's. */
+function explainDeaths(kernels: readonly LabKernelStatus[]): LabStatus['kernels'] {
+  const hostLines = kernels.find(({ id }) => id === 0)?.lastLines ?? [];
+  // What the host said of the incarnation before is of no use.
+  const since = (id: number): readonly string[] => fromLast(hostLines, `Multikernel instance ${id} is now active`);
+  return kernels.map((kernel) => {
+    const isDead = kernel.guest === 'off' && kernel.starts > 0;
+    return Object.assign(kernel, {
+      death: isDead ? explainDeath(kernel.id, fromLast(kernel.lastLines, 'Linux version '), since(kernel.id)) : undefined,
+    });
+  });
+}
+
+/** A console goes on through the kernel's incarnations. */
+function lastBoot(lines: readonly string[]): readonly string[] {
+  return lines.slice(
+    Math.max(
+      0,
+      lines.findLastIndex((line) => line.includes('Linux version ')),
+    ),
+  );
 }
 
 /** The first failure of several things that go on at once, thrown when all of them have ended. */

@@ -12,7 +12,7 @@ const COLUMNS = [
   { title: 'LINUX' },
   { title: 'CPUS', align: 'right' as const },
   { title: 'BOOT', align: 'right' as const },
-  { title: 'LAST LINE' },
+  { title: 'LAST LINE, OR WHY IT ENDED' },
 ];
 const STATE_COLUMN = 2;
 const STATE_STYLES: Readonly<Record<LabKernelStatus['guest'], Style>> = { up: 'green', booting: 'yellow', paused: 'yellow', off: 'red' };
@@ -26,7 +26,7 @@ export function formatLab(status: LabStatus, paint: Paint): string {
     kernel.release,
     String(kernel.cpus),
     kernel.bootMs === 0 ? '-' : `${(kernel.bootMs / 1000).toFixed(1)} s`,
-    escapeLine(kernel.lastLines.at(-1) ?? ''),
+    escapeLine(kernel.death?.reason ?? kernel.lastLines.at(-1) ?? ''),
   ]);
   const table = renderTable(COLUMNS, rows, {
     paint,

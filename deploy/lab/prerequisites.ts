@@ -22,7 +22,12 @@ const GUEST_BYTES = 512 << 20;
 const KERNEL_DISK_BYTES = 400 << 20;
 
 /** Throws OperationalError with the command that mends it. `absentKernels`: those that have to be downloaded first. */
-export function checkPrerequisites(needs: { readonly kernels: number; readonly absentKernels: number; readonly cacheDir: string }): void {
+export function checkPrerequisites(needs: {
+  readonly kernels: number;
+  readonly absentKernels: number;
+  readonly cacheDir: string;
+  readonly useKvm: boolean;
+}): void {
   if (process.arch !== 'x64') {
     throw new OperationalError('E_LAB_TOOLS', `the lab boots x86-64 kernels, and this machine is ${process.arch}`, 'use an x86-64 machine');
   }
@@ -33,6 +38,13 @@ export function checkPrerequisites(needs: { readonly kernels: number; readonly a
       'E_LAB_TOOLS',
       `the lab needs ${missing.map(([program]) => program).join(', ')}`,
       `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages}`,
+    );
+  }
+  if (needs.useKvm && !isWritable('/dev/kvm')) {
+    throw new OperationalError(
+      'E_LAB_TOOLS',
+      '--kvm needs /dev/kvm, which is not there or not ours to use',
+      'leave --kvm out: emulation works everywhere',
     );
   }
   const memoryBytes = needs.kernels * GUEST_BYTES;
@@ -63,6 +75,15 @@ function isOnPath(program: string): boolean {
       return false;
     }
   });
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function toMib(bytes: number): number {
