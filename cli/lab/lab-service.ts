@@ -122,6 +122,7 @@ export class LabService {
   async #observe(lab: Lab, observe: LabServiceOptions['observe']): Promise<void> {
     if (observe.kind === 'none') return;
     if (observe.kind === 'own') this.#addresses = await this.#startHub(observe);
+    this.#options.lab.signal?.throwIfAborted();
     await this.#startCollector(lab, observe.kind === 'hub' ? observe.url : ensureDefined(this.#addresses, 'addresses of a hub').otlp);
   }
 
@@ -280,12 +281,12 @@ function explainDeaths(kernels: readonly LabKernelStatus[]): LabStatus['kernels'
   });
 }
 
-/** A console goes on through the kernel's incarnations. */
-function lastBoot(lines: readonly string[]): readonly string[] {
+/** The lines from the last one with `mark` on; all where none has it. A console goes on through the kernel's incarnations. */
+function fromLast(lines: readonly string[], mark: string): readonly string[] {
   return lines.slice(
     Math.max(
       0,
-      lines.findLastIndex((line) => line.includes('Linux version ')),
+      lines.findLastIndex((line) => line.includes(mark)),
     ),
   );
 }
