@@ -1,5 +1,5 @@
 /**
- * The text files of /proc that the `system` source reads, as numbers. Missing files and lines give undefined: kernels differ.
+ * The text files of /proc that the metrics of a system are made of, as numbers. Missing files and lines give undefined: kernels differ.
  *
  *   /proc/stat          cpu0 2718 0 1352 133438 56 0 21 9 0 0        user nice system idle iowait irq softirq steal, in 1/100 s
  *                       intr 390052 …   ctxt 812345   btime …   processes 9012   procs_running 2   procs_blocked 0
@@ -12,6 +12,8 @@
 export const CPU_MODES = ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq', 'steal'] as const;
 /** USER_HZ: the unit of /proc/stat is fixed by the ABI at 100 on all architectures but alpha and ia64. */
 const TICKS_PER_SECOND = 100;
+/** A guest's text is not to be trusted: beyond Linux's largest NR_CPUS there is none. */
+const MAX_CPUS = 8192;
 
 export interface CpuTimes {
   /** -1 = all CPUs together. */
@@ -39,9 +41,11 @@ export function parseStat(text: string): StatFile {
       if (name !== undefined && value !== undefined && Number.isFinite(Number(value))) values.set(name, Number(value));
       continue;
     }
+    const number = cpu[1] === '' ? -1 : Number(cpu[1]);
+    if (number >= MAX_CPUS || cpus.length > MAX_CPUS) continue;
     const ticks = (cpu[2] as string).split(' ').map(Number);
     cpus.push({
-      cpu: cpu[1] === '' ? -1 : Number(cpu[1]),
+      cpu: number,
       seconds: CPU_MODES.map((_, index) => (ticks[index] ?? 0) / TICKS_PER_SECOND),
     });
   }
