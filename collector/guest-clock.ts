@@ -111,6 +111,11 @@ export class GuestClock implements KernelClock {
     return this.#mono.known;
   }
 
+  /** Anything at all is known of where its moments are: by an answer, an arrival, or its own wall clock. */
+  get isPlaced(): boolean {
+    return this.isSynchronized || this.#arrivalOffset !== undefined || this.#realOffset !== undefined;
+  }
+
   /** Segments of any of the clocks that ended in a contradiction. */
   get steps(): number {
     return this.#mono.steps + this.#printk.steps + this.#trace.steps;
@@ -140,6 +145,11 @@ export class GuestClock implements KernelClock {
 
   toUnixNs(printkNs: PrintkNs): UnixNs {
     return fitToUnixNs(this.#printkToUnix(printkNs, printkNs), printkNs);
+  }
+
+  /** Unix time of a moment of the guest's CLOCK_MONOTONIC, once the clock `isPlaced`. */
+  monoToUnixNs(monoNs: bigint): UnixNs {
+    return fitToUnixNs(this.#monoToUnix({ baseRaw: monoNs, baseUnixNs: monoNs, nsPerTick: 1, errorNs: 0 }, monoNs, monoNs), monoNs);
   }
 
   traceFit(): ClockFitFields {

@@ -6,6 +6,7 @@
  *                                                  ├─ KMSG ────► logs, gaps           (collector/guest-kmsg.ts)
  *                                                  ├─ PAGES ───► segments, spans      (collector/guest-pages.ts)
  *                                                  ├─ STATS ───► books of one moment
+ *                                                  ├─ SYSTEM ──► metrics              (collector/system-metrics.ts)
  *                                                  └─ PONG, CLOCK ─► the guest's clock (collector/guest-clock.ts)
  *
  * A live stream is read with `add` and asks for what is missing (`again`); a recording has nobody to ask, so what is missing
@@ -22,6 +23,7 @@ import { toGuestIdentity, type KernelRule } from './guest-identity.ts';
 import { GuestKmsg, KMSG_STREAM } from './guest-kmsg.ts';
 import { GuestPages } from './guest-pages.ts';
 import { RecordedTimeline, type HostTimeline } from './kernel-clock.ts';
+import { SystemMetrics } from './system-metrics.ts';
 
 const MAX_PONGS = 64;
 
@@ -63,6 +65,9 @@ interface Boot {
   readonly identity: KernelIdentity;
   readonly clock: GuestClock;
   readonly kmsg: GuestKmsg;
+  readonly system: SystemMetrics;
+  /** Guest mono, of the last sample of the system. */
+  sampledNs: bigint;
   pages: GuestPages | undefined;
 }
 
@@ -181,6 +186,9 @@ export class GuestReader {
       case 'pong':
         if (arrivedNs !== undefined) this.#takePong({ ...frame, arrivedNs }, items);
         return;
+      case 'system':
+        this.#takeSystem(frame, items);
+        return;
       case 'bye':
         items.push(...this.flush(), { kind: 'bye' });
         return;
@@ -188,6 +196,16 @@ export class GuestReader {
         // A frame that should be numbered and is not: nothing is known of its place.
         return;
     }
+  }
+
+  /** A sample is not kept by the forwarder: it is of the moment, and none that is missing is asked for. */
+  #takeSystem({ session, momentNs, files }: Extract<GuestFrame, { kind: 'system' }>, items: GuestItem[]): void {
+    const boot = this.#boot;
+    // Of a run that has not said hello yet: it may be of another boot.
+    if (boot === undefined || this.#refused || session !== this.#session || momentNs <= boot.sampledNs || !boot.clock.isPlaced) return;
+    boot.sampledNs = momentNs;
+    const batch = boot.system.toBatch(files, boot.clock.monoToUnixNs(momentNs));
+    items.push({ kind: 'record', record: { kind: 'metrics', batch }, frames: [] });
   }
 
   #takePong(pong: Pong, items: GuestItem[]): void {
@@ -241,7 +259,7 @@ export class GuestReader {
     const surveyed = this.#options.surveyed?.get(identity.bootId);
     if (surveyed !== undefined) clock.learnFrom(surveyed);
     const kmsg = new GuestKmsg(identity.bootId, clock, this.#resume.get(KMSG_STREAM));
-    this.#boot = { identity, clock, kmsg, pages: undefined };
+    this.#boot = { identity, clock, kmsg, system: new SystemMetrics(), sampledNs: -1n, pages: undefined };
     this.#session = 0;
     items.push({ kind: 'incarnation', identity, clock });
   }

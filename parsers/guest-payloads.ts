@@ -10,6 +10,7 @@
  *   COMMS    lines of saved_cmdlines that changed
  *   CLOCK    mono0= real= raw= boot= tsc= mono1=, perf0= perf= perf1=, trace0= trace= trace1=           each on its line
  *   PONG     16 bytes of the PING | u64 session | u64 received, u64 answered: CLOCK_MONOTONIC ns of the guest
+ *   SYSTEM   u64 session | u64 moment: CLOCK_MONOTONIC ns | per file u16 name bytes | u32 text bytes | name, below /proc | text
  *
  * A guest is another security domain: every length is checked, every list and text is bounded. What does not fit is `malformed`
  * with a reason; its frame still counts as received.
@@ -25,6 +26,7 @@ const MAX_PAGE_BYTES = 64 << 10;
 /** Pages that a frame may unfold to. */
 const MAX_PAGES_BYTES = 1 << 20;
 const TOKEN_BYTES = 16;
+const MAX_SYSTEM_FILES = 32;
 
 export interface GuestHello {
   readonly version: number;
@@ -98,6 +100,13 @@ export type GuestFrame = { readonly sequence: number } & (
       readonly received: bigint;
       readonly answered: bigint;
     }
+  | {
+      readonly kind: 'system';
+      readonly session: number;
+      readonly momentNs: bigint;
+      /** Text by name below /proc. */
+      readonly files: ReadonlyMap<string, string>;
+    }
   | { readonly kind: 'note' | 'bye'; readonly text: string }
   | { readonly kind: 'malformed'; readonly reason: string }
 );
@@ -123,6 +132,8 @@ export function parseGuestFrame({ type, sequence, payload }: RawFrame): GuestFra
       return { sequence, kind: 'clock', clocks: parseClocks(decodeUtf8(payload)) };
     case GUEST_FRAME.pong:
       return { sequence, ...parsePong(payload) };
+    case GUEST_FRAME.system:
+      return { sequence, ...parseSystem(payload) };
     case GUEST_FRAME.note:
       return { sequence, kind: 'note', text: cleanText(decodeUtf8(payload)) };
     case GUEST_FRAME.bye:
@@ -292,14 +303,30 @@ function parseClocks(text: string): GuestClocks {
 function parsePong(payload: Uint8Array): Body<'pong'> {
   if (payload.length < TOKEN_BYTES + 24) return malformed('pong_length');
   const view = viewOf(payload);
-  const session = view.getUint32(20, true) * TWO_POW_32 + view.getUint32(16, true);
   return {
     kind: 'pong',
     token: [view.getBigInt64(0, true), view.getBigInt64(8, true)],
-    session,
+    session: readSession(view, TOKEN_BYTES),
     received: view.getBigInt64(24, true),
     answered: view.getBigInt64(32, true),
   };
+}
+
+function parseSystem(payload: Uint8Array): Body<'system'> {
+  if (payload.length < 16) return malformed('system_length');
+  const view = viewOf(payload);
+  const files = new Map<string, string>();
+  for (let at = 16; at < payload.length;) {
+    if (at + 6 > payload.length || files.size === MAX_SYSTEM_FILES) return malformed('system_length');
+    const textAt = at + 6 + view.getUint16(at, true);
+    const end = textAt + view.getUint32(at + 2, true);
+    if (end > payload.length) return malformed('system_length');
+    const name = decodeUtf8(payload, at + 6, textAt);
+    if (!/^[a-z]{1,32}(?:\/[a-z]{1,32})?$/.test(name)) return malformed('system_name');
+    files.set(name, decodeUtf8(payload, textAt, end));
+    at = end;
+  }
+  return { kind: 'system', session: readSession(view, 0), momentNs: view.getBigInt64(8, true), files };
 }
 
 /** `name=digits` words of a line; what is no safe integer is left out. */
@@ -325,6 +352,10 @@ function cleanText(text: string): string {
     .slice(0, MAX_TEXT_CHARS)
     .replaceAll(/\p{Cc}/gu, '?')
     .trim();
+}
+
+function readSession(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * TWO_POW_32 + view.getUint32(at, true);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -27,6 +27,7 @@ export const GUEST_FRAME = {
   pong: 9,
   note: 10,
   bye: 11,
+  system: 12,
   open: 64,
   acknowledge: 65,
   ping: 66,

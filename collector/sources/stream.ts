@@ -329,5 +329,5 @@ export class StreamSource implements Source {
 
 function sizeOf(record: SourceRecord): number {
   if (record.kind === 'segment') return record.segment.pages.length;
-  return record.kind === 'logs' ? record.batch.sizeBytes : 1024;
+  return record.kind === 'logs' || record.kind === 'metrics' ? record.batch.sizeBytes : 1024;
 }

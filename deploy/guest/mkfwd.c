@@ -26,6 +26,7 @@ struct options options = {
 	.clock = "mono",
 	.buffer_kb = 1024,
 	.queue_bytes = 1024 << 10,
+	.system_ms = 1000,
 	.kmsg = true,
 	.trace = true,
 	.instance = "mkscope-guest",
@@ -50,6 +51,7 @@ static const char usage[] =
 	"  --instance NAME    trace instance (default mkscope-guest)\n"
 	"  --buffer-kb N      ring buffer of each CPU (default 1024)\n"
 	"  --queue-kb N       most memory of what is not acknowledged (default 1024)\n"
+	"  --system-ms N      between two samples of CPUs, memory and pressure; 0 = none (default 1000)\n"
 	"  --probe DEFINITION a kprobe: 'p:GROUP/NAME FUNCTION ARGUMENTS'; skipped where there is no such function (repeatable)\n"
 	"  --probes FILE      definitions, one a line\n"
 	"  --mount            mount tracefs where it is not\n"
@@ -98,13 +100,13 @@ static void read_probes(const char *path)
 
 static void parse_options(int count, char **arguments)
 {
-	enum { TO = 256, ID, NAME, EVENTS, CLOCK, BUFFER, QUEUE, INSTANCE, PROBE, PROBES, NO_KMSG, NO_TRACE, ONE_WAY, MOUNT, MK_VSOCK, HELP };
+	enum { TO = 256, ID, NAME, EVENTS, CLOCK, BUFFER, QUEUE, SYSTEM, INSTANCE, PROBE, PROBES, NO_KMSG, NO_TRACE, ONE_WAY, MOUNT, MK_VSOCK, HELP };
 	static const struct option known[] = {
 		{ "to", 1, 0, TO },           { "id", 1, 0, ID },             { "name", 1, 0, NAME },         { "events", 1, 0, EVENTS },
 		{ "clock", 1, 0, CLOCK },     { "buffer-kb", 1, 0, BUFFER },  { "queue-kb", 1, 0, QUEUE },    { "instance", 1, 0, INSTANCE },
 		{ "probe", 1, 0, PROBE },     { "probes", 1, 0, PROBES },     { "no-kmsg", 0, 0, NO_KMSG },   { "no-trace", 0, 0, NO_TRACE },
 		{ "one-way", 0, 0, ONE_WAY }, { "mount", 0, 0, MOUNT },       { "mk-vsock", 0, 0, MK_VSOCK }, { "help", 0, 0, HELP },
-		{ 0, 0, 0, 0 },
+		{ "system-ms", 1, 0, SYSTEM }, { 0, 0, 0, 0 },
 	};
 	for (int option; (option = getopt_long(count, arguments, "", known, NULL)) != -1;) {
 		switch (option) {
@@ -115,6 +117,7 @@ static void parse_options(int count, char **arguments)
 		case CLOCK: options.clock = optarg; break;
 		case BUFFER: options.buffer_kb = number(optarg, 1, 1 << 20, "--buffer-kb"); break;
 		case QUEUE: options.queue_bytes = (size_t)number(optarg, 256, 1 << 20, "--queue-kb") << 10; break;
+		case SYSTEM: options.system_ms = number(optarg, 0, 3600 * 1000, "--system-ms"); break;
 		case INSTANCE: options.instance = optarg; break;
 		case PROBE: add_probe(optarg); break;
 		case PROBES: read_probes(optarg); break;
@@ -136,7 +139,7 @@ static void parse_options(int count, char **arguments)
 }
 
 static struct {
-	uint64_t pages_at, stats_at, comms_at, clock_at;
+	uint64_t pages_at, stats_at, comms_at, clock_at, system_at;
 	uint64_t stats_events;
 	int clocks;
 	unsigned tick_ms;
@@ -157,6 +160,8 @@ static int wait_ms(uint64_t now)
 		at = earliest(at, due.pages_at);
 	if (opened)
 		at = earliest(at, earliest(due.clock_at, due.stats_at));
+	if (opened && options.system_ms)
+		at = earliest(at, due.system_at);
 	return at <= now ? 0 : (int)(at - now);
 }
 
@@ -223,6 +228,10 @@ static void turn(void)
 	/* What says how things are waits for room, so that a host that is away for long finds a queue of data. */
 	if (opened && queue_has_room(3))
 		tell(now);
+	if (opened && options.system_ms && now >= due.system_at) {
+		system_ask();
+		due.system_at = now + (uint64_t)options.system_ms;
+	}
 	send_frames();
 }
 
@@ -283,6 +292,7 @@ int main(int count, char **arguments)
 	if (options.trace)
 		trace_start();
 	clock_start();
+	system_start();
 	while (!stopping && !link_ended())
 		turn();
 	finish();

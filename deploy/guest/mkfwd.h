@@ -1,10 +1,10 @@
 /*
- * mkfwd: streams the kernel log, raw trace pages and event formats of this kernel over any byte pipe. The frames are drawn in
- * docs/formats/guest_stream.md; the reader is the collector's `stream` source.
+ * mkfwd: streams the kernel log, raw trace pages, event formats and samples of the system of this kernel over any byte pipe. The
+ * frames are drawn in docs/formats/guest_stream.md; the reader is the collector's `stream` source.
  *
  *   /dev/kmsg ────────────┐
  *   trace_pipe_raw, stats ─┼─► numbered frames ─► bounded queue ─► link ─► host        kept until the host acknowledges them
- *   clocks ───────────────┘                        hello, formats, pong ──┘             jump the queue
+ *   clocks ───────────────┘                        hello, formats, pong, /proc ┘         jump the queue
  */
 #pragma once
 #include <stdarg.h>
@@ -29,6 +29,7 @@ enum frame_type {
 	FRAME_PONG = 9,
 	FRAME_NOTE = 10,
 	FRAME_BYE = 11,
+	FRAME_SYSTEM = 12,
 	FRAME_OPEN = 64,
 	FRAME_ACK = 65,
 	FRAME_PING = 66,
@@ -42,6 +43,7 @@ struct options {
 	const char *clock;
 	int buffer_kb;
 	size_t queue_bytes;
+	int system_ms; /* 0 = no samples */
 	bool kmsg;
 	bool trace;
 	bool one_way;
@@ -176,6 +178,11 @@ bool next_event(const uint8_t *page, size_t *at, size_t end, uint64_t *time, con
 /* formats.c */
 void formats_rewind(void);
 bool formats_next(struct buffer *to);
+
+/* system.c */
+void system_start(void);
+void system_ask(void);
+bool system_next(struct buffer *to);
 
 /* clock.c */
 void clock_start(void);

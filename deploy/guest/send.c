@@ -1,5 +1,6 @@
 /*
- * What goes out next, and what comes in. In order: the frame that is half written, answers and hellos, formats, kept frames.
+ * What goes out next, and what comes in. In order: the frame that is half written, answers and hellos, formats, a sample of the
+ * system that is due, kept frames.
  * Nothing goes out before the host has asked with OPEN, but for the answers to its PINGs: so it can learn our clock first.
  */
 #include "mkfwd.h"
@@ -103,6 +104,10 @@ static bool choose_next(void)
 			return true;
 		}
 		formats_pending = false;
+	}
+	if (system_next(&payload)) {
+		use_scratch(FRAME_SYSTEM, &payload);
+		return true;
 	}
 	sending = next_unsent();
 	if (!sending)

@@ -9,9 +9,11 @@ import { AckFrontier } from '../../collector/ack-frontier.ts';
 import { parseGuestAddress } from '../../collector/guest-address.ts';
 import { GuestReader, type GuestItem } from '../../collector/guest-reader.ts';
 import { parseArrivals, readGuestRecording } from '../../collector/guest-recording.ts';
+import type { MetricBatch } from '../../model/metric-batch.ts';
 import type { SourceRecord } from '../../model/pipeline.ts';
 import { encodeUtf8 } from '../../base/bytes.ts';
 import { GUEST_FRAME, encodeFrame } from '../../parsers/guest-stream.ts';
+import { systemPayload } from '../support/guest-system.ts';
 import {
   buildForwarder,
   drained,
@@ -43,6 +45,18 @@ function recordsOf<Kind extends SourceRecord['kind']>(items: readonly GuestItem[
 
 function eventsOf(items: readonly GuestItem[]): number {
   return recordsOf(items, 'segment').reduce((total, { events }) => total + events.reduce((part, { count }) => part + count, 0), 0);
+}
+
+function pointsOf(
+  batch: MetricBatch,
+): { name: string; value: number; attributes: Record<string, string>; timeNs: bigint; startNs: bigint }[] {
+  return Array.from({ length: batch.length }, (_, row) => ({
+    name: batch.strings.get(batch.name[row] as number),
+    value: batch.value[row] as number,
+    attributes: batch.attributes.rowOf(row),
+    timeNs: batch.time.getBigint(row),
+    startNs: batch.startTime.getBigint(row),
+  }));
 }
 
 function timeOf(items: readonly GuestItem[], text: string): { readonly unixNs: bigint; readonly errorNs: number } | undefined {
@@ -87,6 +101,14 @@ test('guest reader: a recording with its index gives what was read live, in the 
   assert.deepEqual(reader.identity, { ...collector.status().guests[0]?.identity, ...MACHINE });
   assert.equal(eventsOf(items), sum(collector, 'read'));
   assert.equal(recordsOf(items, 'formats').length, 1);
+  const samples = recordsOf(items, 'metrics').flatMap(({ batch }) => pointsOf(batch).filter(({ name }) => name === 'system.uptime'));
+  const seen = receiver.metrics().filter(({ name }) => name === 'system.uptime');
+  assert.ok(seen.length >= 2);
+  // The cut may have kept one from the collector that is in the recording.
+  for (const { value, timeNs } of seen) {
+    const same = samples.find((sample) => sample.value === value);
+    assert.ok(same !== undefined && Math.abs(Number(same.timeNs - timeNs)) < 20e6, 'on the same clock');
+  }
   const read = timeOf(items, mark);
   assert.ok(read !== undefined);
   // The recorder's clock counts whole milliseconds.
@@ -120,6 +142,7 @@ test('guest reader: a one-way stream needs nobody to ask', async (t) => {
   assert.ok(eventsOf(items) > 0);
   assert.equal(items.at(-1)?.kind, 'bye');
   assert.deepEqual(reader.counts().malformed, new Map());
+  assert.ok(recordsOf(items, 'metrics').length > 0, 'samples of the system');
   for (const { written, read, lost } of reader.books()) assert.equal(written, read + lost);
 });
 
@@ -190,6 +213,72 @@ test('guest reader: a frame that is missing is asked for once, and those behind 
   );
   const texts = [1, 2, 3, 4].flatMap((frame) => recordsOf(reader.add(kmsg(frame), 0n), 'logs').map(({ batch }) => batch.textOf(0)));
   assert.deepEqual(texts, ['line 2', 'line 3', 'line 4']);
+});
+
+/** A host's PING at `hostNs`, Unix, answered at once when the guest's monotonic clock was `guestNs`. */
+function pongFrame(session: number, hostNs: bigint, guestNs: bigint): Uint8Array {
+  const payload = new BigInt64Array([hostNs - 1n, hostNs, BigInt(session), guestNs, guestNs]);
+  return encodeFrame(GUEST_FRAME.pong, new Uint8Array(payload.buffer));
+}
+
+const PROC = {
+  stat: 'cpu  100 0 100 800\ncpu0 50 0 50 400\ncpu1 50 0 50 400\nintr 7\nctxt 9\nprocesses 5\nprocs_running 2\nprocs_blocked 1\n',
+  meminfo: 'MemTotal: 1000 kB\nMemFree: 400 kB\nMemAvailable: 600 kB\n',
+  uptime: '12.50 20.00\n',
+};
+const sample = (session: number, momentNs: bigint, proc: Readonly<Record<string, string>> = PROC): Uint8Array =>
+  encodeFrame(GUEST_FRAME.system, systemPayload(session, momentNs, proc));
+
+test('guest reader: a sample of the system is metrics on the guest’s clock, moved with the recording', () => {
+  const unixNs = 1_700_000_000_000_000_000n;
+  const shiftNs = 3_600_000_000_000n;
+  const reader = new GuestReader({ machine: MACHINE, shiftNs });
+  reader.add(encodeFrame(GUEST_FRAME.hello, encodeUtf8(HELLO)), unixNs + shiftNs);
+  assert.deepEqual(reader.add(sample(77, 4_000_000_000n), unixNs + shiftNs), [], 'nothing is known of its clock yet');
+  reader.add(pongFrame(77, unixNs, 5_000_000_000n), unixNs + shiftNs);
+  const busy = { ...PROC, stat: PROC.stat.replace('cpu1 50 0 50 400', 'cpu1 150 0 50 500'), uptime: '13.50 20.00\n' };
+  const items = [
+    sample(77, 6_000_000_000n),
+    sample(77, 7_000_000_000n, busy),
+    sample(77, 7_000_000_000n),
+    sample(78, 8_000_000_000n),
+    sample(77, 9_000_000_000n, { loadavg: '0.5 0 0 1/1 1' }),
+  ].flatMap((frame) => reader.add(frame, unixNs + shiftNs + 9_000_000_000n));
+  const [first = [], second = [], third = [], ...more] = recordsOf(items, 'metrics').map(({ batch }) => pointsOf(batch));
+  assert.deepEqual(more, [], 'each moment once, and none of another session');
+  assert.ok(first.every(({ timeNs }) => Math.abs(Number(timeNs - (unixNs + shiftNs + 1_000_000_000n))) < 2e6));
+  assert.ok(second.every(({ timeNs }) => Math.abs(Number(timeNs - (unixNs + shiftNs + 2_000_000_000n))) < 4e6));
+  const value = (points: typeof first, name: string, cpu?: string): number | undefined =>
+    points.find((point) => point.name === name && point.attributes['cpu.logical_number'] === cpu)?.value;
+  assert.deepEqual(
+    ['system.cpu.logical.count', 'system.memory.limit', 'system.memory.linux.available', 'system.uptime'].map((name) => value(first, name)),
+    [2, 1_024_000, 614_400, 12.5],
+  );
+  assert.equal(value(first, 'system.cpu.utilization', '1'), undefined);
+  assert.equal(value(second, 'system.cpu.utilization', '1'), 0.5);
+  assert.deepEqual(
+    third.map(({ name, value: load }) => [name, load]),
+    [['mk.load', 0.5]],
+    'what a kernel lacks is not there as zero',
+  );
+  assert.ok([...first, ...second, ...third].every(({ startNs }) => startNs === first[0]?.startNs));
+});
+
+test('guest reader: frames of types that a newer forwarder sends are counted, and cost nothing else', () => {
+  const reader = new GuestReader({ machine: MACHINE, timeline: { nowNs: () => 0n, unixOffset: () => ({ low: 0n, high: 0n }) } });
+  const bytes = [
+    encodeFrame(GUEST_FRAME.hello, encodeUtf8(HELLO)),
+    encodeFrame(40, encodeUtf8('unnumbered')),
+    encodeFrame(41, encodeUtf8('numbered'), 1),
+    encodeFrame(GUEST_FRAME.kmsg, kmsgPayload('6,0,1000000,-;behind it\n'), 2),
+  ];
+  const items = bytes.flatMap((frame) => reader.add(frame, 0n));
+  assert.deepEqual(
+    items.map(({ kind }) => kind),
+    ['incarnation', 'session', 'done', 'record'],
+  );
+  assert.deepEqual(reader.counts().malformed, new Map([['unknown_type', 2]]));
+  assert.equal(reader.counts().missingFrames, 0);
 });
 
 test('guest reader: another boot is another incarnation with books of its own', () => {

@@ -81,12 +81,13 @@ export class Receiver {
     });
   }
 
-  metrics(): { name: string; value: number; attributes: Record<string, string>; timeNs: bigint }[] {
+  metrics(): { name: string; value: number; attributes: Record<string, string>; timeNs: bigint; kernelName: string | undefined }[] {
     return this.#bodies('/v1/metrics').flatMap((body) => {
       const decoded = decodeMetrics(body);
       if (!decoded.ok) throw new Error(decoded.failure.message);
-      return decoded.parts.flatMap(({ batch }) =>
+      return decoded.parts.flatMap(({ resource, batch }) =>
         Array.from({ length: batch.length }, (_, row) => ({
+          kernelName: resource.identity?.kernelName,
           name: batch.strings.get(batch.name[row] as number),
           value: batch.value[row] as number,
           attributes: batch.attributes.rowOf(row),

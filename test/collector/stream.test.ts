@@ -85,6 +85,40 @@ test('stream: a guest’s log, pages, formats and books arrive under its own ide
   assert.ok(sizeOfForwarder() <= 2 << 20);
 });
 
+test('stream: the state of a guest’s system arrives as metrics of the guest, beside those of our own kernel', async (t) => {
+  const why = whyNoForwarder();
+  if (why !== undefined) return t.skip(why);
+  const receiver = await openReceiver(t);
+  const path = join(tempFolder(t), 'guest.sock');
+  const sources = { system: { intervalMs: 100 } };
+  await startStream(t, receiver, { name: 'guest', from: `unix-listen:${path}`, kernel: 3 }, { sources });
+  startForwarder(t, nextInstance(t), `unix:${path}`, [...EVENTS, '--system-ms', '1000']);
+  const of = (kernel: 'own' | 'guest') => receiver.metrics().filter(({ kernelName }) => (kernelName === 'spawn3') === (kernel === 'guest'));
+  const timesOf = (kernel: 'own' | 'guest'): bigint[] => [
+    ...new Set(of(kernel).flatMap(({ name, timeNs }) => (name === 'system.uptime' ? [timeNs] : []))),
+  ];
+  await until('four samples', () => timesOf('guest').length >= 4);
+  const guest = of('guest');
+  const last = (name: string): number => guest.findLast((point) => point.name === name)?.value ?? NaN;
+  const total = Number(/MemTotal: +(\d+)/.exec(readFileSync('/proc/meminfo', 'latin1'))?.[1]) * 1024;
+  assert.equal(last('system.memory.limit'), total);
+  assert.ok(last('system.memory.linux.available') > 0 && last('system.memory.linux.available') < total);
+  const cpus = readFileSync('/proc/stat', 'latin1').match(/^cpu\d+ /gm)?.length;
+  assert.equal(last('system.cpu.logical.count'), cpus);
+  assert.equal(new Set(guest.filter(({ name }) => name === 'system.cpu.time').map((p) => p.attributes['cpu.logical_number'])).size, cpus);
+  assert.ok(guest.some(({ name, value }) => name === 'system.cpu.utilization' && value >= 0 && value <= 1));
+  assert.ok(Math.abs(last('system.uptime') - Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0])) < 10);
+  assert.equal(existsSync('/proc/pressure/memory'), !Number.isNaN(last('mk.pressure.time')));
+  // The same names as of our own kernel, and each kernel's samples at its own pace: none goes under the other's name.
+  const names = (kernel: 'own' | 'guest') =>
+    new Set(of(kernel).flatMap(({ name }) => (/^(system|mk\.(pressure|load))/.test(name) ? [name] : [])));
+  assert.deepEqual([...names('guest')].sort(), [...names('own')].sort());
+  const times = timesOf('guest').sort();
+  for (let i = 1; i < times.length; i++) assert.ok(Number((times[i] as bigint) - (times[i - 1] as bigint)) > 500e6, String(times));
+  assert.ok(timesOf('own').length > timesOf('guest').length * 2);
+  assert.ok(Math.abs(Number(times.at(-1)) / 1e6 - Date.now()) < 5000);
+});
+
 test('stream: a forwarder that is killed is followed by one that goes on; what it had taken out is a counted gap', async (t) => {
   const why = whyNoForwarder();
   if (why !== undefined) return t.skip(why);

@@ -11,6 +11,7 @@ import {
   encodeFrame,
   type RawFrame,
 } from '../../parsers/guest-stream.ts';
+import { systemPayload } from '../support/guest-system.ts';
 
 interface Part {
   readonly type: number;
@@ -112,13 +113,50 @@ test('guest_stream: any bytes are accounted for, nothing throws, and little is h
   );
 });
 
+const fileName = fc.constantFrom('stat', 'meminfo', 'vmstat', 'uptime', 'loadavg', 'pressure/cpu', 'pressure/memory', 'pressure/io');
+const files = fc.dictionary(fileName, fc.string({ maxLength: 80 }));
+const session = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+
+test('guest_stream: a sample of the system comes back as it was, and a damaged one is malformed or shorter', () => {
+  fc.assert(
+    fc.property(session, fc.bigInt({ min: 0n, max: 2n ** 62n }), files, fc.nat(), (of, momentNs, texts, cut) => {
+      const payload = systemPayload(of, momentNs, texts);
+      const frame = parseGuestFrame({ type: GUEST_FRAME.system, sequence: 0, payload });
+      assert.deepEqual(frame, { sequence: 0, kind: 'system', session: of, momentNs, files: new Map(Object.entries(texts)) });
+      const torn = parseGuestFrame({ type: GUEST_FRAME.system, sequence: 0, payload: payload.subarray(0, cut % payload.length) });
+      assert.ok(torn.kind === 'malformed' || (torn.kind === 'system' && torn.files.size < Object.keys(texts).length));
+    }),
+  );
+  for (const name of ['../etc/passwd', 'a\n', '', 'x'.repeat(33)])
+    assert.deepEqual(parseGuestFrame({ type: GUEST_FRAME.system, sequence: 0, payload: systemPayload(1, 1n, { [name]: 'text' }) }), {
+      sequence: 0,
+      kind: 'malformed',
+      reason: 'system_name',
+    });
+});
+
+test('guest_stream: a frame of a type that is not known is whole, and counted as such', () => {
+  const known = new Set<number>(Object.values(GUEST_FRAME));
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 255 }), part, (type, next) => {
+      fc.pre(!known.has(type));
+      const frames = new GuestStreamDecoder().add(join([encodeFrame(type, encodeUtf8('from a newer forwarder'), 9), encode(next)]));
+      assert.deepEqual(frames.slice(1).map(plain), [plain(next)]);
+      assert.deepEqual(parseGuestFrame(frames[0] as RawFrame), { sequence: 9, kind: 'malformed', reason: 'unknown_type' });
+    }),
+  );
+});
+
 test('guest_stream: no payload makes its parser throw', () => {
   const types = Object.values(GUEST_FRAME);
+  const system = fc
+    .tuple(session, fc.dictionary(fc.oneof(fileName, fc.string()), fc.string()))
+    .map(([of, texts]) => systemPayload(of, 5n, texts));
   const text = fc
     .array(fc.tuple(fc.constantFrom('cpu', 'session', 'boot_id', 'version', 'page_bytes', 'mono0', 'perf', 'problem', ''), fc.string()))
     .map((pairs) => encodeUtf8(pairs.map(([key, value]) => `${key}=${value}\n`).join('')));
   fc.assert(
-    fc.property(fc.constantFrom(...types), fc.oneof(fc.uint8Array({ maxLength: 200 }), text), (type, payload) => {
+    fc.property(fc.constantFrom(...types), fc.oneof(fc.uint8Array({ maxLength: 200 }), text, system), (type, payload) => {
       const frame = parseGuestFrame({ type, sequence: 1, payload });
       if (frame.kind === 'pages') assert.ok(frame.pages.length <= 1 << 20);
     }),
