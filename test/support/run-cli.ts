@@ -25,7 +25,7 @@ export interface CliOptions {
 }
 
 /** A clean environment: nothing of the caller's configuration leaks in. */
-function toEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+export function toEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !name.startsWith('MKSCOPE_') && !name.startsWith('OTEL_') && name !== 'NODE_TEST_CONTEXT',
   );
