@@ -94,12 +94,12 @@ export class Lab {
   static async prepare(options: LabOptions): Promise<Lab> {
     const { cacheDir, signal, onStep } = options;
     mkdirSync(cacheDir, { recursive: true });
-    checkPrerequisites({ kernels: options.kernels.length, absentKernels: 0, cacheDir });
+    checkPrerequisites({ kernels: options.kernels.length, absentKernels: 0, cacheDir, useKvm: options.useKvm });
     const releases = new Map<KernelChoice, string>();
     for (const { choice } of options.kernels) releases.set(choice, releases.get(choice) ?? (await findRelease(choice, signal)));
     const distinct = [...new Set(releases.values())];
     const absentKernels = distinct.filter((release) => !isCached(cacheDir, release)).length;
-    checkPrerequisites({ kernels: options.kernels.length, absentKernels, cacheDir });
+    checkPrerequisites({ kernels: options.kernels.length, absentKernels, cacheDir, useKvm: options.useKvm });
     const programs = await buildPrograms({ cacheDir, onStep, signal });
     const files = new Map<string, Awaited<ReturnType<typeof buildKernel>>>();
     for (const release of distinct) files.set(release, await buildKernel(release, programs, { cacheDir, onStep, signal }));
@@ -189,14 +189,13 @@ export class Lab {
     return done;
   }
 
-  /** Starts a kernel that has ended; the host kernel first, if it is that. */
+  /** Starts a kernel that has ended. The host kernel's start is the machine's: what it knew of the others is gone with it. */
   async start(name: string): Promise<void> {
     const guest = this.find(name);
     if (guest.state !== 'off') throw new OperationalError('E_LAB_FAULT', `${guest.spec.name} runs already`, 'see: mkscope lab status');
     if (guest.spec.id === 0) {
-      await guest.start();
-      this.#writeHost();
-      return;
+      await Promise.all(this.guests.map((each) => each.kill()));
+      return this.boot();
     }
     await this.#tellHost(`start ${guest.spec.id}`);
     await guest.start();

@@ -68,6 +68,19 @@ control=$(port control)
   done
 ) &
 
+# For the lab's faults (deploy/lab/faults.ts).
+later() { # COMMAND: run after the answer, for it may keep this kernel from giving one
+  { sleep 0.3; eval "$1"; } >/dev/null 2>&1 &
+}
+tune() { # FILE VALUE SECONDS: a setting of the kernel, as it was at boot again after so long
+  kept=/run/kept$(echo "$1" | tr / .)
+  [ -e "$kept" ] || cat "$1" >"$kept" || return
+  kill "$(cat "$kept.timer" 2>/dev/null)" 2>/dev/null
+  echo "$2" >"$1" || return
+  { sleep "$3"; cat "$kept" >"$1"; rm "$kept.timer"; } >/dev/null 2>&1 &
+  echo $! >"$kept.timer"
+}
+
 stty -F "$control" raw -echo 2>/dev/null
 exec 3<>"$control"
 answer() { # NUMBER CODE OUTPUT-FILE
@@ -77,7 +90,8 @@ printf 'release=%s\nboot_id=%s\ncpus=%s\n' "$(uname -r)" "$(cat /proc/sys/kernel
 answer 0 0 /tmp/hello
 while read -r number command <&3; do
   (
-    eval "$command" >"/tmp/out.$number" 2>&1
+    # In a shell of its own: the command may end it.
+    (eval "$command") >"/tmp/out.$number" 2>&1
     answer "$number" $? "/tmp/out.$number"
     rm -f "/tmp/out.$number"
   ) &

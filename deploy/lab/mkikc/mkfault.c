@@ -14,8 +14,9 @@
  *	rcustall S *     spins in rcu_read_lock()         rcu: INFO: rcu_preempt self-detected stall on CPU
  *	                                                  rt: rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
  *	hungtask S *     sleeps uninterruptibly           INFO: task mkfault:95 blocked for more than 3 seconds.
- *	hardlockup S *   spins, interrupts off            no NMI watchdog under TCG.  6.1: rcu: INFO: rcu_preempt detected stalls
- *	                                                  on CPUs/tasks; rt: a soft lockup afterwards; 6.12 cloud: nothing
+ *	hardlockup S *   spins, interrupts off            no NMI watchdog under TCG.  From another CPU: rcu: INFO:
+ *	                                                  rcu_preempt detected stalls on CPUs/tasks; rt: a soft lockup
+ *	                                                  afterwards; with one CPU: nothing
  *	printkflood N    N lines at info                  mkfault: flood 1 of N
  *
  * S is in seconds.  The detectors wait long; shorten them from user space before, and let S be twice as much or more:
@@ -30,6 +31,7 @@
  * Out of memory needs no help: `tail /dev/zero` leaves "Out of memory: Killed process 101 (tail) ...".
  */
 #include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/kobject.h>
 #include <linux/kthread.h>
@@ -88,34 +90,59 @@ static void fault_softlockup(unsigned int seconds)
 	preempt_enable();
 }
 
-static void grace_period_over(struct rcu_head *head)
+/*
+ * An idle kernel has no grace period that could stall.  One that is begun just before is not under way yet where the only CPU
+ * is about to be taken from RCU's thread: so they follow each other, from a while before until it is over.
+ */
+struct grace_periods {
+	struct rcu_head head;
+	bool is_over;
+};
+
+static void next_grace_period(struct rcu_head *head)
 {
-	kfree(head);
+	struct grace_periods *periods = container_of(head, struct grace_periods, head);
+
+	if (READ_ONCE(periods->is_over))
+		kfree(periods);
+	else
+		call_rcu(head, next_grace_period);
 }
 
-/* An idle kernel has no grace period that could stall: this begins one. */
-static void begin_grace_period(void)
+static struct grace_periods *begin_grace_periods(void)
 {
-	struct rcu_head *head = kmalloc(sizeof(*head), GFP_KERNEL);
+	struct grace_periods *periods = kzalloc(sizeof(*periods), GFP_KERNEL);
 
-	if (head)
-		call_rcu(head, grace_period_over);
+	if (periods)
+		call_rcu(&periods->head, next_grace_period);
+	msleep(100);
+	return periods;
+}
+
+static void end_grace_periods(struct grace_periods *periods)
+{
+	if (periods)
+		WRITE_ONCE(periods->is_over, true);
 }
 
 static void fault_hardlockup(unsigned int seconds)
 {
-	begin_grace_period();
+	struct grace_periods *periods = begin_grace_periods();
+
 	local_irq_disable();
 	spin(seconds, NULL);
 	local_irq_enable();
+	end_grace_periods(periods);
 }
 
 static void fault_rcustall(unsigned int seconds)
 {
-	begin_grace_period();
+	struct grace_periods *periods = begin_grace_periods();
+
 	rcu_read_lock();
 	spin(seconds, touch_softlockup_watchdog);
 	rcu_read_unlock();
+	end_grace_periods(periods);
 }
 
 static void fault_hungtask(unsigned int seconds)
