@@ -39,7 +39,7 @@ test('demo: three kernels, their traffic and the panic are on one timeline, with
          OR Body LIKE 'Instance 1 (spawn1) halted%' ORDER BY Timestamp`,
       );
       assert.deepEqual(
-        death.map(([kernel, body]) => `${kernel} ${String(body).replace(/:.*/, '')}`),
+        death.map(([kernel, body]) => `${String(kernel)} ${String(body).replace(/:.*/, '')}`),
         ['1 Kernel panic - not syncing', '1 Multikernel instance 1 shutting down', '0 Instance 1 (spawn1) halted, CPUs parking in pool'],
       );
       // As many receives as sends that succeeded: what the kernels counted themselves is in the fixture's README.
