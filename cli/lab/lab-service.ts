@@ -213,8 +213,10 @@ export class LabService {
   }
 
   #killCollector(): void {
-    const pid = this.#collector?.pid;
-    if (pid === undefined) throw new OperationalError('E_LAB_FAULT', 'this lab has no collector', 'it was started with --no-observe');
+    if (this.#collector === undefined)
+      throw new OperationalError('E_LAB_FAULT', 'this lab has no collector', 'it was started with --no-observe');
+    const { pid } = this.#collector;
+    if (pid === undefined) throw new OperationalError('E_LAB_FAULT', 'the collector is being started again', 'try again in a moment');
     process.kill(pid, 'SIGKILL');
   }
 

@@ -96,22 +96,28 @@ function findBusybox(): string {
   return ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path)) ?? '/bin/busybox';
 }
 
-/** A folder that is whole or not there, however the build ends. */
+/** A folder that is whole or not there, however the build ends; another lab may build the same at the same time. */
 async function buildInto(folder: string, build: (work: string) => Promise<unknown>): Promise<void> {
   mkdirSync(join(folder, '..'), { recursive: true });
   const work = mkdtempSync(`${folder}-`);
   try {
     await build(work);
-    renameSync(work, folder);
+    if (!existsSync(folder)) renameSync(work, folder);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-/** Earlier builds; a lab that runs from one holds its files open. */
+/** A lab that runs from an earlier build needs it whenever a kernel of it is started again, and another may be building. */
+const KEEP_MS = 24 * 3600 * 1000;
+
+/** Earlier builds. */
 function removeOthers(folder: string, prefix: string, keep: string): void {
   for (const name of readdirSync(folder)) {
-    if (name.startsWith(prefix) && name !== keep) rmSync(join(folder, name), { recursive: true, force: true });
+    if (!name.startsWith(prefix) || name === keep) continue;
+    const path = join(folder, name);
+    const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
+    if (Date.now() - mtimeMs > KEEP_MS) rmSync(path, { recursive: true, force: true });
   }
 }
 

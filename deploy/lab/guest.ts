@@ -76,7 +76,7 @@ export class Guest {
       // A fault may have been quicker.
       if (this.#process !== undefined) this.state = 'up';
     } catch (error) {
-      const why = this.#errorText === '' ? this.tail.lines(4).join(' | ') || 'its console is empty' : this.#errorText.trim();
+      const why = this.#errorText === '' ? this.#lastWords() : this.#errorText.trim();
       await this.kill();
       throw new OperationalError(
         'E_LAB_BOOT',
@@ -180,6 +180,13 @@ export class Guest {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Of a console that ends in a backtrace, the line that says why. */
+  #lastWords(): string {
+    const lines = this.tail.lines(200);
+    const panic = lines.findLast((line) => line.includes('Kernel panic'));
+    return panic ?? (lines.slice(-4).join(' | ') || 'its console is empty');
   }
 
   #signal(signal: NodeJS.Signals): void {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, openSync, rmSync } from 'node:fs';
+import { fstatSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { ensureDefined } from '../../../base/assert.ts';
@@ -108,7 +108,7 @@ async function runBackground(flags: UpFlags): Promise<number> {
   const paint = createPaint(process.stdout);
   const dir = await claimLabDir(flags.name ?? DEFAULT_LAB);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const log = openSync(`${dir}/log`, 'a', 0o600);
+  const log = openSync(`${dir}/log`, 'a+', 0o600);
   const args = [
     ...process.execArgv,
     ensureDefined(process.argv[1], 'path of the program'),
@@ -122,19 +122,26 @@ async function runBackground(flags: UpFlags): Promise<number> {
   void stop.asked.then(() => child.kill('SIGTERM'));
   stop.onForced = () => child.kill('SIGTERM');
   const { promise, resolve, reject } = Promise.withResolvers<number>();
+  let hasFailed = false;
   child.on('message', (message: UpReport) => {
     switch (message.kind) {
       case 'step':
         process.stderr.write(`mkscope lab: ${message.what}\n`);
         break;
       case 'failed':
+        hasFailed = true;
+        sayWords(log);
         reject(new OperationalError(message.code, message.message, message.hint));
         break;
       case 'up':
         resolve(print(formatLab(message.status, paint)).then(() => 0));
     }
   });
-  child.once('exit', (code) => resolve(code ?? 1));
+  child.once('exit', (code) => {
+    // After a report of failure nobody waits for this.
+    if (code !== STOPPED_EXIT && !hasFailed) sayWords(log);
+    resolve(code ?? 1);
+  });
   let isUp = false;
   try {
     const code = await promise;
@@ -147,6 +154,18 @@ async function runBackground(flags: UpFlags): Promise<number> {
     child.unref();
   }
 }
+
+/** What hub and collector printed, and a lab that crashed: its log goes with its folder. */
+function sayWords(log: number): void {
+  const { size } = fstatSync(log);
+  const bytes = Buffer.alloc(Math.min(size, 16_384));
+  readSync(log, bytes, 0, bytes.length, size - bytes.length);
+  const lines = bytes.toString('utf8').split('\n');
+  // Lines with a time are the lab's own, of what happened.
+  const words = lines.filter((line) => line !== '' && !/^\d{4}-\d\d-\d\dT/.test(line)).slice(-SHOWN_LINES);
+  if (words.length > 0) process.stderr.write(`${words.join('\n')}\n`);
+}
+const SHOWN_LINES = 8;
 
 async function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal: AbortSignal): Promise<LabServiceOptions> {
   const name = flags.name ?? DEFAULT_LAB;
