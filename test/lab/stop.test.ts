@@ -33,6 +33,18 @@ test('lab up: Ctrl-C at once leaves nothing', { skip }, async (t) => {
   await assertNothingLeft(lab.dir, known, lab.log);
 });
 
+test('lab up: Ctrl-C in the moment in which QEMU connects leaves nothing', { skip }, async (t) => {
+  for (const delayMs of [0, 60, 150]) {
+    const lab = start(t, `stop${delayMs}-q`, ['--kernels', '1', '--no-observe']);
+    await until('QEMU', () => lab.processes().some(isQemu));
+    await sleep(delayMs);
+    const known = lab.processes();
+    lab.kill('SIGINT');
+    assert.deepEqual(await lab.ended, { code: STOPPED_EXIT, signal: undefined }, lab.log);
+    await assertNothingLeft(lab.dir, known, lab.log);
+  }
+});
+
 test('lab up: Ctrl-C while the host kernel boots, with hub and collector, leaves nothing', { skip }, async (t) => {
   const lab = start(t, 'stop1', ['--kernels', '2']);
   await lab.waitForLog('booting the host kernel');
