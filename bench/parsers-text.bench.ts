@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventBatch } from '../model/event-batch.ts';
 import { LogBatch } from '../model/log-batch.ts';
-import type { FileParser, ParserSession } from '../model/parser.ts';
+import type { EventTextParser, LogParser, ParserSession } from '../model/parser.ts';
 import { consoleText } from '../parsers/console.ts';
 import { ftraceText } from '../parsers/ftrace-text.ts';
 import { kmsg } from '../parsers/kmsg.ts';
@@ -22,11 +22,11 @@ export const benches: Bench[] = [
   bench('ftrace text, raw system calls -> columns', '>= 4 M lines/s', ftraceText, 'ftrace/trace-pipe.txt'),
 ];
 
-function bench(name: string, target: string, parser: FileParser, fixture: string): Bench {
+function bench(name: string, target: string, parser: LogParser | EventTextParser, fixture: string): Bench {
   return { name, target, run: () => run(parser, fixture) };
 }
 
-function run(parser: FileParser, fixture: string): BenchResult {
+function run(parser: LogParser | EventTextParser, fixture: string): BenchResult {
   const recording = readFileSync(join(import.meta.dirname, '../test/fixtures', fixture));
   const input = new Uint8Array(Buffer.concat(Array.from({ length: Math.ceil(INPUT_BYTES / recording.length) }, () => recording)));
   const records = parseAll(parser, input);
@@ -34,7 +34,7 @@ function run(parser: FileParser, fixture: string): BenchResult {
   return { value: rate, unit: 'records/s', detail: `${((rate / records) * (input.length / 1e6)).toFixed(0)} MB/s` };
 }
 
-function parseAll(parser: FileParser, input: Uint8Array): number {
+function parseAll(parser: LogParser | EventTextParser, input: Uint8Array): number {
   return parser.yields === 'logs'
     ? parseWith(parser.open(), () => new LogBatch(ROWS_PER_CHUNK), input)
     : parseWith(parser.open(), () => new EventBatch(), input);

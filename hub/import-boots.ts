@@ -23,9 +23,9 @@ import { NO_RAW_TIME } from '../model/time.ts';
 /** dmesg -T shows whole seconds, and drifts by what the machine slept. */
 const UNIX_STAMP_ERROR_NS = 1_000_000_000;
 /** A person copied the number from somewhere. */
-const GIVEN_ERROR_NS = 1_000_000;
+export const GIVEN_ERROR_NS = 1_000_000;
 /** A file is as a rule written while its kernel runs, but may have been copied long after. */
-const FILE_TIME_ERROR_NS = 30 * 86_400 * 1_000_000_000;
+export const FILE_TIME_ERROR_NS = 30 * 86_400 * 1_000_000_000;
 
 export interface Boot {
   readonly index: number;

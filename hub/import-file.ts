@@ -1,15 +1,17 @@
 /**
- * Imports one file: dmesg and console text, kmsg dumps, ftrace text. It is read twice, once to learn its boots and their clocks
- * and once to store its rows, in pieces that are numbered by the content: importing a file again stores nothing twice.
+ * Imports one file: dmesg and console text, kmsg dumps, ftrace text, trace.dat. It is read twice, once to learn its boots and
+ * their clocks (of a trace.dat only the first and last pages) and once to store its rows, in pieces that are numbered by the content: importing a file again stores nothing twice.
  */
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { alignTimes, toUnixNs, type ClockFit } from '../clock/fit.ts';
+import { alignTable, toTraceUnixNs, traceErrorNs } from '../clock/trace-timeline.ts';
 import type { KvmClockAnchor } from '../clock/printk-anchors.ts';
 import { isOperational, OperationalError } from '../base/errors.ts';
 import type { ImportResult } from '../model/api.ts';
 import { ATTR } from '../model/attributes.ts';
-import type { EventBatch } from '../model/event-batch.ts';
+import { EventBatch, type EventTable } from '../model/event-batch.ts';
+import type { EventFileParser } from '../model/event-file.ts';
 import type { Gap } from '../model/gap.ts';
 import { HOST_KERNEL_ID, SCHEMA_URL, toResource, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
@@ -29,10 +31,14 @@ import {
   type HostClock,
 } from './import-boots.ts';
 import { copyRows } from './import-rows.ts';
-import { readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
+import { FileSource, readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
+import { parseUname, planTrace, toTraceGap, type TraceClocks, type TraceStream } from './import-trace.ts';
+import { TaskNames } from './task-names.ts';
 
 /** A piece of the file can hold this many boots, each its own append. */
 const APPENDS_PER_CHUNK = 4096;
+/** Pages of a trace.dat that become one append: some 30,000 events. */
+const PAGES_PER_APPEND_BYTES = 1 << 20;
 
 export interface ImportOptions {
   readonly fileName: string;
@@ -77,7 +83,8 @@ export async function importFile(
   try {
     const parser = chooseParser(staged, options.format);
     const run = new ImportRun(store, staged, options, onProgress);
-    return parser.yields === 'logs' ? await run.importLogs(parser) : await run.importEvents(parser);
+    if (parser.yields === 'logs') return await run.importLogs(parser);
+    return parser.yields === 'events' ? await run.importEvents(parser) : await run.importTrace(parser);
   } finally {
     await staged.remove();
   }
@@ -162,6 +169,74 @@ class ImportRun {
       this.#nextChunk('storing', readBytes);
     }
     return this.#outcome(parser.id, [boot], clocks, identities, reader.counts.malformed);
+  }
+
+  async importTrace(parser: EventFileParser): Promise<ImportOutcome> {
+    const source = new FileSource(this.#staged);
+    try {
+      const file = parser.open(source);
+      this.#progress('surveying', 0);
+      const { timeZeroUnixNs, modifiedUnixNs } = this.#options;
+      const hints = { timeZeroUnixNs, modifiedUnixNs: modifiedUnixNs ?? BigInt(Date.now()) * 1_000_000n };
+      const clocks = planTrace(file, this.#store, this.#stream, hints);
+      const { release, arch } = parseUname(file.info.uname);
+      const identity = {
+        ...this.#identity,
+        release: this.#identity.release || release,
+        arch: this.#identity.arch || arch,
+        bootId: this.#options.identity?.bootId ?? toBootId(this.#key, 0),
+      };
+      this.#noteTraceTimes(clocks);
+      const names = new TaskNames();
+      let doneBytes = this.#staged.sizeBytes - file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      for (const one of clocks.streams) {
+        await this.#appendTrace(one, identity, (batch) => names.fill(identity.bootId, batch, file.info.comms), doneBytes);
+        doneBytes += one.stream.sizeBytes;
+      }
+      const boot = { ...createBoot(0), rows: this.#records };
+      const fit = clocks.streams[0]?.timeline.fit ?? { baseRaw: 0n, baseUnixNs: 0n, nsPerTick: 1, errorNs: 0 };
+      const clock = { origin: clocks.origin, fit: { ...fit, errorNs: clocks.errorNs } };
+      return this.#outcome(parser.id, [boot], [clock], [identity], file.counts.malformed);
+    } finally {
+      source.close();
+    }
+  }
+
+  async #appendTrace(
+    trace: TraceStream,
+    identity: KernelIdentity,
+    fillNames: (batch: EventBatch) => void,
+    doneBytes: number,
+  ): Promise<void> {
+    const { stream, name, timeline } = trace;
+    for (let more = true; more;) {
+      const batch = new EventBatch();
+      more = stream.read(PAGES_PER_APPEND_BYTES, batch);
+      let clockErrorNs = timeline.fit.errorNs;
+      for (const table of batch.tables) {
+        alignTable(timeline, table);
+        clockErrorNs = Math.max(clockErrorNs, tableErrorNs(trace, table));
+      }
+      fillNames(batch);
+      if (batch.length > 0 && (await this.#append({ events: [{ identity, stream: name, clockErrorNs, batch }] }, identity))) {
+        this.#alreadyStored += batch.length;
+      }
+      const gaps = stream.takeLosses().map((loss) => toTraceGap(loss, trace));
+      this.#gaps += gaps.length;
+      if (gaps.length > 0) await this.#append({ gaps: [{ identity, gaps }] }, identity);
+      this.#records += batch.length;
+      this.#nextChunk('storing', doneBytes + stream.readBytes);
+    }
+  }
+
+  /** From the ends of each CPU: rows of a trace come in turns of CPUs, not in order of time. */
+  #noteTraceTimes({ streams }: TraceClocks): void {
+    for (const { spans, timeline } of streams) {
+      for (const { cpu, firstRaw, lastRaw } of spans.values()) {
+        if (firstRaw === NO_RAW_TIME) continue;
+        this.#noteTime(toTraceUnixNs(timeline, cpu, firstRaw), toTraceUnixNs(timeline, cpu, lastRaw));
+      }
+    }
   }
 
   async #surveyLogs(parser: LogParser): Promise<{ list: Boot[]; isUnix: boolean }> {
@@ -321,6 +396,13 @@ function alignLogs(batch: LogBatch, fit: ClockFit, beforeNs: bigint): bigint {
     else lastNs = batch.unixTime.getBigint(row);
   }
   return lastNs;
+}
+
+/** Bound on the times of a table's rows: it grows with the distance from where clocks were compared. */
+function tableErrorNs({ timeline }: TraceStream, { rawTime, cpu, length }: EventTable): number {
+  if (timeline.shift === undefined || length === 0) return timeline.fit.errorNs;
+  const raws = [rawTime.getBigint(0), rawTime.getBigint(length - 1)];
+  return Math.max(traceErrorNs(timeline, cpu[0] as number, raws), traceErrorNs(timeline, cpu[length - 1] as number, raws));
 }
 
 function toGap(loss: InputLoss, stream: string, fit: ClockFit): Gap {

@@ -1,10 +1,11 @@
 /** A file on its way in: copied to disk first, because its clock may only be told at its end and its identity is its content. */
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { EventBatch } from '../model/event-batch.ts';
+import type { ByteSource } from '../model/event-file.ts';
 import { LogBatch } from '../model/log-batch.ts';
 import {
   countMalformed,
@@ -75,6 +76,34 @@ export function readLogChunks(path: string, parser: LogParser): ChunkReader<LogB
 
 export function readEventChunks(path: string, parser: EventTextParser): ChunkReader<EventBatch> {
   return new ChunkReader(path, parser.open(), () => new EventBatch());
+}
+
+/** A staged file that is read at any place, into one piece of memory that grows to the longest read. */
+export class FileSource implements ByteSource {
+  readonly sizeBytes: number;
+  readonly #fd: number;
+  #memory = new Uint8Array(64 << 10);
+
+  constructor({ path, sizeBytes }: StagedFile) {
+    this.sizeBytes = sizeBytes;
+    this.#fd = openSync(path, 'r');
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const wanted = Math.max(0, Math.min(length, this.sizeBytes - offset));
+    if (this.#memory.length < wanted) this.#memory = new Uint8Array(wanted);
+    let got = 0;
+    while (got < wanted) {
+      const more = readSync(this.#fd, this.#memory, got, wanted - got, offset + got);
+      if (more === 0) break;
+      got += more;
+    }
+    return this.#memory.subarray(0, got);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
 }
 
 /** Parses a staged file piece by piece; the pieces are the same each time it is read. */

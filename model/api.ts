@@ -293,6 +293,7 @@ export interface ImportResult {
     readonly clock:
       | 'unix stamps'
       | 'time zero given'
+      | 'date of the file'
       | 'log lines that tell the time'
       | 'clock of the host'
       | 'end of the file'

@@ -1,5 +1,6 @@
 /** The contract of `parsers/`: bytes in, batch rows out; pure, synchronous, no I/O. */
 import type { EventBatch } from './event-batch.ts';
+import type { EventFileParser } from './event-file.ts';
 import type { GapReason } from './gap.ts';
 import type { LogBatch } from './log-batch.ts';
 
@@ -40,7 +41,7 @@ export interface InputLoss {
 
 export type LogParser = ParserOf<string, LogBatch> & { readonly yields: 'logs' };
 export type EventTextParser = ParserOf<string, EventBatch> & { readonly yields: 'events' };
-export type FileParser = LogParser | EventTextParser;
+export type FileParser = LogParser | EventTextParser | EventFileParser;
 
 /** What a session did with its bytes: parsed + malformed accounts for all of them. */
 export interface ParseCounts {

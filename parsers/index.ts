@@ -4,8 +4,9 @@ import { consoleText } from './console.ts';
 import { dmesgJson } from './dmesg-json.ts';
 import { ftraceText } from './ftrace-text.ts';
 import { kmsg } from './kmsg.ts';
+import { traceDat } from './trace-dat.ts';
 
-export const FILE_PARSERS: readonly FileParser[] = [kmsg, dmesgJson, ftraceText, consoleText];
+export const FILE_PARSERS: readonly FileParser[] = [kmsg, dmesgJson, ftraceText, consoleText, traceDat];
 
 export function findParser(id: string): FileParser | undefined {
   return FILE_PARSERS.find((parser) => parser.id === id);

@@ -5,12 +5,15 @@ import { dmesgJson } from '../../parsers/dmesg-json.ts';
 import { ftraceText } from '../../parsers/ftrace-text.ts';
 import { FILE_PARSERS, findParser, sniffParser } from '../../parsers/index.ts';
 import { kmsg } from '../../parsers/kmsg.ts';
+import { traceDat } from '../../parsers/trace-dat.ts';
+import { testEventFileParser } from '../support/event-file-suite.ts';
 import { loadFixtures, testParser } from '../support/parser-suite.ts';
 
 testParser(kmsg, loadFixtures('kmsg', '.kmsg'));
 testParser(consoleText, [...loadFixtures('console', '.txt'), ...loadFixtures('dmesg', '.txt')]);
 testParser(dmesgJson, loadFixtures('dmesg', '.json'));
 testParser(ftraceText, loadFixtures('ftrace', '.txt'));
+testEventFileParser(traceDat, loadFixtures('trace_dat', '.dat'));
 
 test('parsers: the table names each format once and finds it', () => {
   assert.equal(new Set(FILE_PARSERS.map(({ id }) => id)).size, FILE_PARSERS.length);

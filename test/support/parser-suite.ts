@@ -7,8 +7,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { EventBatch, fieldText } from '../../model/event-batch.ts';
+import type { EventFileParser } from '../../model/event-file.ts';
 import { LogBatch } from '../../model/log-batch.ts';
-import type { FileParser, ParseCounts } from '../../model/parser.ts';
+import type { EventTextParser, InputLoss, LogParser, ParseCounts } from '../../model/parser.ts';
 import { LEVEL_UNKNOWN } from '../../model/severity.ts';
 import { NO_RAW_TIME } from '../../model/time.ts';
 import { FILE_PARSERS, sniffParser } from '../../parsers/index.ts';
@@ -19,6 +20,8 @@ const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 /** Longer recordings are cut at so many random offsets instead of at every one. */
 const EVERY_OFFSET_BYTES = 3000;
 const RANDOM_OFFSETS = 400;
+
+type FileParser = LogParser | EventTextParser;
 
 export interface Fixture {
   readonly name: string;
@@ -56,7 +59,7 @@ export function parseInChunks(parser: FileParser, bytes: Uint8Array, ends: reado
   return parser.yields === 'logs' ? parseLogs(parser, bytes, ends) : parseEvents(parser, bytes, ends);
 }
 
-function parseLogs(parser: FileParser & { yields: 'logs' }, bytes: Uint8Array, ends: readonly number[]): string[] {
+function parseLogs(parser: LogParser, bytes: Uint8Array, ends: readonly number[]): string[] {
   const session = parser.open();
   const lines: string[] = [];
   feed(bytes, ends, session.counts, (chunk, last) => {
@@ -70,7 +73,7 @@ function parseLogs(parser: FileParser & { yields: 'logs' }, bytes: Uint8Array, e
   return [...lines, ...renderLosses(session.takeLosses())];
 }
 
-function parseEvents(parser: FileParser & { yields: 'events' }, bytes: Uint8Array, ends: readonly number[]): string[] {
+function parseEvents(parser: EventTextParser, bytes: Uint8Array, ends: readonly number[]): string[] {
   const session = parser.open();
   const rows: { readonly raw: bigint; readonly line: string }[] = [];
   feed(bytes, ends, session.counts, (chunk, last) => {
@@ -130,7 +133,7 @@ function checkMutations(parser: FileParser, bytes: Uint8Array): void {
   }
 }
 
-function checkSniff(parser: FileParser, fixtures: readonly Fixture[]): void {
+export function checkSniff(parser: FileParser | EventFileParser, fixtures: readonly Fixture[]): void {
   assert.ok(fixtures.length > 0, 'no recordings');
   for (const { name, bytes } of fixtures) {
     for (const other of FILE_PARSERS) assert.equal(other.sniff(bytes), other === parser, `${other.id} on ${name}`);
@@ -164,7 +167,8 @@ function renderLog(batch: LogBatch, row: number): string {
   );
 }
 
-function collectEvents(batch: EventBatch, rows: { readonly raw: bigint; readonly line: string }[]): void {
+/** Rows of a batch as lines, with what they are sorted by. */
+export function collectEvents(batch: EventBatch, rows: { readonly raw: bigint; readonly line: string }[]): void {
   for (const table of batch.tables) {
     for (let row = 0; row < table.length; row++) {
       const raw = table.rawTime.getBigint(row);
@@ -179,6 +183,6 @@ function collectEvents(batch: EventBatch, rows: { readonly raw: bigint; readonly
   }
 }
 
-function renderLosses(losses: ReturnType<ReturnType<FileParser['open']>['takeLosses']>): string[] {
+export function renderLosses(losses: readonly InputLoss[]): string[] {
   return losses.map(({ cpu, count, fromRaw, toRaw, reason }) => `lost ${count ?? '?'} cpu=${cpu} ${fromRaw}..${toRaw} ${reason}`);
 }

@@ -1,0 +1,149 @@
+/**
+ * The pages of one CPU in a trace.dat file, some at a time.
+ *
+ *   not compressed: pages, one behind the other
+ *   compressed:     u32 chunks × ( u32 bytes, u32 bytes unpacked, data )      unpacked: whole pages; the count is not part of
+ *                                                                             the bytes that the BUFFER option tells
+ */
+import type { ByteSource } from '../model/event-file.ts';
+import { DatCursor } from './trace-dat-cursor.ts';
+import type { CpuExtent, DatBuffer } from './trace-dat-parts.ts';
+import { unpack } from './trace-dat-unpack.ts';
+
+/** Read at once from a file that is not compressed. */
+const RUN_BYTES = 256 << 10;
+/** trace-cmd packs some pages to a chunk: 116 KB here, and 1 page of 4 MB is the largest that a kernel has. */
+const MAX_CHUNK_BYTES = 16 << 20;
+const COUNT_BYTES = 4;
+/** The last pages may be empty. */
+const LAST_PAGES = 16;
+const NOTHING = new Uint8Array(0);
+
+export interface PageFile {
+  readonly source: ByteSource;
+  readonly little: boolean;
+  readonly compression: string;
+  /** Where a page holds its time. */
+  readonly timestampOffset: number;
+  /** `isCut`: the file ends before them. */
+  readonly onProblem: (cpu: number, what: string, offset: number, isCut: boolean) => void;
+}
+
+export class CpuPages {
+  readonly cpu: number;
+  readonly #file: PageFile;
+  readonly #extent: CpuExtent;
+  readonly #pageSizeBytes: number;
+  readonly #compressed: boolean;
+  /** Where the extent ends in the file as it is. */
+  readonly #end: number;
+  #chunksLeft = 0;
+  /** Next byte of the file to read. */
+  #next: number;
+  #run: Uint8Array = NOTHING;
+  #at = 0;
+
+  constructor(file: PageFile, buffer: DatBuffer, extent: CpuExtent) {
+    this.cpu = extent.cpu;
+    this.#file = file;
+    this.#extent = extent;
+    this.#pageSizeBytes = buffer.pageSizeBytes;
+    this.#compressed = buffer.compressed;
+    this.#next = extent.offset;
+    const wantedEnd = extent.offset + extent.sizeBytes + (buffer.compressed ? COUNT_BYTES : 0);
+    this.#end = Math.min(wantedEnd, file.source.sizeBytes);
+    if (this.#end < wantedEnd) {
+      const cut = wantedEnd - Math.max(this.#end, extent.offset);
+      file.onProblem(extent.cpu, `pages of CPU ${extent.cpu} are cut by ${cut} bytes`, extent.offset, true);
+    }
+    if (buffer.compressed) this.#openChunks();
+  }
+
+  /** Bytes of the file come through so far. */
+  get readBytes(): number {
+    return Math.min(Math.max(this.#next - this.#extent.offset, 0), this.#extent.sizeBytes);
+  }
+
+  /** Time of the next page, rounded to a double; undefined behind the last one. */
+  peekTime(): number | undefined {
+    if (this.#at >= this.#run.length && !this.#readRun()) return undefined;
+    const { little, timestampOffset } = this.#file;
+    const at = this.#at + timestampOffset;
+    if (at + 8 > this.#run.length) return 0;
+    const view = new DataView(this.#run.buffer, this.#run.byteOffset + at, 8);
+    return view.getUint32(little ? 4 : 0, little) * 0x1_0000_0000 + view.getUint32(little ? 0 : 4, little);
+  }
+
+  /** The next pages, of at most `bytes` but one at least; what is not a whole page at the end of a run comes with it. */
+  take(bytes: number): Uint8Array {
+    if (this.#at >= this.#run.length && !this.#readRun()) return NOTHING;
+    const pages = Math.max(1, Math.floor(bytes / this.#pageSizeBytes)) * this.#pageSizeBytes;
+    const left = this.#run.length - this.#at;
+    const taken = left - pages < this.#pageSizeBytes && left - pages > 0 && left % this.#pageSizeBytes !== 0 ? left : Math.min(left, pages);
+    const run = this.#run.subarray(this.#at, this.#at + taken);
+    this.#at += taken;
+    return run;
+  }
+
+  /** Goes to the last run of pages; only to look at it, because damage on the way is not told. */
+  seekLast(): void {
+    if (!this.#compressed) {
+      const size = this.#end - this.#extent.offset;
+      const pages = Math.ceil(size / this.#pageSizeBytes);
+      if (pages > LAST_PAGES) this.#next = this.#extent.offset + (pages - LAST_PAGES) * this.#pageSizeBytes;
+      return;
+    }
+    while (this.#chunksLeft > 1) {
+      const cursor = new DatCursor(this.#file.source, this.#file.little, this.#next, Math.min(this.#end, this.#next + 8));
+      const after = this.#next + 8 + cursor.readU32();
+      if (cursor.failed || after + 8 >= this.#end) return;
+      this.#next = after;
+      this.#chunksLeft--;
+    }
+  }
+
+  #openChunks(): void {
+    const cursor = new DatCursor(this.#file.source, this.#file.little, this.#next, this.#end);
+    this.#chunksLeft = cursor.readU32();
+    this.#next = cursor.at;
+  }
+
+  #readRun(): boolean {
+    this.#at = 0;
+    this.#run = NOTHING;
+    if (this.#compressed) return this.#readChunk();
+    if (this.#next >= this.#end) return false;
+    const most = Math.max(1, Math.floor(RUN_BYTES / this.#pageSizeBytes)) * this.#pageSizeBytes;
+    this.#run = this.#file.source.read(this.#next, Math.min(most, this.#end - this.#next)).slice();
+    if (this.#run.length === 0) this.#next = this.#end;
+    this.#next += this.#run.length;
+    return this.#run.length > 0;
+  }
+
+  /** Unpacks the next chunk that can be. */
+  #readChunk(): boolean {
+    const { source, little, compression, onProblem } = this.#file;
+    while (this.#chunksLeft > 0) {
+      const start = this.#next;
+      const cursor = new DatCursor(source, little, start, this.#end);
+      const packedBytes = cursor.readU32();
+      const unpackedBytes = cursor.readU32();
+      if (!cursor.skip(packedBytes) || unpackedBytes > MAX_CHUNK_BYTES || packedBytes > MAX_CHUNK_BYTES) {
+        onProblem(this.cpu, `${this.#chunksLeft} chunks of pages of CPU ${this.cpu} are cut or have sizes that do not fit`, start, false);
+        this.#chunksLeft = 0;
+        this.#next = this.#end;
+        return false;
+      }
+      this.#chunksLeft--;
+      this.#next = cursor.at;
+      const content = unpack(compression, source.read(start + 8, packedBytes), unpackedBytes);
+      if (typeof content === 'string') onProblem(this.cpu, `pages of CPU ${this.cpu} cannot be unpacked (${content})`, start, false);
+      else if (content.length > 0) {
+        this.#run = content;
+        return true;
+      }
+    }
+    this.#next = this.#end;
+    return false;
+  }
+}

@@ -1,0 +1,116 @@
+/** What the readers of both versions of trace.dat fill, and the bounds that hold for both. */
+import type { EventFileInfo, TimeShift, TracedGuest, TscToNs } from '../model/event-file.ts';
+import type { FormatSet } from '../model/segment.ts';
+
+/** No format file here is longer than 12 KB, and no option than a process map of some MB. */
+export const MAX_FORMAT_BYTES = 1 << 20;
+export const MAX_OPTION_BYTES = 16 << 20;
+/** Formats of a kernel: 5 MB here. */
+export const MAX_FORMATS_BYTES = 64 << 20;
+/** One section in memory; kallsyms of a kernel with all its modules is 20 MB. */
+export const MAX_SECTION_BYTES = 64 << 20;
+export const MAX_NAME_BYTES = 4096;
+/** `common_type` has 16 bits. */
+export const MAX_EVENTS = 0x1_0000;
+export const MAX_CPUS = 0x1_0000;
+export const MAX_BUFFERS = 1024;
+/** Problems that are told one by one. */
+const MAX_PROBLEMS = 32;
+
+/** Pages of one CPU: where they lie in the file. */
+export interface CpuExtent {
+  readonly cpu: number;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+export interface DatBuffer {
+  readonly instance: string;
+  /** As the file writes it; empty = the file's own. */
+  readonly clock: string;
+  readonly pageSizeBytes: number;
+  readonly compressed: boolean;
+  readonly cpus: readonly CpuExtent[];
+}
+
+/** The counters of a CPU's buffer when the recording ended. */
+export interface CpuStat {
+  readonly instance: string;
+  readonly cpu: number;
+  readonly overrun: number;
+  readonly dropped: number;
+}
+
+export interface DatOptions {
+  clock: string;
+  uname: string;
+  writer: string;
+  cpuCount: number | undefined;
+  dateOffsetNs: bigint | undefined;
+  offsetNs: bigint;
+  tscToNs: TscToNs | undefined;
+  traceId: bigint | undefined;
+  timeShift: TimeShift | undefined;
+  readonly guests: TracedGuest[];
+  readonly hooks: string[];
+  readonly procMaps: string[];
+  readonly stats: CpuStat[];
+}
+
+/** A file as far as it was read, without its pages. */
+export interface DatParts {
+  readonly version: number;
+  readonly little: boolean;
+  readonly longBytes: number;
+  readonly pageSizeBytes: number;
+  compression: string;
+  headerPage: string;
+  readonly events: FormatSet['events'][number][];
+  formatBytes: number;
+  printkFormats: string;
+  comms: Record<string, string>;
+  readKallsyms: EventFileInfo['readKallsyms'];
+  readonly options: DatOptions;
+  readonly buffers: DatBuffer[];
+  readonly problems: string[];
+}
+
+export function createParts(version: number, little: boolean, longBytes: number, pageSizeBytes: number): DatParts {
+  return {
+    version,
+    little,
+    longBytes,
+    pageSizeBytes,
+    compression: 'none',
+    headerPage: '',
+    events: [],
+    formatBytes: 0,
+    printkFormats: '',
+    comms: {},
+    readKallsyms: () => '',
+    options: {
+      clock: '',
+      uname: '',
+      writer: '',
+      cpuCount: undefined,
+      dateOffsetNs: undefined,
+      offsetNs: 0n,
+      tscToNs: undefined,
+      traceId: undefined,
+      timeShift: undefined,
+      guests: [],
+      hooks: [],
+      procMaps: [],
+      stats: [],
+    },
+    buffers: [],
+    problems: [],
+  };
+}
+
+/** Notes what is wrong and where; the file is read on. */
+export function addProblem(parts: Pick<DatParts, 'problems'>, what: string, offset: number): void {
+  const { problems } = parts;
+  if (problems.length < MAX_PROBLEMS) problems.push(`${what} at byte ${offset}`);
+  else if (problems.length === MAX_PROBLEMS) problems.push('further problems of the file');
+}
