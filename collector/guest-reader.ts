@@ -23,6 +23,7 @@ import { toGuestIdentity, type KernelRule } from './guest-identity.ts';
 import { GuestKmsg, KMSG_STREAM } from './guest-kmsg.ts';
 import { GuestPages } from './guest-pages.ts';
 import { RecordedTimeline, type HostTimeline } from './kernel-clock.ts';
+import { ProbeMisses } from './probe-misses.ts';
 import { SystemMetrics } from './system-metrics.ts';
 
 const MAX_PONGS = 64;
@@ -66,6 +67,7 @@ interface Boot {
   readonly clock: GuestClock;
   readonly kmsg: GuestKmsg;
   readonly system: SystemMetrics;
+  readonly probes: ProbeMisses;
   /** Guest mono, of the last sample of the system. */
   sampledNs: bigint;
   pages: GuestPages | undefined;
@@ -204,7 +206,10 @@ export class GuestReader {
     // Of a run that has not said hello yet: it may be of another boot.
     if (boot === undefined || this.#refused || session !== this.#session || momentNs <= boot.sampledNs || !boot.clock.isPlaced) return;
     boot.sampledNs = momentNs;
-    const batch = boot.system.toBatch(files, boot.clock.monoToUnixNs(momentNs));
+    const unixNs = boot.clock.monoToUnixNs(momentNs);
+    const gap = boot.pages === undefined ? undefined : boot.probes.take(files.get('kprobes') ?? '', unixNs, boot.pages.stream);
+    if (gap !== undefined) items.push({ kind: 'record', record: { kind: 'gaps', gaps: [gap] }, frames: [] });
+    const batch = boot.system.toBatch(files, unixNs);
     items.push({ kind: 'record', record: { kind: 'metrics', batch }, frames: [] });
   }
 
@@ -259,7 +264,16 @@ export class GuestReader {
     const surveyed = this.#options.surveyed?.get(identity.bootId);
     if (surveyed !== undefined) clock.learnFrom(surveyed);
     const kmsg = new GuestKmsg(identity.bootId, clock, this.#resume.get(KMSG_STREAM));
-    this.#boot = { identity, clock, kmsg, system: new SystemMetrics(), sampledNs: -1n, pages: undefined };
+    const isResumed = this.#resume.get(KMSG_STREAM)?.bootId === identity.bootId;
+    this.#boot = {
+      identity,
+      clock,
+      kmsg,
+      system: new SystemMetrics(),
+      probes: new ProbeMisses(!isResumed),
+      sampledNs: -1n,
+      pages: undefined,
+    };
     this.#session = 0;
     items.push({ kind: 'incarnation', identity, clock });
   }

@@ -20,6 +20,7 @@ export const GAP_REASONS = {
   ring_overrun: 'the trace ring buffer was overwritten before the collector read it',
   ring_dropped: 'the trace ring buffer was full and dropped new events',
   ring_lost: 'a trace page says that events before it were lost',
+  probe_missed: 'a probe was hit while another probe ran on the same CPU, and the kernel did not trace it',
   parse_error: 'bytes that no parser could read',
   spool_full: 'the disk spool was at its bound',
   queue_full: 'a memory queue was at its bound',

@@ -104,7 +104,7 @@ export type GuestFrame = { readonly sequence: number } & (
       readonly kind: 'system';
       readonly session: number;
       readonly momentNs: bigint;
-      /** Text by name below /proc. */
+      /** Text by name below /proc; `kprobes` = probes of the forwarder that were hit and not traced, `group/name missed` lines. */
       readonly files: ReadonlyMap<string, string>;
     }
   | { readonly kind: 'note' | 'bye'; readonly text: string }

@@ -151,6 +151,7 @@ extern char **trace_events;
 extern int trace_event_count;
 extern uint64_t instance_generation;
 bool find_tracefs(void);
+void add_probe_misses(struct buffer *to);
 void trace_start(void);
 void trace_stop_recording(void);
 void trace_remove(void);

@@ -78,6 +78,22 @@ static void add_file(struct buffer *to, const char *name, const char *lines)
 	put_u32(to->bytes + head + 2, (uint32_t)(to->length - head - 6 - name_length));
 }
 
+/* What /proc does not have: a file of our own. */
+static void add_probes(struct buffer *to)
+{
+	static const char name[] = "kprobes";
+	size_t name_length = sizeof name - 1, head = to->length;
+	memcpy(extend(to, 6 + name_length) + 6, name, name_length);
+	add_probe_misses(to);
+	size_t length = to->length - head - 6 - name_length;
+	if (length == 0) {
+		to->length = head;
+		return;
+	}
+	put_u16(to->bytes + head, (uint16_t)name_length);
+	put_u32(to->bytes + head + 2, (uint32_t)length);
+}
+
 void system_start(void)
 {
 	if (!options.system_ms)
@@ -106,5 +122,6 @@ bool system_next(struct buffer *to)
 	put_u64(head + 8, mono_ns());
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		add_file(to, files[i].name, files[i].lines);
+	add_probes(to);
 	return to->length > 16;
 }

@@ -188,6 +188,28 @@ static void remove_probes(void)
 	}
 }
 
+/*
+ * `group/name missed` of each probe of ours that was hit and not traced: the kernel does not run a probe's handler while
+ * another probe's runs on the same CPU, and counts that where nobody looks.
+ */
+void add_probe_misses(struct buffer *to)
+{
+	char path[128], text[32 << 10];
+	snprintf(path, sizeof path, "%s/kprobe_profile", tracefs);
+	if (!installed_count || read_text(path, text, sizeof text) <= 0)
+		return;
+	char *rest = text;
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		char name[80];
+		unsigned long long hits, missed;
+		if (sscanf(line, "%79s %llu %llu", name, &hits, &missed) != 3 || missed == 0)
+			continue;
+		for (int i = 0; i < installed_count; i++)
+			if (strcmp(strchr(installed[i], '/') + 1, name) == 0)
+				add_text(to, "%s %llu\n", installed[i], missed);
+	}
+}
+
 static bool is_known(const char *name)
 {
 	for (int i = 0; i < trace_event_count; i++)
