@@ -80,5 +80,11 @@ function offsetAt(samples: readonly TimeShiftSample[], at: number, interpolate: 
   if (to === undefined) return from.offset;
   if (!interpolate) return raw >= to.time ? to.offset : from.offset;
   const span = to.time - from.time;
-  return from.offset + ((raw - from.time) * (to.offset - from.offset) + span / 2n) / span;
+  return from.offset + divideFloor((raw - from.time) * (to.offset - from.offset) + span / 2n, span);
+}
+
+/** Rounded down on both sides of 0, where C and bigints cut, which moves offsets that fall by one. */
+function divideFloor(value: bigint, by: bigint): bigint {
+  const quotient = value / by;
+  return value % by < 0n ? quotient - 1n : quotient;
 }

@@ -152,14 +152,18 @@ function endOf(timeline: TraceTimeline, spans: readonly CpuSpan[]): bigint {
   return end;
 }
 
-/** A loss as a gap; one that nobody can place in time has the window of its CPU. */
+/** A loss as a gap; one that nobody can place in time has the window of its CPU, or of all where its CPU has no pages. */
 export function toTraceGap({ cpu, count, fromRaw, toRaw, reason }: InputLoss, { name, spans, timeline }: TraceStream): Gap {
-  const span = spans.get(cpu);
   const isPlaced = fromRaw !== NO_RAW_TIME || toRaw !== NO_RAW_TIME;
-  const to = isPlaced ? pick(toRaw, fromRaw) : (span?.lastRaw ?? NO_RAW_TIME);
-  const from = isPlaced ? pick(fromRaw, toRaw) : (span?.firstRaw ?? NO_RAW_TIME);
-  const unix = (raw: bigint): bigint => (raw === NO_RAW_TIME ? timeline.fit.baseUnixNs : toTraceUnixNs(timeline, cpu, raw));
-  return { stream: name, cpu, fromUnixNs: unix(from), toUnixNs: unix(to), count, reason };
+  const own = spans.get(cpu);
+  const window = own === undefined || own.lastRaw === NO_RAW_TIME ? spans.values().toArray() : [own];
+  const placed = { cpu, firstRaw: pick(fromRaw, toRaw), lastRaw: pick(toRaw, fromRaw) };
+  const times = (isPlaced ? [placed] : window)
+    .filter(({ lastRaw }) => lastRaw !== NO_RAW_TIME)
+    .flatMap((span) => [toTraceUnixNs(timeline, span.cpu, span.firstRaw), toTraceUnixNs(timeline, span.cpu, span.lastRaw)])
+    .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const { baseUnixNs } = timeline.fit;
+  return { stream: name, cpu, fromUnixNs: times[0] ?? baseUnixNs, toUnixNs: times.at(-1) ?? baseUnixNs, count, reason };
 }
 
 function pick(raw: bigint, other: bigint): bigint {

@@ -121,11 +121,18 @@ function readCpuStat(text: string, options: DatOptions): boolean {
   // A text of its own names the instance of the texts behind it; a marker row of CPU -1 carries it on.
   const instance = buffer ?? stats.at(-1)?.instance ?? '';
   if (!(cpu < MAX_CPUS)) {
-    if (buffer !== undefined && stats.length < MAX_CPUS) stats.push({ instance, cpu: -1, overrun: 0, dropped: 0 });
+    if (buffer !== undefined && stats.length < MAX_CPUS) stats.push({ instance, cpu: -1, overrun: 0, dropped: 0, read: 0, left: 0 });
     return buffer !== undefined;
   }
   if (stats.length >= MAX_CPUS) return false;
-  stats.push({ instance, cpu, overrun: counter('overrun') + counter('commit overrun'), dropped: counter('dropped events') });
+  stats.push({
+    instance,
+    cpu,
+    overrun: counter('overrun') + counter('commit overrun'),
+    dropped: counter('dropped events'),
+    read: counter('read events'),
+    left: counter('entries'),
+  });
   return true;
 }
 

@@ -39,6 +39,9 @@ export interface CpuStat {
   readonly cpu: number;
   readonly overrun: number;
   readonly dropped: number;
+  /** Read from the buffer, and left in it. */
+  readonly read: number;
+  readonly left: number;
 }
 
 export interface DatOptions {

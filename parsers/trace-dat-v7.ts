@@ -13,7 +13,8 @@
  *   one, 0 = last. BUFFER: u64 offset of its section, instance\0, clock\0, u32 page bytes, u32 CPUs × ( u32 cpu, u64 offset,
  *   u64 bytes ); the pages at an offset are compressed where the section says so (trace-dat-pages.ts).
  *
- * A file that is cut has lost the options at its end: its sections are then found one behind the other from the front.
+ * A file that is cut has lost the options at its end: its sections are then found one behind the other from the front, and
+ * the pages of the cut one as far as they go.
  */
 import type { ByteSource } from '../model/event-file.ts';
 import { unpack } from './trace-dat-unpack.ts';
@@ -178,39 +179,51 @@ function readKallsyms(source: ByteSource, parts: DatParts, offset: number): stri
 
 /** Walks the sections of a file with broken options, from `offset` on, as far as their sizes lead. */
 function findSections(source: ByteSource, parts: DatParts, offset: number, sections: Map<number, number>): void {
+  const known = [...parts.buffers];
   let at = offset;
+  let buffers = 0;
   for (let count = 0; count < MAX_OPTION_SECTIONS; count++) {
     const header = readSectionHeader(source, parts, at);
-    if (header === undefined || header.id > OPTION.bufferText || at + header.sizeBytes > source.sizeBytes) {
-      if (header?.id === OPTION.buffer && parts.buffers.length === 0) findPages(source, parts, at, header);
-      return;
-    }
-    if (TEXT_SECTIONS.has(header.id) || header.id === OPTION.kallsyms) {
-      if (!sections.has(header.id)) sections.set(header.id, at);
-    } else if (header.id === OPTION.buffer && !parts.buffers.some(({ cpus }) => cpus.some((cpu) => cpu.offset > at))) {
-      findPages(source, parts, at, header);
-    }
-    at += SECTION_HEADER_BYTES + header.sizeBytes;
+    if (header === undefined || header.id > OPTION.bufferText) return;
+    const next = at + SECTION_HEADER_BYTES + header.sizeBytes;
+    if (header.id === OPTION.buffer) {
+      const isKnown = known.some(({ cpus }) => cpus.some((cpu) => cpu.offset > at && cpu.offset < next));
+      if (!isKnown) findPages(source, parts, at, header, buffers);
+      buffers++;
+    } else if (!sections.has(header.id)) sections.set(header.id, at);
+    if (next > source.sizeBytes) return;
+    at = next;
   }
 }
 
 /**
- * The pages of a section whose BUFFER option is lost: CPUs in order from 0, each at the next multiple of the page size. Only
- * compressed ones can be told apart, by their counts of chunks.
+ * The pages of a section whose BUFFER option is lost: those of each CPU begin at a multiple of the page size. Only compressed
+ * ones can be told apart, by their counts of chunks; whose they are, the counters of the kernel tell, which stand in front.
  */
-function findPages(source: ByteSource, parts: DatParts, sectionAt: number, section: SectionHeader): void {
-  const { pageSizeBytes } = parts;
-  const end = Math.min(source.sizeBytes, sectionAt + SECTION_HEADER_BYTES + (section.sizeBytes || source.sizeBytes));
+function findPages(source: ByteSource, parts: DatParts, sectionAt: number, section: SectionHeader, index: number): void {
+  const { pageSizeBytes, options } = parts;
+  if (section.sizeBytes === 0 || parts.buffers.length >= MAX_BUFFERS) return;
   if (!section.compressed || pageSizeBytes < 64) return addProblem(parts, 'pages without their table of CPUs', sectionAt);
+  const instance = ['', ...new Set(options.stats.map((stat) => stat.instance).filter((name) => name !== ''))][index] ?? '';
+  const stats = options.stats.filter((stat) => stat.instance === instance && stat.cpu >= 0);
+  // `record` counts before it ends what it has read, `extract` before it begins what there is.
+  const counted = stats.some(({ read }) => read > 0) ? stats.filter(({ read }) => read > 0) : stats.filter(({ left }) => left > 0);
+  const end = Math.min(source.sizeBytes, sectionAt + SECTION_HEADER_BYTES + section.sizeBytes);
   const cpus: CpuExtent[] = [];
   let at = Math.ceil((sectionAt + SECTION_HEADER_BYTES) / pageSizeBytes) * pageSizeBytes;
   while (at + COUNT_BYTES < end && cpus.length < MAX_CPUS) {
     const sizeBytes = measureChunks(source, parts, at, end);
     if (sizeBytes === 0) break;
-    cpus.push({ cpu: cpus.length, offset: at, sizeBytes: sizeBytes - COUNT_BYTES });
+    cpus.push({ cpu: counted[cpus.length]?.cpu ?? cpus.length, offset: at, sizeBytes: sizeBytes - COUNT_BYTES });
     at = Math.ceil((at + sizeBytes) / pageSizeBytes) * pageSizeBytes;
   }
-  if (cpus.length > 0) parts.buffers.push({ instance: '', clock: '', pageSizeBytes, compressed: true, cpus });
+  if (cpus.length === 0) return;
+  addProblem(
+    parts,
+    `the table of CPUs is lost: ${counted.length === 0 ? 'they are numbered from 0' : 'they are told by counters'}`,
+    sectionAt,
+  );
+  parts.buffers.push({ instance, clock: '', pageSizeBytes, compressed: true, cpus });
 }
 
 /** Bytes of a CPU's chunks, up to `end`; 0 where there are none. */

@@ -159,6 +159,14 @@ function fitBuffers(parts: DatParts, source: ByteSource, layout: PageLayout | un
   return fitting;
 }
 
+/** What the pages of one CPU held. */
+interface CpuBooks {
+  events: number;
+  lost: number;
+  /** Some of its losses have no count. */
+  unknown: boolean;
+}
+
 class DatStream implements EventFileStream {
   readonly instance: string;
   readonly clock: ClockDomain;
@@ -168,7 +176,7 @@ class DatStream implements EventFileStream {
   readonly #file: PageFile;
   readonly #buffer: DatBuffer;
   readonly #formats: FormatSet;
-  readonly #reported = new Map<number, { lost: number; unknown: boolean }>();
+  readonly #books = new Map<number, CpuBooks>();
   #cpus: CpuPages[] | undefined;
   #losses: InputLoss[] = [];
   #isAtEnd = false;
@@ -256,17 +264,18 @@ class DatStream implements EventFileStream {
 
   #readTurn(cpu: CpuPages, until: number, mostBytes: number, batch: EventBatch): number {
     const malformedBefore = countUnread(this.reader.counts);
+    const books = this.#booksOf(cpu.cpu);
+    const eventsBefore = this.reader.counts.records;
     let bytes = 0;
     do {
       const pages = cpu.take(LEAST_TURN_BYTES);
       bytes += pages.length;
       this.reader.read(pages, this.#buffer.pageSizeBytes, cpu.cpu, batch);
     } while (bytes < mostBytes && isBefore(cpu.peekTime(), until));
+    books.events += this.reader.counts.records - eventsBefore;
     for (const { fromRaw, toRaw, count } of this.reader.takeLosses()) {
-      const reported = this.#reported.get(cpu.cpu) ?? { lost: 0, unknown: false };
-      reported.lost += count ?? 0;
-      reported.unknown ||= count === undefined;
-      this.#reported.set(cpu.cpu, reported);
+      books.lost += count ?? 0;
+      books.unknown ||= count === undefined;
       this.#losses.push({ cpu: cpu.cpu, count, fromRaw, toRaw, reason: 'ring_lost' });
     }
     if (countUnread(this.reader.counts) > malformedBefore) this.#addHole(cpu.cpu, 'parse_error');
@@ -279,20 +288,32 @@ class DatStream implements EventFileStream {
     this.#losses.push({ cpu, count: undefined, fromRaw: NO_RAW_TIME, toRaw: NO_RAW_TIME, reason });
   }
 
+  #booksOf(cpu: number): CpuBooks {
+    const books = this.#books.get(cpu) ?? { events: 0, lost: 0, unknown: false };
+    this.#books.set(cpu, books);
+    return books;
+  }
+
   /** What the kernel's counters say beyond the pages: nobody knows when it was. */
   #addCounterLosses(): void {
     const stats = this.#parts.options.stats.filter(({ instance, cpu }) => instance === this.instance && cpu >= 0);
-    if (stats.every(({ overrun, dropped }) => overrun + dropped === 0)) return;
+    if (stats.every(({ overrun, dropped, left }) => overrun + dropped + left === 0)) return;
     const spans = new Map(this.survey().map((span) => [span.cpu, span]));
-    for (const { cpu, overrun, dropped } of stats) {
-      const { lost, unknown } = this.#reported.get(cpu) ?? { lost: 0, unknown: false };
+    for (const { cpu, overrun, dropped, read, left } of stats) {
+      const { events, lost, unknown } = this.#booksOf(cpu);
       const { firstRaw, lastRaw } = spans.get(cpu) ?? { firstRaw: NO_RAW_TIME, lastRaw: NO_RAW_TIME };
       const beyond = overrun + dropped - lost;
-      if (unknown || beyond <= 0) continue;
-      this.reader.counts.lost += beyond;
       const reason = dropped >= beyond ? 'ring_dropped' : 'ring_overrun';
-      this.#losses.push({ cpu, count: beyond, fromRaw: firstRaw, toRaw: lastRaw, reason });
+      if (!unknown && beyond > 0) this.#addCounted({ cpu, count: beyond, fromRaw: firstRaw, toRaw: lastRaw, reason });
+      // `record` counts when it has ended, and leaves in the buffer what came too late; `extract` counts before it reads.
+      if (left > 0 && events === read)
+        this.#addCounted({ cpu, count: left, fromRaw: lastRaw, toRaw: lastRaw, reason: 'resized_or_stolen' });
     }
+  }
+
+  #addCounted(loss: InputLoss & { readonly count: number }): void {
+    this.reader.counts.lost += loss.count;
+    this.#losses.push(loss);
   }
 }
 

@@ -94,8 +94,8 @@ export function textOption(id: number, text: string): DatOption {
   return { id, bytes: new DatNumbers().text(text).finish() };
 }
 
-export function traceIdOption(traceId: bigint): DatOption {
-  return { id: 11, bytes: new DatNumbers().u64(traceId).finish() };
+export function traceIdOption(traceId: bigint, little = true): DatOption {
+  return { id: 11, bytes: new DatNumbers(little).u64(traceId).finish() };
 }
 
 export function tscToNsOption(mult: number, shift: number, offset: bigint): DatOption {
