@@ -95,8 +95,9 @@ export class Lab {
     const { cacheDir, signal, onStep } = options;
     mkdirSync(cacheDir, { recursive: true });
     checkPrerequisites({ kernels: options.kernels.length, absentKernels: 0, cacheDir, useKvm: options.useKvm });
-    const releases = new Map<KernelChoice, string>();
-    for (const { choice } of options.kernels) releases.set(choice, releases.get(choice) ?? (await findRelease(choice, signal)));
+    const choices = [...new Set(options.kernels.map(({ choice }) => choice))];
+    // apt reads its lists anew each time, for a second or so.
+    const releases = new Map(await Promise.all(choices.map(async (choice) => [choice, await findRelease(choice, signal)] as const)));
     const distinct = [...new Set(releases.values())];
     const absentKernels = distinct.filter((release) => !isCached(cacheDir, release)).length;
     checkPrerequisites({ kernels: options.kernels.length, absentKernels, cacheDir, useKvm: options.useKvm });
