@@ -43,6 +43,7 @@ const RING_SIZE = '/sys/kernel/tracing/instances/mkscope-guest/buffer_size_kb';
 const HAS_OOPSED = `[ $(($(cat ${SYSCTL}/tainted) / 128 % 2)) = 1 ]`;
 
 /** The detectors wait for 10 s and longer; they are made quick for as long as the fault lasts and its reports take. */
+// Twice the threshold, in a clock of whole 1.07 s, seen every 0.8 s: a lockup of 6 s is missed at times.
 const WATCHDOG = `tune ${SYSCTL}/watchdog_thresh 2 $(($value + 10))`;
 const STALL_TIMEOUT = 'tune /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout 3 $(($value + 10))';
 
@@ -68,13 +69,13 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'hard-lockup': {
     about: 'a CPU neither schedules nor takes interrupts',
     target: 'any',
-    value: seconds('12', 6),
+    value: seconds('12', 8),
     run: ({ guest, value }) => lockUp(guest, value),
   },
   'soft-lockup': {
     about: 'a CPU does not schedule',
     target: 'any',
-    value: seconds('12', 6),
+    value: seconds('12', 8),
     run: `${WATCHDOG}; later 'echo "softlockup $value" >${INJECT}'`,
   },
   'rcu-stall': {

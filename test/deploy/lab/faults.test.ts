@@ -35,7 +35,7 @@ test('lab faults: each does what it says, the look follows, and the kernel start
   });
   await t.test('soft-lockup: answers before the only CPU is taken, and leaves the watchdog as it was', async () => {
     const startMs = performance.now();
-    await fault('soft-lockup', '6');
+    await fault('soft-lockup', '8');
     t.diagnostic(`soft-lockup answered after ${Math.round(performance.now() - startMs)} ms`);
     await says(/BUG: soft lockup - CPU#0 stuck/);
   });
