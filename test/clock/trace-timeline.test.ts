@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { shiftErrorTicks, shiftTime } from '../../clock/time-shift.ts';
 import { convertTicks, tscToNs } from '../../clock/tsc-to-ns.ts';
 import { Int64Array } from '../../base/int64.ts';
 import type { TimeShift, TimeShiftSample } from '../../model/event-file.ts';
 import { NO_RAW_TIME } from '../../model/time.ts';
 import { createRandom } from '../support/random.ts';
+import { readRingFixture } from '../support/ring-fixture.ts';
+import { hasTraceCmd, reportBytes } from '../support/trace-cmd.ts';
+import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat, type DatOption } from '../support/trace-dat-writer.ts';
 
 test('trace clock: ticks become ns with all bits of the product, whatever their order', () => {
   const random = createRandom(96);
@@ -94,4 +97,51 @@ test('time shift: a CPU without samples takes those of another, no sample leaves
   for (const cpu of [0, 1, 7]) assert.equal(shiftTime(shift, cpu, 100n), 105n);
   assert.equal(shiftTime(shiftOf(true, []), 0, 100n), 100n);
   assert.equal(shiftErrorTicks(shiftOf(true, []), 0, 100n), Number.POSITIVE_INFINITY);
+});
+
+/** A real recording with options added, by its raw times and by those that trace-cmd makes of them. */
+function reportWith(
+  t: TestContext,
+  clock: string,
+  options: readonly DatOption[],
+): { readonly raw: bigint; readonly cpu: number; readonly shown: bigint }[] {
+  const { set, segment } = readRingFixture();
+  const { pageSizeBytes, chunks } = segment.header;
+  let at = 0;
+  const cpus = chunks.map(({ cpu, pages }) => ({ cpu, pages: segment.pages.subarray(at, (at += pages * pageSizeBytes)) }));
+  const all = [textOption(4, `[${clock}]`), ...options];
+  const bytes = writeTraceDat({ formats: set, options: all, buffers: [{ instance: '', clock, pageSizeBytes, cpus }] });
+  const raw = reportBytes(bytes)?.events ?? [];
+  const shown = reportBytes(bytes, false)?.events ?? [];
+  assert.ok(raw.length > 1000 && raw.length === shown.length);
+  t.diagnostic(`${raw.length} events`);
+  return raw.map((event, i) => ({ raw: event.raw, cpu: event.cpu, shown: shown[i]?.raw ?? 0n }));
+}
+
+test('trace clock: trace-cmd shows the same ns of a counter', (t) => {
+  if (!hasTraceCmd()) return t.skip('no trace-cmd');
+  for (const { raw, shown } of reportWith(t, 'x86-tsc', [tscToNsOption(2_386_092, 22, 0n)])) {
+    assert.equal(tscToNs(raw, { mult: 2_386_092, shift: 22, offsetNs: 0n }), shown);
+  }
+  // It keeps the offset of the option for its callers, and shows times without it.
+  for (const { raw, shown } of reportWith(t, 'x86-tsc', [tscToNsOption(2_386_092, 22, 1000n)])) {
+    assert.equal(tscToNs(raw, { mult: 2_386_092, shift: 22, offsetNs: 1000n }), shown + 1000n);
+  }
+});
+
+test('time shift: trace-cmd shows the same times of the host, as far as its 64 bits reach', (t) => {
+  if (!hasTraceCmd()) return t.skip('no trace-cmd');
+  // The recording runs from 2,458,274 ms to 2,458,306 ms: the samples lie before, in and behind it.
+  const times = [2_458_270_000_000n, 2_458_280_000_000n, 2_458_290_000_000n, 2_458_300_000_000n];
+  const samples = times.map((time, i) => sample(time, 5_000n + BigInt(i * i) * 700n, 3n << 10n, 11));
+  for (const interpolate of [true, false]) {
+    const shift = shiftOf(interpolate, samples, samples);
+    const events = reportWith(t, 'local', [traceIdOption(5n), timeShiftOption(6n, interpolate ? 1 : 0, shift.cpus as TimeShiftSample[][])]);
+    for (const { raw, cpu, shown } of events) {
+      // Behind the last sample it takes the offset of the last but one where it does not interpolate.
+      const late =
+        !interpolate && raw >= 2_458_300_000_000n ? (samples[2] as TimeShiftSample).offset - (samples[3] as TimeShiftSample).offset : 0n;
+      assert.equal(shiftTime(shift, cpu, raw) + late, shown, `${raw} of CPU ${cpu}`);
+    }
+  }
 });
