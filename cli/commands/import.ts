@@ -24,7 +24,7 @@ export const command = defineCommand({
   name: 'import',
   usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, ftrace text, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, ftrace text, trace.dat of trace-cmd (of a host before those of its guests), and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: {
     kernel: {
       type: 'string',
@@ -34,7 +34,7 @@ export const command = defineCommand({
       help: 'the file of this kernel (repeatable); "host" is kernel 0',
     },
     machine: { type: 'string', value: 'NAME', help: 'machine that the kernels belong to (default: imported)' },
-    format: { type: 'string', value: 'ID', help: 'kmsg, console, ftrace_text … (default: recognised by content)' },
+    format: { type: 'string', value: 'ID', help: 'kmsg, console, ftrace_text, trace_dat … (default: recognised by content)' },
     'time-zero': { type: 'string', value: 'TIME', help: 'when the clock of the file stood at 0, for logs that do not tell' },
     json: { type: 'boolean', help: 'one JSON object per file' },
     ...CONFIG_FLAG,
@@ -43,6 +43,7 @@ export const command = defineCommand({
   examples: [
     ['mkscope import dmesg.txt', 'one log'],
     ['mkscope import --machine rack7 --kernel host=host.log --kernel spawn1=s1.log', 'three kernels on one timeline'],
+    ['mkscope import --machine rack7 --kernel host=trace.dat --kernel web=trace-web.dat', 'a host and its guest, recorded by trace-cmd'],
     ['dmesg --raw | mkscope import --kernel host=-', 'from standard input'],
     ['mkscope import ./session', 'all kernels of a recorded lab, on one timeline'],
     ['mkscope import --data ./old-incident trace.txt', 'into a folder of its own; then: mkscope hub --data ./old-incident'],
