@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import type { LabKernelStatus } from '../../../deploy/lab/lab.ts';
-import { askLab } from '../../../deploy/lab/control.ts';
-import { assertNothingLeft } from '../../lab/leftovers.ts';
-import { RunningLab, until, whyNoLab } from '../../lab/running-lab.ts';
+import type { LabKernelStatus } from '../../deploy/lab/lab.ts';
+import { askLab } from '../../deploy/lab/control.ts';
+import { assertNothingLeft } from './leftovers.ts';
+import { RunningLab, until, whyNoLab } from './running-lab.ts';
 
 const skip = (await whyNoLab()) ?? false;
 if (skip !== false) process.stderr.write(`tests of the lab's faults are skipped: ${skip}\n`);
