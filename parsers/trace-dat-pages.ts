@@ -111,7 +111,7 @@ export class CpuPages {
   #readRun(): boolean {
     this.#at = 0;
     this.#run = NOTHING;
-    if (this.#compressed) return this.#readChunk();
+    if (this.#compressed) return this.#readChunks();
     if (this.#next >= this.#end) return false;
     const most = Math.max(1, Math.floor(RUN_BYTES / this.#pageSizeBytes)) * this.#pageSizeBytes;
     this.#run = this.#file.source.read(this.#next, Math.min(most, this.#end - this.#next)).slice();
@@ -120,30 +120,51 @@ export class CpuPages {
     return this.#run.length > 0;
   }
 
-  /** Unpacks the next chunk that can be. */
-  #readChunk(): boolean {
-    const { source, little, compression, onProblem } = this.#file;
-    while (this.#chunksLeft > 0) {
-      const start = this.#next;
-      const cursor = new DatCursor(source, little, start, this.#end);
-      const packedBytes = cursor.readU32();
-      const unpackedBytes = cursor.readU32();
-      if (!cursor.skip(packedBytes) || unpackedBytes > MAX_CHUNK_BYTES || packedBytes > MAX_CHUNK_BYTES) {
-        onProblem(this.cpu, `${this.#chunksLeft} chunks of pages of CPU ${this.cpu} are cut or have sizes that do not fit`, start, false);
-        this.#chunksLeft = 0;
-        this.#next = this.#end;
-        return false;
-      }
-      this.#chunksLeft--;
-      this.#next = cursor.at;
-      const content = unpack(compression, source.read(start + 8, packedBytes), unpackedBytes);
-      if (typeof content === 'string') onProblem(this.cpu, `pages of CPU ${this.cpu} cannot be unpacked (${content})`, start, false);
-      else if (content.length > 0) {
-        this.#run = content;
-        return true;
-      }
+  /** Unpacks the next chunks that can be, as many as make a run: the page reader is fast on many pages at a time. */
+  #readChunks(): boolean {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    while (this.#chunksLeft > 0 && bytes < RUN_BYTES) {
+      const chunk = this.#readChunk();
+      if (chunk === undefined) continue;
+      chunks.push(chunk);
+      bytes += chunk.length;
+      // What is not whole pages must stay at the end of its run.
+      if (chunk.length % this.#pageSizeBytes !== 0) break;
     }
-    this.#next = this.#end;
-    return false;
+    if (this.#chunksLeft === 0) this.#next = this.#end;
+    this.#run = chunks.length === 1 ? (chunks[0] as Uint8Array) : concat(chunks, bytes);
+    return bytes > 0;
   }
+
+  /** Unpacks the next chunk; undefined where it cannot be. */
+  #readChunk(): Uint8Array | undefined {
+    const { source, little, compression, onProblem } = this.#file;
+    const start = this.#next;
+    const cursor = new DatCursor(source, little, start, this.#end);
+    const packedBytes = cursor.readU32();
+    const unpackedBytes = cursor.readU32();
+    if (!cursor.skip(packedBytes) || unpackedBytes > MAX_CHUNK_BYTES || packedBytes > MAX_CHUNK_BYTES) {
+      const what = `${this.#chunksLeft} chunks of pages of CPU ${this.cpu} are cut or have sizes that do not fit`;
+      onProblem(this.cpu, what, start, false);
+      this.#chunksLeft = 0;
+      return undefined;
+    }
+    this.#chunksLeft--;
+    this.#next = cursor.at;
+    const content = unpack(compression, source.read(start + 8, packedBytes), unpackedBytes);
+    if (typeof content !== 'string') return content;
+    onProblem(this.cpu, `pages of CPU ${this.cpu} cannot be unpacked (${content})`, start, false);
+    return undefined;
+  }
+}
+
+function concat(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
 }

@@ -37,7 +37,7 @@ const MIN_PAGE_BYTES = 64;
 /** The kernel's largest sub-buffer order. */
 const MAX_PAGE_BYTES = 4 << 20;
 /** Pages of one CPU that are read before another's: what keeps the reader's loop long. */
-const LEAST_TURN_BYTES = 64 << 10;
+const LEAST_TURN_BYTES = 256 << 10;
 const MOST_TURN_BYTES = 1 << 20;
 
 export const traceDat: EventFileParser = {

@@ -25,7 +25,8 @@ export interface DatContent {
   }[];
 }
 
-const PAGES_PER_CHUNK = 3;
+/** As trace-cmd does. */
+const PAGES_PER_CHUNK = 10;
 
 /** Numbers of one byte order, one behind the other. */
 export class DatNumbers {
