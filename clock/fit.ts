@@ -71,7 +71,9 @@ export function fitFromSamples(samples: readonly ClockSample[], options: FitOpti
   // Rounding can cross bounds that touch; a real crossing was excluded above for two samples, and here for a fixed rate.
   if (startLow > startHigh + ROUNDING_NS || endLow > endHigh + ROUNDING_NS) return undefined;
   const start = (startLow + startHigh) / 2;
-  const nsPerTick = rate.low === rate.high || end === 0 ? (rate.low + rate.high) / 2 : ((endLow + endHigh) / 2 - start) / end;
+  const slope = rate.low === rate.high || end === 0 ? (rate.low + rate.high) / 2 : ((endLow + endHigh) / 2 - start) / end;
+  // Between stamps that are centuries apart doubles round by seconds: the line still keeps to a rate that was found possible.
+  const nsPerTick = Math.min(rate.high, Math.max(rate.low, slope));
   const finish = start + nsPerTick * end;
   const errorNs = Math.max(startHigh - start, start - startLow, endHigh - finish, finish - endLow, 0);
   return { baseRaw, baseUnixNs: baseUnixNs + BigInt(Math.round(start)), nsPerTick, errorNs: Math.ceil(errorNs) + ROUNDING_NS };
