@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import type { createChdbConnection } from 'chdb/connection';
 import { messageOf, OperationalError } from '../base/errors.ts';
@@ -20,6 +21,8 @@ const MAX_READERS = 2;
 /** The allocator keeps what a large load or query took (0.4 GB); given back when there was this long nothing to do. */
 const PURGE_AFTER_MS = 2_000;
 const PURGE_ABOVE_BYTES = 400 << 20;
+/** A query is asked to end at its time limit, and looks at the clock now and then. */
+const DRAIN_MS = 15_000;
 
 type Connection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>;
 /** chDB's declaration is of another release of the client's interface; the two agree in what runs. */
@@ -27,7 +30,9 @@ type Connect = (options: Parameters<typeof createChdbConnection>[0]) => Connecti
 
 export async function openEmbedded(folder: string): Promise<Engine> {
   // CommonJS, and 0.4 s to load: only a process that opens a store pays for it.
-  const { createChdbConnection } = createRequire(import.meta.url)('chdb/connection') as { createChdbConnection: Connect };
+  const load = createRequire(import.meta.url);
+  const { createChdbConnection } = load('chdb/connection') as { createChdbConnection: Connect };
+  const { drainPending } = load('chdb') as { drainPending: () => Promise<void> };
   const path = `${folder}/clickhouse`;
   mkdirSync(path, { recursive: true });
   let client: ClickHouseClient;
@@ -36,7 +41,7 @@ export async function openEmbedded(folder: string): Promise<Engine> {
   } catch (error) {
     throw toOpenError(path, error);
   }
-  return EmbeddedEngine.open(client, createChdbConnection, path);
+  return EmbeddedEngine.open(client, createChdbConnection, path, drainPending);
 }
 
 class EmbeddedEngine implements Engine {
@@ -45,23 +50,26 @@ class EmbeddedEngine implements Engine {
   readonly database = DATABASE;
   readonly #client: ClickHouseClient;
   readonly #connect: Connect;
+  /** Resolves when nothing runs in the engine any more. */
+  readonly #drain: () => Promise<void>;
   #readers = 0;
   readonly #waiting: (() => void)[] = [];
   readonly #purge = setTimeout(() => void this.#giveMemoryBack(), PURGE_AFTER_MS).unref();
 
-  private constructor(client: ClickHouseClient, connect: Connect, path: string, version: string) {
+  private constructor(client: ClickHouseClient, connect: Connect, path: string, version: string, drain: () => Promise<void>) {
     this.#client = client;
     this.#connect = connect;
+    this.#drain = drain;
     this.path = path;
     this.title = `embedded ClickHouse ${version}`;
   }
 
-  static async open(client: ClickHouseClient, connect: Connect, path: string): Promise<Engine> {
+  static async open(client: ClickHouseClient, connect: Connect, path: string, drain: () => Promise<void>): Promise<Engine> {
     const answer = await readAll(client, 'SELECT version()', { default_format: 'TSVRaw' });
     const version = Buffer.from(answer.bytes).toString().trim();
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${DATABASE} ENGINE = Atomic` });
     await client.command({ query: `USE ${DATABASE}` });
-    return new EmbeddedEngine(client, connect, path, version);
+    return new EmbeddedEngine(client, connect, path, version, drain);
   }
 
   async command(sql: string): Promise<void> {
@@ -110,9 +118,20 @@ class EmbeddedEngine implements Engine {
     await this.#client.command({ query: `ALTER TABLE ${DATABASE}.${table} DELETE WHERE ${where} SETTINGS mutations_sync = 1` });
   }
 
+  /**
+   * A query that was given up runs on in the engine. Whoever opens another folder, or ends the process, while one does meets a
+   * refusal or a crash of the engine: so its end is waited for, within bounds.
+   */
   async close(): Promise<void> {
     clearTimeout(this.#purge);
     await this.#client.close();
+    const patience = new AbortController();
+    const isDrained = await Promise.race([
+      this.#drain().then(() => true),
+      sleep(DRAIN_MS, false, { signal: patience.signal }).catch(() => false),
+    ]);
+    patience.abort();
+    if (!isDrained) log.warn('a query still runs in the engine while the store is closed', { path: this.path });
   }
 
   async #giveMemoryBack(): Promise<void> {

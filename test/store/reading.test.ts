@@ -158,6 +158,16 @@ test('reading: long queries do not keep appends and loads waiting', async (t) =>
   await Promise.all(long);
 });
 
+test('reading: a store that is closed while a query runs leaves the engine free for another', async (t) => {
+  const first = await openTestStore(t);
+  const given = first.queryRaw(ENDLESS, 'TSV', { maxSeconds: 2 }).catch(() => 'ended');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await first.close();
+  const second = await openTestStore(t);
+  assert.deepEqual(await second.query('SELECT 1 AS one'), [{ one: 1 }]);
+  assert.equal(await given, 'ended');
+});
+
 test('reading: a folder that cannot be written is E_DATA_DIR, one in use E_DATA_LOCKED', async (t) => {
   const folder = tempFolder();
   writeFileSync(join(folder, 'plain-file'), '');
