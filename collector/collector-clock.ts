@@ -19,13 +19,12 @@ import { alignTimes, type ClockFit } from '../clock/fit.ts';
 import { OperationalError, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import type { LogBatch } from '../model/log-batch.ts';
-import type { MetricBatch, MetricDefinition } from '../model/metric-batch.ts';
+import type { MetricBatch } from '../model/metric-batch.ts';
 import type { ClockFitFields } from '../model/segment.ts';
 import { NO_RAW_TIME, toUnixNs, type ClockDomain, type MonotonicNs, type PrintkNs, type UnixNs } from '../model/time.ts';
-import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
 import { ClockBracket } from './clock-bracket.ts';
 import { ClockOffset, MAX_DRIFT } from './clock-offset.ts';
-import type { HostTimeline, KernelClock, OffsetInterval } from './kernel-clock.ts';
+import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval } from './kernel-clock.ts';
 import { TraceInstance, findOrphans } from './tracefs.ts';
 
 /** Each second at first, until the rate between the clocks is known (clock-offset.ts): a sample takes under 1 ms. */
@@ -36,21 +35,6 @@ const SAMPLE_INTERVAL_MS = 30_000;
 const BOOT_DOUBT_NS = 200e6;
 /** Clocks that tick in ns: the others need a fit of their tick first. */
 const NS_CLOCKS: readonly ClockDomain[] = ['local', 'global', 'perf', 'mono', 'mono_raw', 'boot', 'tai'];
-
-const ERROR_METRIC: MetricDefinition = {
-  name: CLOCK_ERROR_METRIC,
-  description: 'Half-width of the interval that holds the true time of a record stamped now.',
-  unit: 'ns',
-  type: 'gauge',
-  integer: true,
-};
-const STEPS_METRIC: MetricDefinition = {
-  name: 'mk.clock.steps',
-  description: 'Times that a clock was found stepped.',
-  unit: '{step}',
-  type: 'counter',
-  integer: true,
-};
 
 const log = createLogger('clock');
 
@@ -147,8 +131,7 @@ export class CollectorClock implements KernelClock, HostTimeline {
       ['printk', this.#fitNow('perf').errorNs],
       [this.#traceClock, this.#fitNow(this.#traceClock).errorNs],
     ];
-    for (const [clock, errorNs] of errors) batch.add(ERROR_METRIC, startNs, timeNs, errorNs, { [ATTR.clock]: clock });
-    batch.add(STEPS_METRIC, startNs, timeNs, this.#unix.steps + this.#printk.steps + this.#trace.steps, {});
+    addClockMetrics(batch, startNs, timeNs, errors, this.#unix.steps + this.#printk.steps + this.#trace.steps);
   }
 
   /** Tried again at each sampling: the reason may pass (a tracefs that is mounted later, a machine short of memory). */

@@ -16,13 +16,12 @@
  */
 import { alignTimes, composeFits, toFitFields, toUnixNs as fitToUnixNs, type ClockFit } from '../clock/fit.ts';
 import { IntervalTrack } from '../clock/interval-track.ts';
-import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
 import type { LogBatch } from '../model/log-batch.ts';
-import type { MetricBatch, MetricDefinition } from '../model/metric-batch.ts';
+import type { MetricBatch } from '../model/metric-batch.ts';
 import type { ClockFitFields } from '../model/segment.ts';
 import { NO_RAW_TIME, isClockDomain, toUnixNs, type ClockDomain, type PrintkNs, type UnixNs } from '../model/time.ts';
 import type { GuestBracket, GuestClocks } from '../parsers/guest-payloads.ts';
-import type { HostTimeline, KernelClock, OffsetInterval } from './kernel-clock.ts';
+import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval } from './kernel-clock.ts';
 
 /** Without a ping: how late the promptest frame may have come, and how wrong a guest's wall clock may be. */
 const GUESSED_DOUBT_NS = 1_000_000_000n;
@@ -31,21 +30,6 @@ const BOOT_DOUBT_NS = 200e6;
 const UNSEEN_DRIFT = 500e-6;
 /** Counters from 50 MHz to 10 GHz. */
 const TICK_RATES = { low: 0.1, high: 20 };
-
-const ERROR_METRIC: MetricDefinition = {
-  name: CLOCK_ERROR_METRIC,
-  description: 'Half-width of the interval that holds the true time of a record stamped now.',
-  unit: 'ns',
-  type: 'gauge',
-  integer: true,
-};
-const STEPS_METRIC: MetricDefinition = {
-  name: 'mk.clock.steps',
-  description: 'Times that a clock was found stepped.',
-  unit: '{step}',
-  type: 'counter',
-  integer: true,
-};
 
 export class GuestClock implements KernelClock {
   readonly #timeline: HostTimeline;
@@ -163,8 +147,7 @@ export class GuestClock implements KernelClock {
       ['printk', this.#monoToUnix(this.#perfToMono(now), now, now).errorNs],
       [this.#traceClock, this.#monoToUnix(this.#traceToMono(now), now, now).errorNs],
     ];
-    for (const [clock, errorNs] of errors) batch.add(ERROR_METRIC, startNs, timeNs, errorNs, { [ATTR.clock]: clock });
-    batch.add(STEPS_METRIC, startNs, timeNs, this.steps, {});
+    addClockMetrics(batch, startNs, timeNs, errors, this.steps);
   }
 
   /** Guest mono, about now. */

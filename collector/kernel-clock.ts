@@ -1,8 +1,36 @@
 /** What sources and the pipeline ask of a kernel's clock: of the kernel we run on (CollectorClock), or of a guest (GuestClock). */
+import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
 import type { LogBatch } from '../model/log-batch.ts';
-import type { MetricBatch } from '../model/metric-batch.ts';
+import type { MetricBatch, MetricDefinition } from '../model/metric-batch.ts';
 import type { ClockFitFields } from '../model/segment.ts';
-import type { PrintkNs, UnixNs } from '../model/time.ts';
+import type { ClockDomain, PrintkNs, UnixNs } from '../model/time.ts';
+
+const ERROR_METRIC: MetricDefinition = {
+  name: CLOCK_ERROR_METRIC,
+  description: 'Half-width of the interval that holds the true time of a record stamped now.',
+  unit: 'ns',
+  type: 'gauge',
+  integer: true,
+};
+const STEPS_METRIC: MetricDefinition = {
+  name: 'mk.clock.steps',
+  description: 'Times that a clock was found stepped.',
+  unit: '{step}',
+  type: 'counter',
+  integer: true,
+};
+
+/** `errors`: half-width of each clock's interval, ns; `steps`: how often a clock was found stepped. */
+export function addClockMetrics(
+  batch: MetricBatch,
+  startNs: bigint,
+  timeNs: bigint,
+  errors: readonly (readonly [ClockDomain, number])[],
+  steps: number,
+): void {
+  for (const [clock, errorNs] of errors) batch.add(ERROR_METRIC, startNs, timeNs, errorNs, { [ATTR.clock]: clock });
+  batch.add(STEPS_METRIC, startNs, timeNs, steps, {});
+}
 
 export interface KernelClock {
   /** Now, on the reference timeline. */
