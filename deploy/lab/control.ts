@@ -4,7 +4,7 @@
  *   → {"command":"fault","kernel":"spawn1","fault":"panic","value":""}
  *   ← {"result":…}   or   {"error":{"code":"E_LAB_FAULT","message":"…","hint":"…"}}
  */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,8 @@ interface LabAnswer {
 }
 
 const SOCKET = 'lab.sock';
+/** Holds the process id of the lab. */
+const OWNER = 'owner';
 const DIR_PREFIX = 'mkscope-lab-';
 
 /** Where running labs have their folders: gone with the next boot, and short enough for a socket's path. */
@@ -78,16 +80,19 @@ export async function askLab(name: string, request: LabRequest): Promise<unknown
   return promise;
 }
 
+/** Only a socket that is not there, or that nobody listens on, says that there is no lab: a busy one may refuse for a moment. */
 function toAbsent(name: string, error: Error): OperationalError {
-  const isAbsent = ['ENOENT', 'ECONNREFUSED'].includes(errnoOf(error) ?? '');
+  if (!['ENOENT', 'ECONNREFUSED'].includes(errnoOf(error) ?? '')) {
+    return new OperationalError(
+      'E_LAB_FAULT',
+      `the lab ${name} does not answer: ${error.message}`,
+      'ask again; its log is in its folder',
+      error,
+    );
+  }
   const others = listLabs().filter((other) => other !== name);
   const hint = others.length > 0 ? `running are: ${others.join(', ')} (--name NAME)` : 'start one: mkscope lab up';
-  return new OperationalError(
-    'E_LAB_ABSENT',
-    isAbsent ? `no lab ${name} is running` : `the lab ${name} does not answer: ${error.message}`,
-    hint,
-    error,
-  );
+  return new OperationalError('E_LAB_ABSENT', `no lab ${name} is running`, hint, error);
 }
 
 function listLabs(): string[] {
@@ -96,20 +101,39 @@ function listLabs(): string[] {
     .map((entry) => entry.slice(DIR_PREFIX.length));
 }
 
-/** Throws E_LAB_RUNNING where the lab lives; what a killed one left is removed. */
-export async function claimLabDir(name: string): Promise<string> {
+/**
+ * Makes the folder of a lab that is to start, as this process's. Throws E_LAB_RUNNING where a lab of that name runs or starts; what
+ * a killed one left is removed.
+ */
+export function claimLabDir(name: string): string {
   const dir = labDir(name);
-  if (!existsSync(dir)) return dir;
-  const alive = await askLab(name, { command: 'ping' }).then(
-    () => true,
-    (error: unknown) => !(isOperational(error) && error.code === 'E_LAB_ABSENT'),
-  );
-  if (alive)
+  if (isOwned(dir)) {
     throw new OperationalError(
       'E_LAB_RUNNING',
       `a lab named ${name} is running`,
       'end it (mkscope lab down), or name another: --name NAME',
     );
+  }
   rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  takeLabDir(dir);
   return dir;
+}
+
+/** From now on the folder lives and dies with this process. */
+export function takeLabDir(dir: string): void {
+  writeFileSync(join(dir, OWNER), `${process.pid}\n`);
+}
+
+/** Its process lives: a socket comes only when all kernels are up, and one that does not answer now may do so soon. */
+function isOwned(dir: string): boolean {
+  let pid: number;
+  try {
+    pid = Number(readFileSync(join(dir, OWNER), 'utf8'));
+    // A number is given out again: what has it now must be a lab.
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('lab');
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return false;
+  }
 }

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
-import { fstatSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
+import { fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { ensureDefined } from '../../../base/assert.ts';
 import { isOperational, OperationalError, type ErrorCode } from '../../../base/errors.ts';
 import { DEFAULT_TRACE_EVENTS } from '../../../collector/options.ts';
 import { defaultCacheDir } from '../../../deploy/lab/artifacts.ts';
-import { claimLabDir } from '../../../deploy/lab/control.ts';
+import { claimLabDir, labDir, takeLabDir } from '../../../deploy/lab/control.ts';
 import { KERNEL_CHOICES, type KernelChoice } from '../../../deploy/lab/kernels.ts';
 import { MAX_KERNELS } from '../../../deploy/lab/lab.ts';
 import { defineCommand } from '../../command.ts';
@@ -82,7 +82,10 @@ async function runForeground(flags: UpFlags): Promise<number> {
   void stop.asked.then(() => abort.abort());
   let service: LabService;
   try {
-    const options = await toServiceOptions(flags, (what) => report({ kind: 'step', what }), abort.signal);
+    const options = toServiceOptions(flags, (what) => report({ kind: 'step', what }), abort.signal);
+    // Where another process started this one, it has made the folder.
+    if (process.send === undefined) claimLabDir(options.lab.name);
+    else takeLabDir(options.lab.dir);
     service = await LabService.start(options);
   } catch (error) {
     if (!abort.signal.aborted && (process.send === undefined || !isOperational(error))) throw error;
@@ -106,8 +109,7 @@ const STOPPED_EXIT = 130;
 
 async function runBackground(flags: UpFlags): Promise<number> {
   const paint = createPaint(process.stdout);
-  const dir = await claimLabDir(flags.name ?? DEFAULT_LAB);
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const dir = claimLabDir(flags.name ?? DEFAULT_LAB);
   const log = openSync(`${dir}/log`, 'a+', 0o600);
   const args = [
     ...process.execArgv,
@@ -167,18 +169,17 @@ function sayWords(log: number): void {
 }
 const SHOWN_LINES = 8;
 
-async function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal: AbortSignal): Promise<LabServiceOptions> {
+function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal: AbortSignal): LabServiceOptions {
   const name = flags.name ?? DEFAULT_LAB;
   const count = toCount('kernels', flags.kernels, 3, 1);
   if (count > MAX_KERNELS) throw new OperationalError('E_ARGS', `--kernels ${count} is more than a lab has`, `at most ${MAX_KERNELS}`);
   const choices = toList(flags.linux ?? 'stable,newest').map((word) => toChoice('linux', word, KERNEL_CHOICES, 'stable'));
   const cpus = toList(flags.cpus ?? '2,1').map((word) => toCount('cpus', word, 1));
-  const dir = process.send === undefined ? await claimLabDir(name) : (await import('../../../deploy/lab/control.ts')).labDir(name);
   const inTurn = <Item>(items: readonly Item[], at: number): Item => items[at % items.length] as Item;
   return {
     lab: {
       name,
-      dir,
+      dir: labDir(name),
       cacheDir: resolve(flags.cache ?? defaultCacheDir()),
       kernels: Array.from({ length: count }, (_kernel, at) => ({ choice: inTurn<KernelChoice>(choices, at), cpus: inTurn(cpus, at) })),
       memoryMib: toCount('memory', flags.memory, 256, 160),

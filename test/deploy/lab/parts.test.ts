@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -131,20 +131,23 @@ test('lab relay: the latest reader gets the stream', async () => {
 
 test('lab control: an answer, an error with its hint, and no lab', async () => {
   const name = `test-${process.pid}`;
-  const dir = await claimLabDir(name);
-  mkdirSync(dir);
+  const dir = claimLabDir(name);
   const server = await serveControl(dir, (request) => {
     if (request.command === 'fault') return Promise.reject(new OperationalError('E_LAB_FAULT', 'no', 'try another'));
     return Promise.resolve({ got: request.command });
   });
   assert.deepEqual(await askLab(name, { command: 'status' }), { got: 'status' });
   await assert.rejects(askLab(name, { command: 'fault' }), { code: 'E_LAB_FAULT', message: 'no', hint: 'try another' });
-  await assert.rejects(claimLabDir(name), { code: 'E_LAB_RUNNING' });
+  assert.throws(() => claimLabDir(name), { code: 'E_LAB_RUNNING' });
   server.close();
   await once(server, 'close');
   await assert.rejects(askLab(name, { command: 'status' }), { code: 'E_LAB_ABSENT' });
-  // What a killed lab left behind is no lab.
-  assert.equal(await claimLabDir(name), labDir(name));
+  // One that only starts has no socket yet; what a killed one left behind is no lab.
+  assert.throws(() => claimLabDir(name), { code: 'E_LAB_RUNNING' });
+  writeFileSync(join(dir, 'owner'), String(spawnSync('true').pid));
+  assert.equal(claimLabDir(name), labDir(name));
+  assert.deepEqual(readdirSync(dir), ['owner']);
+  rmSync(dir, { recursive: true });
   assert.ok(!existsSync(dir));
   assert.throws(() => labDir('../etc'), { code: 'E_ARGS' });
 });
