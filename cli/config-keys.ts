@@ -12,7 +12,8 @@ const MIB = 2 ** 20;
 const TIB = 2 ** 40;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-const TRACE_CLOCKS = CLOCK_DOMAINS.filter((name) => name !== 'unix' && name !== 'printk');
+/** Clocks that a tracefs instance can run on. */
+export const TRACE_CLOCKS = CLOCK_DOMAINS.filter((name) => name !== 'unix' && name !== 'printk');
 
 /** Whole days, since retention drops whole days. */
 const days = durationMs(DAY_MS, 3650 * DAY_MS).refine((ms) => ms % DAY_MS === 0, 'must be whole days: 7d, 4w');

@@ -230,8 +230,6 @@ export class LabService {
     const lab = ensureDefined(this.#lab, 'a started lab');
     const text = (name: string): string => (typeof request[name] === 'string' ? request[name] : '');
     switch (request.command) {
-      case 'ping':
-        return 'alive';
       case 'status':
         return this.status();
       case 'fault':

@@ -2,6 +2,7 @@
 import type { LabKernelStatus } from '../../deploy/lab/lab.ts';
 import { renderTable } from '../table.ts';
 import { escapeLine, terminalWidth, type Paint, type Style } from '../terminal.ts';
+import { DEFAULT_LAB } from './lab-flags.ts';
 import type { LabStatus } from './lab-service.ts';
 
 const COLUMNS = [
@@ -36,12 +37,13 @@ export function formatLab(status: LabStatus, paint: Paint): string {
       return column === STATE_COLUMN && kernel !== undefined ? paint(STATE_STYLES[kernel.guest], cell) : cell;
     },
   });
+  const name = status.name === DEFAULT_LAB ? '' : ` --name ${status.name}`;
   const page = status.page === undefined ? '' : `\n  page      ${paint('bold', status.page)}`;
   return `${table}${page}
-  traffic   mkscope lab traffic --count 1000
-  faults    mkscope lab fault spawn1 panic    (mkscope lab fault lists them)
+  traffic   mkscope lab traffic${name} --count 1000
+  faults    mkscope lab fault${name} spawn1 panic    (mkscope lab fault lists them)
   files     ${status.root} (looks like a Multikernel host), ${status.truth} (when each message really was)
-  end       mkscope lab down
+  end       mkscope lab down${name}
 `;
 }
 

@@ -3,6 +3,9 @@ import type { Socket } from 'node:net';
 import split2 from 'split2';
 import { OperationalError } from '../../base/errors.ts';
 
+/** A megabyte in base64, and some. */
+const MAX_LINE_CHARS = 2 << 20;
+
 export interface GuestAnswer {
   readonly code: number;
   readonly output: string;
@@ -26,7 +29,11 @@ export class GuestControl {
     });
     // Who waits for it sees the rejection; nobody has to.
     this.ready.catch(() => undefined);
-    socket.pipe(split2()).on('data', (line: string) => this.#take(line));
+    // The guest decides how long its lines are; one answer is at most a megabyte.
+    socket
+      .pipe(split2({ maxLength: MAX_LINE_CHARS }))
+      .on('data', (line: string) => this.#take(line))
+      .on('error', () => socket.destroy());
     socket.on('close', () => {
       for (const settle of this.#waiting.values()) settle(undefined);
       this.#waiting.clear();

@@ -4,7 +4,6 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { cpus as cpusOfMachine } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server, Socket } from 'node:net';
@@ -15,9 +14,9 @@ import { injectFault } from './faults.ts';
 import { Guest, type GuestState } from './guest.ts';
 import { findRelease, isCached, type KernelChoice } from './kernels.ts';
 import { Recorder, type SessionFile } from './recorder.ts';
-import { MultikernelRoot, type InstanceState } from './multikernel-root.ts';
+import { MultikernelRoot, type InstanceState, type RootInstance } from './multikernel-root.ts';
 import { checkPrerequisites } from './prerequisites.ts';
-import type { GuestSpec } from './qemu-args.ts';
+import { toCommandLine, type GuestSpec } from './qemu-args.ts';
 import { listen } from './sockets.ts';
 
 /** kerf's bound is 511; the bus has room for 16, and a machine for fewer. */
@@ -318,7 +317,7 @@ function toSpec(options: LabOptions, id: number, cpus: number, release: string, 
     id,
     name,
     release,
-    cpus: Math.min(cpus, Math.max(1, cpusOfMachine().length * 4)),
+    cpus,
     memoryMib: options.memoryMib,
     ...files,
     dir: join(options.dir, name),
@@ -333,9 +332,11 @@ function toSpec(options: LabOptions, id: number, cpus: number, release: string, 
   };
 }
 
-function toRootInstance(spec: GuestSpec) {
+/** As MK_PHYS_CPUS_PER_ID of mkikc/mkikc_shm.h: physical ids are unique over the kernels of a lab. */
+export const MAX_CPUS = 16;
+
+function toRootInstance(spec: GuestSpec): RootInstance {
   const { id, name, release, memoryMib, vmlinuz, initramfs } = spec;
-  const commandLine = `console=ttyS0 multikernel.id=${id} multikernel.name=${name}`;
   return {
     id,
     name,
@@ -343,7 +344,7 @@ function toRootInstance(spec: GuestSpec) {
     memoryMib,
     vmlinuz,
     initramfs,
-    commandLine,
-    cpus: Array.from({ length: spec.cpus }, (_cpu, index) => id * 16 + index),
+    commandLine: toCommandLine(spec),
+    cpus: Array.from({ length: spec.cpus }, (_cpu, index) => id * MAX_CPUS + index),
   };
 }

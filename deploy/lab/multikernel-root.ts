@@ -8,8 +8,8 @@
  *   dev/mktty                                             a socket: write "<id>\n", then read and write that kernel's console
  *   etc/machine-id, proc/sys/kernel/…                     who the host kernel is
  *
- * `status` is what the host kernel's mkikc says; nothing else is made up. A socket stands for the character device, since only
- * a kernel can make one.
+ * `status` is what the host kernel's mkikc says. A socket stands for the character device, since only a kernel can make one; and
+ * addresses and the number of segments stand for those of a kexec image, since QEMU loads the kernels here.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -37,7 +37,7 @@ export function toQemuArgs(spec: GuestSpec): string[] {
     ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     // QEMU would power off before the backtrace of a panic is printed.
     ['-action', 'panic=none', '-device', 'pvpanic-pci'],
-    ['-kernel', spec.vmlinuz, '-initrd', spec.initramfs, '-append', commandLine(spec)],
+    ['-kernel', spec.vmlinuz, '-initrd', spec.initramfs, '-append', toCommandLine(spec)],
     PORTS.flatMap((name) => ['-chardev', `socket,id=${name},path=${join(spec.dir, name)}`]),
     ['-mon', 'chardev=qmp,mode=control', '-serial', 'chardev:console'],
     ['-device', 'virtio-serial-pci,max_ports=4'],
@@ -52,7 +52,8 @@ function cpuModel(release: string): string {
   return release.startsWith('6.1.') ? 'qemu64' : 'max,la57=off';
 }
 
-function commandLine(spec: GuestSpec): string {
+/** Of the kernel, as it boots. */
+export function toCommandLine(spec: GuestSpec): string {
   return [
     'console=ttyS0',
     'mitigations=off',

@@ -9,6 +9,9 @@ import type { Socket } from 'node:net';
 /** The kernel's mktty buffer. */
 const BACKLOG_BYTES = 16_384;
 
+/** Of a console, between us and a reader that does not keep up. */
+const MAX_BEHIND_BYTES = 1 << 20;
+
 export type Tap = (bytes: Uint8Array) => void;
 
 export class Relay {
@@ -75,7 +78,9 @@ export class Relay {
     for (const tap of this.taps) tap(bytes);
     const reader = this.#reader;
     if (reader !== undefined) {
-      if (!reader.write(bytes) && this.#whenAlone === 'hold') this.#guest?.pause();
+      // A reader that stands still: a stream waits for it, a console loses what it does not take.
+      if (this.#whenAlone === 'drop' && reader.writableLength > MAX_BEHIND_BYTES) this.droppedBytes += bytes.length;
+      else if (!reader.write(bytes) && this.#whenAlone === 'hold') this.#guest?.pause();
       return;
     }
     if (this.#whenAlone === 'drop' && this.#backlogBytes + bytes.length > BACKLOG_BYTES) {

@@ -8,8 +8,9 @@ import { DEFAULT_TRACE_EVENTS } from '../../../collector/options.ts';
 import { defaultCacheDir } from '../../../deploy/lab/artifacts.ts';
 import { claimLabDir, labDir, takeLabDir } from '../../../deploy/lab/control.ts';
 import { KERNEL_CHOICES, type KernelChoice } from '../../../deploy/lab/kernels.ts';
-import { MAX_KERNELS } from '../../../deploy/lab/lab.ts';
+import { MAX_CPUS, MAX_KERNELS } from '../../../deploy/lab/lab.ts';
 import { defineCommand } from '../../command.ts';
+import { TRACE_CLOCKS } from '../../config-keys.ts';
 import { toChoice, toCount, type FlagValues } from '../../flags.ts';
 import { DEFAULT_LAB, NAME_FLAG } from '../../lab/lab-flags.ts';
 import { LabService, type LabServiceOptions, type LabStatus } from '../../lab/lab-service.ts';
@@ -175,6 +176,8 @@ function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal
   if (count > MAX_KERNELS) throw new OperationalError('E_ARGS', `--kernels ${count} is more than a lab has`, `at most ${MAX_KERNELS}`);
   const choices = toList(flags.linux ?? 'stable,newest').map((word) => toChoice('linux', word, KERNEL_CHOICES, 'stable'));
   const cpus = toList(flags.cpus ?? '2,1').map((word) => toCount('cpus', word, 1));
+  if (Math.max(...cpus) > MAX_CPUS)
+    throw new OperationalError('E_ARGS', `--cpus ${flags.cpus}: a kernel has at most ${MAX_CPUS}`, 'for example --cpus 2,1');
   const inTurn = <Item>(items: readonly Item[], at: number): Item => items[at % items.length] as Item;
   return {
     lab: {
@@ -184,7 +187,7 @@ function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal
       kernels: Array.from({ length: count }, (_kernel, at) => ({ choice: inTurn<KernelChoice>(choices, at), cpus: inTurn(cpus, at) })),
       memoryMib: toCount('memory', flags.memory, 256, 160),
       events: flags.events === undefined ? DEFAULT_TRACE_EVENTS : toList(flags.events),
-      clock: flags.clock ?? 'mono',
+      clock: toChoice('clock', flags.clock, TRACE_CLOCKS, 'mono'),
       bufferKb: toCount('buffer', flags.buffer, 1024, 16),
       useKvm: flags.kvm,
       append: flags.append ?? '',
