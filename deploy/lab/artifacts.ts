@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fetchKernel, isCached } from './kernels.ts';
 import { writeInitramfs } from './initramfs.ts';
 import { runCommand } from './run-command.ts';
@@ -127,6 +127,6 @@ function hashFolders(folders: readonly string[]): string {
 
 function hashFiles(paths: readonly string[], salt = ''): string {
   const hash = createHash('sha256').update(salt);
-  for (const path of paths.toSorted()) if (statSync(path).isFile()) hash.update(path).update(readFileSync(path));
+  for (const path of paths.toSorted()) if (statSync(path).isFile()) hash.update(basename(path)).update(readFileSync(path));
   return hash.digest('hex').slice(0, 16);
 }
