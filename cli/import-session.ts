@@ -52,8 +52,9 @@ export function formatSession(dir: string, guests: readonly ReplayedGuest[], pai
   const lines = guests.map(({ name, identities, logs, events, gaps, malformed, clockErrorNs }) => {
     const boots = identities.map(({ kernelId, release }) => `kernel ${kernelId}, Linux ${release}`).join('; ');
     const counts = `${formatCount(logs)} log records, ${formatCount(events)} trace events`;
-    const losses = `${gaps === 0 ? '' : `, ${gaps} gaps`}${malformed === 0 ? '' : `, ${malformed} unreadable frames`}`;
-    return `  ${paint('bold', escapeLine(name))} (${escapeLine(boots)}): ${counts}${losses}, clock ± ${formatErrorNs(clockErrorNs).replace('±', '')}`;
+    const losses = `${gaps === 0 ? '' : `, ${gaps} ${gaps === 1 ? 'gap' : 'gaps'}`}${malformed === 0 ? '' : `, ${malformed} unreadable frames`}`;
+    const clock = logs === 0 ? '' : `, clock ${formatErrorNs(clockErrorNs)}`;
+    return `  ${paint('bold', escapeLine(name))} (${escapeLine(boots)}): ${counts}${losses}${clock}`;
   });
   return `${dir}: a session of ${guests.length} kernels\n${lines.join('\n')}\n`;
 }

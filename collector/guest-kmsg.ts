@@ -14,8 +14,10 @@ export class GuestKmsg {
   readonly #clock: GuestClock;
   readonly #parser = openKmsg();
   readonly #header: KmsgHeader = { level: 0, sequence: 0, micros: 0 };
-  /** Last SEQ taken, -1 = none: the books begin with the boot's first record. */
+  /** Last SEQ taken; where nothing was, the one before the first that is ours to take. */
   #lastSequence = -1;
+  /** SEQ with which the books begin: the boot's first record, or that with which a recording begins. Undefined: it is to come. */
+  #origin: number | undefined = 0;
   #lastMicros = 0;
   #lost = 0;
   #sinceMs = Date.now();
@@ -24,11 +26,14 @@ export class GuestKmsg {
   /** Records that are none. */
   malformed = 0;
 
-  constructor(bootId: string, clock: GuestClock, resume: SourcePosition | undefined) {
+  /** `beginsAnywhere`: the first boot of a recording, which may begin in its middle: what came before was not lost. */
+  constructor(bootId: string, clock: GuestClock, resume: SourcePosition | undefined, beginsAnywhere: boolean) {
     this.#bootId = bootId;
     this.#clock = clock;
+    if (beginsAnywhere) this.#origin = undefined;
     if (resume?.bootId !== bootId) return;
     this.#lastSequence = resume.sequence;
+    this.#origin = resume.counts?.['origin'] ?? 0;
     this.#lost = resume.counts?.['lost'] ?? 0;
     this.#sinceMs = resume.counts?.['sinceMs'] ?? this.#sinceMs;
     this.#jumpReason = 'collector_restart';
@@ -60,6 +65,10 @@ export class GuestKmsg {
         this.malformed++;
         continue;
       }
+      if (this.#origin === undefined) {
+        this.#origin = header.sequence;
+        this.#lastSequence = header.sequence - 1;
+      }
       if (header.sequence <= this.#lastSequence) continue;
       this.#noteJump(header, gaps);
       this.#lastSequence = header.sequence;
@@ -75,13 +84,17 @@ export class GuestKmsg {
   }
 
   counts(): StreamCounts {
-    const written = this.#lastSequence + 1;
+    const written = this.#lastSequence + 1 - (this.#origin ?? 0);
     const sinceUnixNs = BigInt(this.#sinceMs) * 1_000_000n;
     return { stream: KMSG_STREAM, cpu: -1, written, read: written - this.#lost, lost: this.#lost, sinceUnixNs };
   }
 
   #position(): SourcePosition {
-    return { bootId: this.#bootId, sequence: this.#lastSequence, counts: { origin: 0, lost: this.#lost, sinceMs: this.#sinceMs } };
+    return {
+      bootId: this.#bootId,
+      sequence: this.#lastSequence,
+      counts: { origin: this.#origin ?? 0, lost: this.#lost, sinceMs: this.#sinceMs },
+    };
   }
 
   #noteJump({ sequence, micros }: KmsgHeader, gaps: Gap[]): void {

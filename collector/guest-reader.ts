@@ -263,7 +263,12 @@ export class GuestReader {
     const clock = new GuestClock(this.#timeline, hello.trace?.clock ?? 'mono');
     const surveyed = this.#options.surveyed?.get(identity.bootId);
     if (surveyed !== undefined) clock.learnFrom(surveyed);
-    const kmsg = new GuestKmsg(identity.bootId, clock, this.#resume.get(KMSG_STREAM));
+    const kmsg = new GuestKmsg(
+      identity.bootId,
+      clock,
+      this.#resume.get(KMSG_STREAM),
+      this.#recorded !== undefined && this.#boot === undefined,
+    );
     const isResumed = this.#resume.get(KMSG_STREAM)?.bootId === identity.bootId;
     this.#boot = {
       identity,
