@@ -8,9 +8,10 @@
  *   <cache>/programs-<hash>/{mkfwd,mkbus}
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
+import { messageOf, OperationalError } from '../../base/errors.ts';
 import { fetchKernel, isCached } from './kernels.ts';
 import { writeInitramfs } from './initramfs.ts';
 import { runCommand } from './run-command.ts';
@@ -18,6 +19,8 @@ import { runCommand } from './run-command.ts';
 const LAB_DIR = import.meta.dirname;
 const GUEST_DIR = join(LAB_DIR, '../guest');
 
+/** What a build writes, at most. */
+const BUILD_BYTES = 16 << 20;
 const BUILD_HINT = 'the compiler must be of Debian’s own release: sudo apt-get install -y gcc make libc6-dev libelf1';
 
 export interface LabPrograms {
@@ -103,6 +106,16 @@ async function buildInto(folder: string, build: (work: string) => Promise<unknow
   try {
     await build(work);
     if (!existsSync(folder)) renameSync(work, folder);
+  } catch (error) {
+    // A compiler that finds the disk full says many things.
+    const { bavail, bsize } = statfsSync(work);
+    if (bavail * bsize > BUILD_BYTES) throw error;
+    throw new OperationalError(
+      'E_DISK_FULL',
+      `${work} is full, and ${messageOf(error)}`,
+      'make room, or name another folder with --cache DIR',
+      error,
+    );
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

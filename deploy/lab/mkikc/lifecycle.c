@@ -157,17 +157,22 @@ static void print_loaded(const struct mk_instance *instance)
 	pr_info("mk_e820: instance %d: %u MB RAM in 1 regions\n", id, instance->memory_mb);
 }
 
+/* An instance that has no image; -ENOENT or -EBUSY otherwise.  The mutex is held. */
+static int find_ready(int id, struct mk_instance **found)
+{
+	*found = find_instance(id);
+	if (!*found)
+		return -ENOENT;
+	return (*found)->state == MK_STATE_READY ? 0 : -EBUSY;
+}
+
 int mk_instance_load(int id)
 {
 	struct mk_instance *instance;
-	int err = 0;
+	int err;
 
 	mutex_lock(&instances_mutex);
-	instance = find_instance(id);
-	if (!instance)
-		err = -ENOENT;
-	else if (instance->state != MK_STATE_READY)
-		err = -EBUSY;
+	err = find_ready(id, &instance);
 	if (!err) {
 		print_loaded(instance);
 		mk_instance_set_state(instance, MK_STATE_LOADED);
@@ -344,15 +349,11 @@ static void remove_locked(struct mk_instance *instance)
 int mk_instance_remove(int id)
 {
 	struct mk_instance *instance;
-	int err = 0;
+	int err;
 
 	mutex_lock(&instances_mutex);
-	instance = find_instance(id);
-	if (!instance)
-		err = -ENOENT;
-	else if (instance->state != MK_STATE_READY)
-		err = -EBUSY;
-	else
+	err = find_ready(id, &instance);
+	if (!err)
 		remove_locked(instance);
 	mutex_unlock(&instances_mutex);
 	return err;
