@@ -29,6 +29,8 @@ import { NO_TELEMETRY } from './telemetry.ts';
 const SPOOL_BYTES = 64 * 2 ** 30;
 /** Records under way before the next is read. */
 const MAX_UNDERWAY = 64;
+/** As the live source looks at a console's lines. */
+const CONSOLE_TICK_NS = 250_000_000n;
 /** How long the receiver may take for what is left at the end. */
 const CLOSE_GRACE_MS = 120_000;
 
@@ -106,6 +108,8 @@ class GuestReplay {
   #events = 0;
   #gaps = 0;
   #clockErrorNs = 0;
+  /** When the console's lines were last looked through. */
+  #consoleAtNs = 0n;
 
   constructor(guest: RecordedGuest, options: ReplayOptions, shared: SharedParts) {
     this.#guest = guest;
@@ -133,7 +137,7 @@ class GuestReplay {
         await this.#waitFor(atNs);
         if (isConsole) this.#console.add(bytes, lastNs);
         else for (const item of this.#reader.add(bytes, atNs)) await this.#take(item, lastNs);
-        await this.#takeConsole(lastNs, false);
+        if (lastNs - this.#consoleAtNs >= CONSOLE_TICK_NS) await this.#takeConsole(lastNs, false);
         onProgress?.(bytes.length);
       }
       for (const item of this.#reader.flush()) await this.#take(item, lastNs);
@@ -214,6 +218,7 @@ class GuestReplay {
   }
 
   async #takeConsole(nowNs: bigint, all: boolean): Promise<void> {
+    this.#consoleAtNs = nowNs;
     const record = this.#console.take(nowNs, all);
     if (record !== undefined) await this.#write({ kind: 'logs', stream: this.#stream, ...record });
   }

@@ -130,10 +130,13 @@ export class LabService {
     this.#control?.close();
     // First the kernels' last words come through, then the collector hands over, then the hub stores.
     await this.#collector?.stop(STOP_GRACE_MS);
-    await this.#lab?.down();
-    await this.#hub?.stop(STOP_GRACE_MS);
-    // The hub's data may lie in it.
-    rmSync(this.#options.lab.dir, { recursive: true, force: true });
+    try {
+      await this.#lab?.down();
+    } finally {
+      await this.#hub?.stop(STOP_GRACE_MS);
+      // The hub's data may lie in it.
+      rmSync(this.#options.lab.dir, { recursive: true, force: true });
+    }
   }
 
   async #startHub(observe: Extract<LabServiceOptions['observe'], { kind: 'own' }>): Promise<HubReport['addresses']> {
@@ -250,13 +253,21 @@ export class LabService {
       case 'record':
         lab.record(text('dir'));
         return 'recording';
-      case 'stop-record':
-        return lab.stopRecord();
+      case 'stop-record': {
+        const session = await lab.stopRecord();
+        if (session !== undefined) return session;
+        throw new OperationalError('E_LAB_FAULT', 'the lab does not record', 'mkscope lab record DIR');
+      }
       case 'console':
         return lab.find(text('kernel')).tail.lines(Number(request['lines'] ?? 100));
       case 'down':
-        // The answer goes out first.
-        setTimeout(() => this.onDown(), 20);
+        try {
+          // Whoever ends the lab is the one to learn that its recording is not whole.
+          await lab.stopRecord();
+        } finally {
+          // The answer goes out first.
+          setTimeout(() => this.onDown(), 20);
+        }
         return 'stopping';
       default:
         throw new OperationalError(

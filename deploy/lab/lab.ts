@@ -224,23 +224,25 @@ export class Lab {
     this.#recorder = new Recorder(dir, this.guests);
   }
 
-  /** Ends the recording that runs. */
-  async stopRecord(): Promise<SessionFile> {
+  /** Ends the recording that runs, undefined where none does; throws E_DISK_FULL where it is not whole. */
+  async stopRecord(): Promise<SessionFile | undefined> {
     const recorder = this.#recorder;
-    if (recorder === undefined) throw new OperationalError('E_LAB_FAULT', 'the lab does not record', 'mkscope lab record DIR');
     this.#recorder = undefined;
-    return recorder.stop({ id: this.machineId, name: this.#options.name }, this.truthPath);
+    return recorder?.stop({ id: this.machineId, name: this.#options.name }, this.truthPath);
   }
 
   /** Ends everything that was started. The folder is its owner's to remove. */
   async down(): Promise<void> {
     await Promise.all(this.guests.map((guest) => guest.kill()));
-    if (this.#recorder !== undefined) await this.stopRecord();
-    await this.#bus?.stop();
-    for (const server of this.#servers) server.close();
-    for (const guest of this.guests) {
-      guest.stream.detach();
-      guest.console.detach();
+    try {
+      await this.stopRecord();
+    } finally {
+      await this.#bus?.stop();
+      for (const server of this.#servers) server.close();
+      for (const guest of this.guests) {
+        guest.stream.detach();
+        guest.console.detach();
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 /** Runs the real forwarder (deploy/guest) on this kernel, as if it were a guest, with an instance of its own. */
+import assert from 'node:assert/strict';
 import { spawn, spawnSync, execFileSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, rmdirSync, statSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, connect, type Socket } from 'node:net';
@@ -230,4 +231,13 @@ export async function openMeddler(t: TestContext, folder: string, target: string
     server.close();
   });
   return meddler;
+}
+
+/** Stops the tracing and waits for the rest: what was read and what was lost is then what the kernel wrote, and all is decoded. */
+export async function settleBooks(collector: Collector, receiver: Receiver, instance: string): Promise<CpuStats[]> {
+  stopRecording(instance);
+  const stats = await drained(collector, instance);
+  assert.equal(sum(collector, 'read') + sum(collector, 'lost'), writtenBy(stats));
+  await until('all pages', () => decodedEvents(receiver) === sum(collector, 'read'));
+  return stats;
 }

@@ -11,14 +11,13 @@ import { PageReader } from '../../parsers/ring-buffer.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
 import {
   buildForwarder,
-  decodedEvents,
-  drained,
   gapsOf,
   kmsgSequences,
   nextInstance,
   openMeddler,
   openReceiver,
   readKernelStats,
+  settleBooks,
   sizeOfForwarder,
   startForwarder,
   startStream,
@@ -26,7 +25,6 @@ import {
   sum,
   tempFolder,
   whyNoForwarder,
-  writtenBy,
 } from './guest-forwarder.ts';
 import { until } from './receiver.ts';
 
@@ -74,10 +72,7 @@ test('stream: a guest’s log, pages, formats and books arrive under its own ide
   assert.equal(header.identity.bootId, readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
   assert.equal(header.stream, `tracefs:${instance}`);
   assert.ok(header.fit.errorNs < 20e6, `± ${header.fit.errorNs} ns`);
-  stopRecording(instance);
-  const stats = await drained(collector, instance);
-  assert.equal(sum(collector, 'read') + sum(collector, 'lost'), writtenBy(stats));
-  await until('all pages', () => decodedEvents(receiver) === sum(collector, 'read'));
+  await settleBooks(collector, receiver, instance);
   assertKmsgWhole(kmsgSequences(receiver));
   await end('SIGTERM');
   assert.equal(existsSync(join('/sys/kernel/tracing/instances', instance)), false, 'its instance is gone');
@@ -145,10 +140,7 @@ test('stream: a forwarder that is killed is followed by one that goes on; what i
   }
   startForwarder(t, instance, `unix:${path}`, NOISY);
   await until('it is back', () => collector.status().sources[0]?.state === 'running');
-  stopRecording(instance);
-  const stats = await drained(collector, instance);
-  assert.equal(sum(collector, 'read') + sum(collector, 'lost'), writtenBy(stats));
-  await until('all pages', () => decodedEvents(receiver) === sum(collector, 'read'));
+  const stats = await settleBooks(collector, receiver, instance);
   const ringLost = stats.reduce((total, of) => total + of.overrun + of.commitOverrun + of.droppedEvents, 0);
   const gaps = gapsOf(receiver, 'tracefs:');
   assert.equal((gaps.get('collector_restart') ?? 0) + ringLost, sum(collector, 'lost'));
@@ -191,10 +183,7 @@ test('stream: cut in the middle of frames and fed with garbage, nothing is lost 
   t.diagnostic(`${meddler.cuts} cuts, garbage put in ${garbage} times`);
   assert.ok(meddler.cuts > 10 && garbage > 10);
   meddler.meddle = (bytes) => [bytes];
-  stopRecording(instance);
-  const stats = await drained(collector, instance);
-  assert.equal(sum(collector, 'read') + sum(collector, 'lost'), writtenBy(stats));
-  await until('all pages', () => decodedEvents(receiver) === sum(collector, 'read'));
+  await settleBooks(collector, receiver, instance);
   assert.equal(gapsOf(receiver, 'tracefs:').size, 0, 'only the ring itself lost events');
   await until('the log', () => receiver.logs().some(({ text }) => text === 'cut 149'));
   assertKmsgWhole(kmsgSequences(receiver));
@@ -227,10 +216,7 @@ test('stream: a collector that is killed goes on where its disk says', async (t)
   }
   const collector = await startStream(t, receiver, { name: 'guest', from: `unix-listen:${path}` }, { spoolDir: spool });
   await until('hello', () => collector.status().guests[0]?.identity);
-  stopRecording(instance);
-  const stats = await drained(collector, instance);
-  assert.equal(sum(collector, 'read') + sum(collector, 'lost'), writtenBy(stats));
-  await until('all pages', () => decodedEvents(receiver) === sum(collector, 'read'));
+  const stats = await settleBooks(collector, receiver, instance);
   const ringLost = stats.reduce((total, of) => total + of.overrun + of.commitOverrun + of.droppedEvents, 0);
   assert.equal(sum(collector, 'lost'), ringLost, 'what was not acknowledged was sent again');
   await until('the log', () => receiver.logs().some(({ text }) => text === `collected ${said - 1}`));

@@ -103,7 +103,7 @@ export class RunningLab {
   }
 
   async waitUp(): Promise<LabStatus> {
-    await this.waitForLog('mkscope lab down\n');
+    await this.waitForLog(`mkscope lab down --name ${this.name}\n`);
     const status = (await askLab(this.name, { command: 'status' })) as LabStatus;
     this.#page = status.page ?? '';
     return status;

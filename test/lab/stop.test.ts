@@ -22,6 +22,14 @@ function start(t: TestContext, name: string, args: readonly string[]): RunningLa
   return lab;
 }
 
+async function interrupt(t: TestContext, lab: RunningLab, known: readonly ProcessId[]): Promise<void> {
+  const startMs = performance.now();
+  lab.kill('SIGINT');
+  assert.deepEqual(await lab.ended, { code: STOPPED_EXIT, signal: undefined }, lab.log);
+  t.diagnostic(`ended after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  await assertNothingLeft(lab.dir, known, lab.log);
+}
+
 test('lab up: Ctrl-C at once leaves nothing', { skip }, async (t) => {
   const lab = start(t, 'stop0', ['--kernels', '2']);
   await sleep(400);
@@ -51,11 +59,7 @@ test('lab up: Ctrl-C while the host kernel boots, with hub and collector, leaves
   await until('QEMU', () => lab.processes().some(isQemu));
   await sleep(1000);
   const known = lab.processes();
-  const startMs = performance.now();
-  lab.kill('SIGINT');
-  assert.deepEqual(await lab.ended, { code: STOPPED_EXIT, signal: undefined }, lab.log);
-  t.diagnostic(`ended after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-  await assertNothingLeft(lab.dir, known, lab.log);
+  await interrupt(t, lab, known);
 });
 
 test('lab up: Ctrl-C while a spawned kernel boots leaves nothing', { skip }, async (t) => {
@@ -63,11 +67,7 @@ test('lab up: Ctrl-C while a spawned kernel boots leaves nothing', { skip }, asy
   await lab.waitForLog('the host kernel starts spawn1');
   await until('a second QEMU', () => lab.processes().filter(isQemu).length === 2);
   const known = lab.processes();
-  const startMs = performance.now();
-  lab.kill('SIGINT');
-  assert.deepEqual(await lab.ended, { code: STOPPED_EXIT, signal: undefined }, lab.log);
-  t.diagnostic(`ended after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-  await assertNothingLeft(lab.dir, known, lab.log);
+  await interrupt(t, lab, known);
 });
 
 test('lab up: Ctrl-C while it starts in the background leaves nothing', { skip }, async (t) => {
