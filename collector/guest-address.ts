@@ -21,14 +21,28 @@ export type GuestAddress =
 
 const MKTTY = '/dev/mktty';
 
+type SocketAddress =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** `unix:PATH`, `tcp:HOST:PORT`, `tcp:[V6]:PORT`; undefined where it is neither. */
+export function parseSocket(from: string): SocketAddress | undefined {
+  const unix = /^unix:(.+)$/.exec(from);
+  if (unix !== null) return { kind: 'unix', path: unix[1] as string };
+  const tcp = /^tcp:(.+):(\d{1,5})$/.exec(from);
+  if (tcp === null || Number(tcp[2]) > 65_535) return undefined;
+  return { kind: 'tcp', host: (tcp[1] as string).replaceAll(/[[\]]/g, ''), port: Number(tcp[2]) };
+}
+
+function toListening(socket: SocketAddress): GuestAddress {
+  return socket.kind === 'unix' ? { ...socket, kind: 'unix-listen' } : { ...socket, kind: 'tcp-listen' };
+}
+
 /** A string says what is wrong with it. */
 export function parseGuestAddress(from: string): GuestAddress | string {
-  const socket = /^(unix|unix-listen):(.+)$/.exec(from);
-  if (socket !== null) return { kind: socket[1] as 'unix' | 'unix-listen', path: socket[2] as string };
-  const tcp = /^(tcp|tcp-listen):(.+):(\d{1,5})$/.exec(from);
-  if (tcp !== null && Number(tcp[3]) <= 65_535) {
-    return { kind: tcp[1] as 'tcp' | 'tcp-listen', host: (tcp[2] as string).replaceAll(/[[\]]/g, ''), port: Number(tcp[3]) };
-  }
+  const listens = /^(?:unix|tcp)-listen:/.test(from);
+  const socket = parseSocket(listens ? from.replace('-listen', '') : from);
+  if (socket !== undefined) return listens ? toListening(socket) : socket;
   const pipes = /^pipes:([^:]+):([^:]+)$/.exec(from);
   if (pipes !== null) return { kind: 'pipes', input: pipes[1] as string, output: pipes[2] as string };
   if (from.startsWith('mktty:')) return parseMktty(from) ?? `${from} is not mktty:ID or mktty:ID@PATH`;

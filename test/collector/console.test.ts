@@ -4,6 +4,7 @@ import { appendFileSync, createWriteStream, readFileSync, renameSync, rmSync, tr
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { toConsoleAddress } from '../../collector/console-address.ts';
 import { Ledger } from '../../collector/ledger.ts';
 import { ConsoleSource } from '../../collector/sources/console.ts';
 import { SystemSource } from '../../collector/sources/system.ts';
@@ -214,4 +215,12 @@ test('console: mktty that is not there yet is waited for', async (t) => {
   await source.start(new KeepingSink());
   await until('it says so', () => source.status().state === 'waiting');
   assert.match(source.status().detail, /\/dev\/mktty/);
+});
+
+test('console: an address that is none is said, and not waited for as a file', () => {
+  for (const from of ['unix:', 'tcp:host', 'tcp:host:99999', 'mktty:one']) {
+    assert.throws(() => toConsoleAddress(from, '/'), { code: 'E_CONFIG_VALUE' }, from);
+  }
+  assert.deepEqual(toConsoleAddress('tcp:[::1]:5555', '/'), { kind: 'tcp', host: '::1', port: 5555 });
+  assert.equal(toConsoleAddress('/var/log/spawn1.log', '/'), '/var/log/spawn1.log');
 });
