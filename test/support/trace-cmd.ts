@@ -16,8 +16,8 @@ export interface ReportedEvent {
 
 export interface TraceReport {
   readonly events: readonly ReportedEvent[];
-  /** `CPU:0 [336 EVENTS DROPPED]` */
-  readonly dropped: readonly { readonly cpu: number; readonly count: number }[];
+  /** `CPU:0 [336 EVENTS DROPPED]`, or without a number where the kernel had no room to note it. */
+  readonly dropped: readonly { readonly cpu: number; readonly count: number | undefined }[];
 }
 
 const LIMIT_MS = 120_000;
@@ -38,7 +38,7 @@ export function reportTrace(path: string, raw = true): TraceReport | undefined {
   const text = runTraceCmd(['report', '-t', '-R', ...(raw ? ['--raw-ts'] : []), '-i', path]);
   if (text === undefined) return undefined;
   const events: ReportedEvent[] = [];
-  const dropped: { cpu: number; count: number }[] = [];
+  const dropped: { cpu: number; count: number | undefined }[] = [];
   // The name of an instance stands before the notice of a loss, and then not before the event behind it.
   let named: string | undefined;
   for (const line of text.split('\n')) {
@@ -48,9 +48,9 @@ export function reportTrace(path: string, raw = true): TraceReport | undefined {
       const time = fraction === undefined ? BigInt(whole) : BigInt(whole) * 1_000_000_000n + BigInt(fraction);
       events.push({ instance: prefix ?? named ?? '', cpu: Number(cpu), pid: Number(pid), event: name, raw: time });
     }
-    const loss = /^(?:(\S+):)?\s*CPU:(\d+) \[(\d+) EVENTS DROPPED\]/.exec(line);
+    const loss = /^(?:(\S+):)?\s*CPU:(\d+) \[(?:(\d+) )?EVENTS DROPPED\]/.exec(line);
     named = loss?.[1];
-    if (loss !== null) dropped.push({ cpu: Number(loss[2]), count: Number(loss[3]) });
+    if (loss !== null) dropped.push({ cpu: Number(loss[2]), count: loss[3] === undefined ? undefined : Number(loss[3]) });
   }
   return { events, dropped };
 }
