@@ -5,12 +5,17 @@
  *                           |                      +-- next free number: 1          +-- number given
  *                           +-- `host` is kernel 0
  *   mkscope import a.log b.log                     kernels "a" (0) and "b" (1)
+ *   mkscope import /sys/fs/pstore                  the boots of one kernel, "host": crash records, an input for each boot
  */
 import { statSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 
 import { errnoOf, OperationalError } from '../base/errors.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
+import { parsePstoreName } from '../parsers/pstore-record.ts';
+import { findCrashTime } from './crash-time.ts';
+import { groupByFolder, readPstoreInputs, readPstorePaths } from './import-pstore.ts';
+import type { OnSkipped, PstoreInput } from './import-pstore.ts';
 
 export interface PlannedFile {
   /** `-` = standard input. */
@@ -21,27 +26,57 @@ export interface PlannedFile {
   readonly sizeBytes: number;
   /** Unix ns; undefined where the input has no time of its own. */
   readonly modifiedUnixNs: bigint | undefined;
+  /** How long that may have been after its last line; undefined = nobody knows. */
+  readonly modifiedErrorNs?: number;
+  /** What is imported, where it is not the file itself. */
+  readonly content?: Uint8Array;
 }
 
 const MAX_KERNEL_ID = 65_535;
 
 interface Wanted {
   readonly path: string;
+  /** Records of a pstore that were named one by one. */
+  readonly records?: readonly string[];
   readonly name: string;
   readonly id: number | undefined;
 }
 
-/** `named` are the values of --kernel, `paths` the plain arguments. Throws E_ARGS and E_INPUT_READ before anything is sent. */
-export function planImport(named: readonly string[], paths: readonly string[]): PlannedFile[] {
-  const wanted: Wanted[] = [...named.map(parseNamed), ...paths.map((path) => ({ path, name: nameOf(path), id: undefined }))];
+/**
+ * `named` are the values of --kernel, `paths` the plain arguments. Throws E_ARGS and E_INPUT_READ before anything is sent.
+ * `onSkipped` is told of files of a pstore that hold no kernel log, or none that can be read.
+ */
+export function planImport(named: readonly string[], paths: readonly string[], onSkipped: OnSkipped = () => undefined): PlannedFile[] {
+  const isRecord = (path: string): boolean => path !== '-' && parsePstoreName(basename(path)) !== undefined;
+  const wanted: Wanted[] = [
+    ...named.map(parseNamed),
+    ...paths.filter((path) => !isRecord(path)).map((path) => ({ path, name: nameOf(path), id: undefined })),
+    ...groupByFolder(paths.filter(isRecord)).map((records) => ({ path: records[0] as string, records, name: 'host', id: undefined })),
+  ];
   if (wanted.length === 0) throw new OperationalError('E_ARGS', 'no file to import', 'mkscope import FILE, or --kernel NAME=FILE');
   const taken = new Set(wanted.map(({ id }) => id).filter((id) => id !== undefined));
-  return wanted.map((one) => {
+  return wanted.flatMap((one) => {
     const kernelId = one.id ?? nextFree(taken);
     taken.add(kernelId);
-    const { sizeBytes, modifiedUnixNs } = inspectFile(one.path);
-    return { path: one.path, kernelName: one.name, kernelId, sizeBytes, modifiedUnixNs };
+    return planOne(one, kernelId, onSkipped);
   });
+}
+
+function planOne({ path, name: kernelName, records }: Wanted, kernelId: number, onSkipped: OnSkipped): PlannedFile[] {
+  const kernel = { kernelName, kernelId };
+  const toPlanned = ({ path: newest, content }: PstoreInput): PlannedFile => ({
+    path: newest,
+    content,
+    sizeBytes: content.length,
+    modifiedUnixNs: undefined,
+    ...kernel,
+  });
+  if (records !== undefined) return readPstorePaths(records, onSkipped).map(toPlanned);
+  const { isFolder, sizeBytes, modifiedUnixNs } = inspectFile(path);
+  if (isFolder) return readPstoreInputs(path, onSkipped).map(toPlanned);
+  const crash = findCrashTime(path, modifiedUnixNs);
+  if (crash === undefined) return [{ path, sizeBytes, modifiedUnixNs, ...kernel }];
+  return [{ path, sizeBytes, modifiedUnixNs: crash.unixNs, modifiedErrorNs: crash.errorNs, ...kernel }];
 }
 
 function parseNamed(text: string): Wanted {
@@ -61,17 +96,23 @@ function nextFree(taken: ReadonlySet<number>): number {
 }
 
 function nameOf(path: string): string {
-  return path === '-' ? 'stdin' : basename(path, extname(path)) || basename(path);
+  if (path === '-') return 'stdin';
+  const name = basename(path, extname(path)) || basename(path);
+  // /sys/fs/pstore and /var/lib/systemd/pstore.
+  return name === 'pstore' ? 'host' : name;
 }
 
-function inspectFile(path: string): { readonly sizeBytes: number; readonly modifiedUnixNs: bigint | undefined } {
-  if (path === '-') return { sizeBytes: 0, modifiedUnixNs: undefined };
+function inspectFile(path: string): {
+  readonly isFolder: boolean;
+  readonly sizeBytes: number;
+  readonly modifiedUnixNs: bigint | undefined;
+} {
+  if (path === '-') return { isFolder: false, sizeBytes: 0, modifiedUnixNs: undefined };
   try {
     const stat = statSync(path, { bigint: true });
-    if (stat.isDirectory()) throw new OperationalError('E_INPUT_READ', `${path} is a folder`, 'name the files in it');
-    return stat.isFile() ? { sizeBytes: Number(stat.size), modifiedUnixNs: stat.mtimeNs } : { sizeBytes: 0, modifiedUnixNs: undefined };
+    if (!stat.isFile()) return { isFolder: stat.isDirectory(), sizeBytes: 0, modifiedUnixNs: undefined };
+    return { isFolder: false, sizeBytes: Number(stat.size), modifiedUnixNs: stat.mtimeNs };
   } catch (error) {
-    if (error instanceof OperationalError) throw error;
     throw new OperationalError(
       'E_INPUT_READ',
       `${path} cannot be read (${errnoOf(error) ?? 'unknown'})`,

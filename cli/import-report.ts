@@ -24,6 +24,10 @@ export function formatImport(path: string, result: ImportResult, paint: Paint): 
   return `${lines.join('\n')}\n`;
 }
 
+export function formatSkipped({ path, reason }: { readonly path: string; readonly reason: string }, paint: Paint): string {
+  return `${paint('bold', escapeLine(path))}: ${paint('yellow', 'skipped')}: ${escapeLine(reason)}\n`;
+}
+
 function again({ records, alreadyStored }: ImportResult): string {
   if (alreadyStored === 0) return '';
   return alreadyStored === records ? ', all of them stored before' : `, ${formatCount(alreadyStored)} of them stored before`;

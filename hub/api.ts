@@ -126,6 +126,7 @@ async function answerImport(c: Context<HubEnv>, { store, kernels, workDir, hostC
     ...(params.format === undefined ? {} : { format: params.format }),
     ...(params.time_zero === undefined ? {} : { timeZeroUnixNs: BigInt(params.time_zero) }),
     ...(params.modified === undefined ? {} : { modifiedUnixNs: BigInt(params.modified) }),
+    ...(params.modified_error === undefined ? {} : { modifiedErrorNs: Number(params.modified_error) }),
   });
   kernels.forget();
   const { boots, ...answer } = result;

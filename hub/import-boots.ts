@@ -8,7 +8,8 @@
  *   …                             ┘
  *
  * A boot's clock is, best first: Unix stamps in the file; the time zero that the user gave (for the first boot); the host
- * kernel's clock through KVM; lines that tell the time (clock/printk-anchors.ts); a neighbouring boot that ends where this one
+ * kernel's clock through KVM; lines that tell the time (clock/printk-anchors.ts); the time at which a crash record was made; a
+ * neighbouring boot that ends where this one
  * begins; the time at which the file was last written, taken for its last line.
  */
 import { createHash } from 'node:crypto';
@@ -18,6 +19,7 @@ import { ensureDefined } from '../base/assert.ts';
 import { decodeUtf8 } from '../base/bytes.ts';
 import type { ImportResult } from '../model/api.ts';
 import { LOG_FLAG, type LogBatch } from '../model/log-batch.ts';
+import type { InputMoment } from '../model/parser.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 
 /** dmesg -T shows whole seconds, and drifts by what the machine slept. */
@@ -36,6 +38,8 @@ export interface Boot {
   release: string;
   /** What its lines say of its clock, over all pieces that the file is read in. */
   readonly scan: PrintkAnchorScan;
+  /** What the file says of it beside its lines: at these stamps it was so late. */
+  readonly moments: InputMoment[];
 }
 
 export interface HostClock {
@@ -51,7 +55,7 @@ export interface BootClock {
 }
 
 export function createBoot(index: number): Boot {
-  return { index, rows: 0, minRaw: NO_RAW_TIME, maxRaw: NO_RAW_TIME, release: '', scan: new PrintkAnchorScan() };
+  return { index, rows: 0, minRaw: NO_RAW_TIME, maxRaw: NO_RAW_TIME, release: '', scan: new PrintkAnchorScan(), moments: [] };
 }
 
 export interface BootRows extends RowRange {
@@ -112,6 +116,8 @@ export interface ClockHints {
   readonly isUnix: boolean;
   readonly timeZeroUnixNs: bigint | undefined;
   readonly modifiedUnixNs: bigint;
+  /** How far from the end of the log that may be; default: FILE_TIME_ERROR_NS. */
+  readonly modifiedErrorNs?: number | undefined;
   readonly host: HostClock | undefined;
 }
 
@@ -120,7 +126,10 @@ export function fitBoots(boots: readonly Boot[], hints: ClockHints): BootClock[]
   const clocks: (BootClock | undefined)[] = boots.map((boot) => fitAlone(boot, hints));
   const last = boots.length - 1;
   if (!clocks.some((clock) => clock !== undefined)) {
-    clocks[last] = { fit: shift(hints.modifiedUnixNs - endOf(boots[last]), FILE_TIME_ERROR_NS), origin: 'end of the file' };
+    clocks[last] = {
+      fit: shift(hints.modifiedUnixNs - endOf(boots[last]), hints.modifiedErrorNs ?? FILE_TIME_ERROR_NS),
+      origin: 'end of the file',
+    };
   }
   // Backwards: a boot ends where the next one begins. Then forwards, for those behind the last known one.
   for (let index = last - 1; index >= 0; index--) {
@@ -145,7 +154,11 @@ function fitAlone(boot: Boot, hints: ClockHints): BootClock | undefined {
     return { fit: fitFromKvmAnchors(kvm, hints.host.kvm, hints.host.fit), origin: 'clock of the host' };
   }
   const fit = fitFromAnchors(samples, boot.maxRaw === NO_RAW_TIME ? undefined : boot.maxRaw);
-  return fit === undefined ? undefined : { fit, origin: 'log lines that tell the time' };
+  if (fit !== undefined) return { fit, origin: 'log lines that tell the time' };
+  const [moment] = boot.moments;
+  if (moment === undefined) return undefined;
+  const halfNs = (moment.unixHigh - moment.unixLow) / 2n;
+  return { fit: shift(moment.unixLow + halfNs - moment.raw, Number(halfNs)), origin: 'time of the crash record' };
 }
 
 /** The zero of a boot's clock, told by its neighbour. */

@@ -50,6 +50,8 @@ export interface ImportOptions {
   readonly timeZeroUnixNs?: bigint;
   /** When the file was last written; default: now. */
   readonly modifiedUnixNs?: bigint;
+  /** How long that may have been after its last line, ns; default: 30 days. */
+  readonly modifiedErrorNs?: number;
   /** Clock of the host kernel, for a guest's log without a time of its own (ImportOutcome.boots of the host's file has it). */
   readonly host?: HostClock;
   /** For the copy of the file while it is read. */
@@ -145,7 +147,9 @@ class ImportRun {
         lastNs[current] = alignLogs(rows, (clocks[current] as BootClock).fit, lastNs[current] as bigint);
         await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
       }
-      await this.#appendGaps(losses, identities[current], clocks[current]);
+      for (const [boot, own] of Map.groupBy(losses, (loss) => loss.boot ?? current)) {
+        await this.#appendGaps(own, identities[boot], clocks[boot]);
+      }
       this.#records += batch.length;
       this.#nextChunk('storing', readBytes);
     }
@@ -243,20 +247,21 @@ class ImportRun {
     const list = [createBoot(0)];
     const splitter = new BootSplitter();
     let isUnix = false;
-    for await (const { batch, readBytes } of readLogChunks(this.#staged.path, parser).chunks()) {
+    for await (const { batch, moments, readBytes } of readLogChunks(this.#staged.path, parser).chunks()) {
       if (batch.length > 0) isUnix = batch.clock === 'unix';
       for (const range of splitter.split(batch)) {
         while (list.length <= range.boot) list.push(createBoot(list.length));
         surveyRows(list[range.boot] as Boot, batch, range);
       }
+      for (const moment of moments) list[moment.boot]?.moments.push(moment);
       this.#progress('surveying', readBytes);
     }
     return { list, isUnix };
   }
 
   #fit(boots: readonly Boot[], isUnix: boolean): BootClock[] {
-    const { timeZeroUnixNs, modifiedUnixNs, host } = this.#options;
-    return fitBoots(boots, { isUnix, timeZeroUnixNs, modifiedUnixNs: modifiedUnixNs ?? BigInt(Date.now()) * 1_000_000n, host });
+    const { timeZeroUnixNs, modifiedUnixNs = BigInt(Date.now()) * 1_000_000n, modifiedErrorNs, host } = this.#options;
+    return fitBoots(boots, { isUnix, timeZeroUnixNs, modifiedUnixNs, modifiedErrorNs, host });
   }
 
   #identitiesOf(boots: readonly Boot[]): KernelIdentity[] {

@@ -11,6 +11,7 @@ import {
   countMalformed,
   type EventTextParser,
   type InputLoss,
+  type InputMoment,
   type LogParser,
   type ParseCounts,
   type ParserSession,
@@ -66,6 +67,7 @@ function toInputError(error: unknown): OperationalError {
 export interface ParsedChunk<Batch> {
   readonly batch: Batch;
   readonly losses: readonly InputLoss[];
+  readonly moments: readonly InputMoment[];
   /** Bytes of the file read so far. */
   readonly readBytes: number;
 }
@@ -137,11 +139,11 @@ export class ChunkReader<Batch> {
         countMalformed(session.counts, 'record_too_long', tail, 0, tail.length);
         tail = new Uint8Array(0);
       }
-      yield { batch, losses: session.takeLosses(), readBytes };
+      yield { batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };
     }
     const batch = this.#createBatch();
     const end = session.finish(tail, batch);
     if (end < tail.length) countMalformed(session.counts, 'unfinished_record', tail, end, tail.length);
-    yield { batch, losses: session.takeLosses(), readBytes };
+    yield { batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };
   }
 }

@@ -59,6 +59,7 @@ export const IMPORT_PARAMS = z.strictObject({
   format: text.optional(),
   time_zero: timeNs.optional(),
   modified: timeNs.optional(),
+  modified_error: timeNs.optional(),
   machine: z.string().min(1).max(128).optional(),
 });
 export const SQL_BODY = z.strictObject({ sql: z.string().min(1).max(262_144) });

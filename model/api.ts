@@ -296,6 +296,7 @@ export interface ImportResult {
       | 'date of the file'
       | 'log lines that tell the time'
       | 'clock of the host'
+      | 'time of the crash record'
       | 'end of the file'
       | 'other boots of the file';
     readonly clockErrorNs: number;

@@ -16,6 +16,8 @@ export const GAP_REASONS = {
   kmsg_overwritten: 'the kernel log ring was overwritten before the collector read it',
   kmsg_sequence: 'kernel log sequence numbers jumped',
   console_dropped: 'the console reported dropped printk messages',
+  pstore_missing: 'the crash records of the kernel do not hold this part of its log',
+  netconsole_missing: 'numbered records did not come: lost on the way, or kept back by the log level of the consoles',
   file_truncated: 'the file was cut before its end was read',
   ring_overrun: 'the trace ring buffer was overwritten before the collector read it',
   ring_dropped: 'the trace ring buffer was full and dropped new events',

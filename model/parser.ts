@@ -25,6 +25,8 @@ export interface ParserSession<Batch> {
   readonly counts: ParseCounts;
   /** Losses met since the last call, oldest first; the caller turns them into gap rows (model/gap.ts). */
   takeLosses(): InputLoss[];
+  /** Times that the input tells beside its lines, met since the last call. */
+  takeMoments?(): InputMoment[];
 }
 
 /** Loss that the input itself reports: a sequence jump, `** 123 printk messages dropped **`, `CPU:1 [LOST 1872 EVENTS]`. */
@@ -37,6 +39,17 @@ export interface InputLoss {
   readonly fromRaw: bigint;
   readonly toRaw: bigint;
   readonly reason: GapReason;
+  /** Which of the input's boots, from 0; default: the last one so far. */
+  readonly boot?: number;
+}
+
+/** What the input itself says of when something was: at the stamp `raw` it was between these Unix times. */
+export interface InputMoment {
+  /** Which of the input's boots, from 0. */
+  readonly boot: number;
+  readonly raw: bigint;
+  readonly unixLow: bigint;
+  readonly unixHigh: bigint;
 }
 
 export type LogParser = ParserOf<string, LogBatch> & { readonly yields: 'logs' };

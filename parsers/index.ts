@@ -4,9 +4,10 @@ import { consoleText } from './console.ts';
 import { dmesgJson } from './dmesg-json.ts';
 import { ftraceText } from './ftrace-text.ts';
 import { kmsg } from './kmsg.ts';
+import { pstore } from './pstore.ts';
 import { traceDat } from './trace-dat.ts';
 
-export const FILE_PARSERS: readonly FileParser[] = [kmsg, dmesgJson, ftraceText, consoleText, traceDat];
+export const FILE_PARSERS: readonly FileParser[] = [kmsg, dmesgJson, ftraceText, consoleText, pstore, traceDat];
 
 export function findParser(id: string): FileParser | undefined {
   return FILE_PARSERS.find((parser) => parser.id === id);

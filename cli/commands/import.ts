@@ -7,7 +7,7 @@ import type { ImportResult } from '../../model/api.ts';
 import { defineCommand } from '../command.ts';
 import { loadConfig } from '../config.ts';
 import { CONFIG_FLAG, toFlagValues } from '../config-flags.ts';
-import { formatImport } from '../import-report.ts';
+import { formatImport, formatSkipped } from '../import-report.ts';
 import { formatSession, importSession } from '../import-session.ts';
 import { isSession } from '../session.ts';
 import { planImport } from '../import-plan.ts';
@@ -24,7 +24,7 @@ export const command = defineCommand({
   name: 'import',
   usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, ftrace text, trace.dat of trace-cmd (of a host before those of its guests), and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, ftrace text, trace.dat of trace-cmd (of a host before those of its guests), crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: {
     kernel: {
       type: 'string',
@@ -45,6 +45,7 @@ export const command = defineCommand({
     ['mkscope import --machine rack7 --kernel host=host.log --kernel spawn1=s1.log', 'three kernels on one timeline'],
     ['mkscope import --machine rack7 --kernel host=trace.dat --kernel web=trace-web.dat', 'a host and its guest, recorded by trace-cmd'],
     ['dmesg --raw | mkscope import --kernel host=-', 'from standard input'],
+    ['mkscope import --machine rack7 /sys/fs/pstore', 'the last words of kernels that died, each boot for itself'],
     ['mkscope import ./session', 'all kernels of a recorded lab, on one timeline'],
     ['mkscope import --data ./old-incident trace.txt', 'into a folder of its own; then: mkscope hub --data ./old-incident'],
   ],
@@ -62,7 +63,8 @@ export const command = defineCommand({
       await print(flags.json ? `${JSON.stringify({ session: dir, kernels: guests })}\n` : formatSession(dir, guests, paint));
     }
     if (sessions.length > 0 && files.length === 0 && flags.kernel.length === 0) return 0;
-    const plan = planImport(flags.kernel, files);
+    const skipped: { path: string; reason: string }[] = [];
+    const plan = planImport(flags.kernel, files, (path, reason) => skipped.push({ path, reason }));
     const timeZero = flags['time-zero'] === undefined ? undefined : parseMoment('time-zero', flags['time-zero']);
     const wanted = { machine: flags.machine, format: flags.format, timeZero, bar };
     const importer =
@@ -71,6 +73,8 @@ export const command = defineCommand({
         : await openDirect(loadConfig({ path: flags.config, flags: toFlagValues(flags), env: process.env }), wanted);
     try {
       let exitCode = 0;
+      for (const one of skipped)
+        await print(flags.json ? `${JSON.stringify({ file: one.path, skipped: one.reason })}\n` : formatSkipped(one, paint));
       for (const file of plan) {
         try {
           const result = await importer.take(file);
@@ -124,6 +128,7 @@ async function openUpload(flags: Parameters<typeof openHubClient>[0], { machine,
         format,
         time_zero: timeZero?.toString(),
         modified: file.modifiedUnixNs?.toString(),
+        modified_error: file.modifiedErrorNs?.toString(),
       };
       return uploadFile(
         client,
@@ -155,6 +160,7 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
         ...(format === undefined ? {} : { format }),
         ...(timeZero === undefined ? {} : { timeZeroUnixNs: timeZero }),
         ...(file.modifiedUnixNs === undefined ? {} : { modifiedUnixNs: file.modifiedUnixNs }),
+        ...(file.modifiedErrorNs === undefined ? {} : { modifiedErrorNs: file.modifiedErrorNs }),
         ...(host === undefined ? {} : { host }),
       };
       const show = ({ phase, bytes, totalBytes, records }: ImportProgress): void =>
@@ -175,6 +181,11 @@ function findHostClock(file: PlannedFile, { boots }: ImportOutcome): ImportOptio
 }
 
 async function* readInput(file: PlannedFile, onBytes: (bytes: number) => void = () => undefined): AsyncGenerator<Uint8Array> {
+  if (file.content !== undefined) {
+    onBytes(file.content.length);
+    yield file.content;
+    return;
+  }
   const stream: AsyncIterable<Uint8Array> = file.path === '-' ? process.stdin : createReadStream(file.path, { highWaterMark: 1 << 20 });
   let bytes = 0;
   try {

@@ -172,3 +172,41 @@ test('import: what a boot says of its clock is found wherever the file was cut i
   }
   assert.deepEqual(boot.scan.anchors().kvm, { schedOffsetNs: 5_000_000_000n, stableShiftNs: -129_999_000n });
 });
+
+test('import: crash records are incarnations that ended when their records were made, parts in order', async () => {
+  const text = [
+    'Panic#2 Part1\n<0>[   12.000000] Kernel panic - not syncing: x\n',
+    'Panic#2 Part3\n<6>[    9.000000] oldest\n',
+    'Panic#1 Part1\n<0>[    3.000000] another boot\n',
+  ];
+  const ids = [179565260101002, 179565260103002, 179565266601001];
+  const body = text.map((part, index) => `==> dmesg-efi-${ids[index]} <==\n${part}\n`).join('');
+  const result = await send(body, 'name=pstore&kernel=dead&machine=box');
+  assert.deepEqual(
+    result.kernels.map(({ clock, clockErrorNs, records }) => [clock, clockErrorNs, records]),
+    [
+      ['time of the crash record', 1.5e9, 2],
+      ['time of the crash record', 1.5e9, 1],
+    ],
+  );
+  assert.equal(new Set(result.kernels.map(({ bootId }) => bootId)).size, 2);
+  const { rows } = await getJson<LogPage>(hub, '/api/logs?kernel=dead');
+  assert.deepEqual(
+    rows.map(({ unixNs, body: line }) => [unixNs, line]),
+    [
+      ['1795652597500000000', 'oldest'],
+      ['1795652600500000000', 'Kernel panic - not syncing: x'],
+      ['1795652665500000000', 'another boot'],
+    ],
+  );
+  const { gaps } = await getJson<{ gaps: { reason: string; fromUnixNs: string; toUnixNs: string }[] }>(hub, '/api/gaps?kernel=dead');
+  assert.deepEqual(
+    gaps.map(({ reason, fromUnixNs, toUnixNs }) => [reason, fromUnixNs, toUnixNs]),
+    [['pstore_missing', '1795652597500000000', '1795652600500000000']],
+  );
+});
+
+test('import: whoever says how late the file was written bounds the time of its last line', async () => {
+  const result = await send(dmesg([[5, 'last']]), 'name=v.txt&kernel=kdump&modified=1650000000000000000&modified_error=120000000000');
+  assert.deepEqual([result.to, result.kernels[0]?.clockErrorNs], ['1650000000000000000', 120e9]);
+});

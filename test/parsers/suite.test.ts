@@ -5,6 +5,7 @@ import { dmesgJson } from '../../parsers/dmesg-json.ts';
 import { ftraceText } from '../../parsers/ftrace-text.ts';
 import { FILE_PARSERS, findParser, sniffParser } from '../../parsers/index.ts';
 import { kmsg } from '../../parsers/kmsg.ts';
+import { pstore } from '../../parsers/pstore.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { testEventFileParser } from '../support/event-file-suite.ts';
 import { loadFixtures, testParser } from '../support/parser-suite.ts';
@@ -13,6 +14,7 @@ testParser(kmsg, loadFixtures('kmsg', '.kmsg'));
 testParser(consoleText, [...loadFixtures('console', '.txt'), ...loadFixtures('dmesg', '.txt')]);
 testParser(dmesgJson, loadFixtures('dmesg', '.json'));
 testParser(ftraceText, loadFixtures('ftrace', '.txt'));
+testParser(pstore, loadFixtures('pstore', '.pstore'));
 testEventFileParser(traceDat, loadFixtures('trace_dat', '.dat'));
 
 test('parsers: the table names each format once and finds it', () => {
