@@ -45,6 +45,8 @@ export interface EventFormat {
 
 /** Kernels stop at 128 arguments of a kprobe; the widest static event here has 44 fields. */
 const MAX_FIELDS = 512;
+/** The kernel stops at 64 where users name events (MAX_EVENT_NAME_LEN). */
+const MAX_NAME_CHARS = 256;
 /** No sub-buffer is larger, so no field can be. */
 const MAX_EXTENT_BYTES = 1 << 22;
 /** Longest declaration here: 52 characters. Keeps the expressions below from backtracking over a hostile line. */
@@ -59,6 +61,7 @@ export function parseEventFormat(text: string, system: string): EventFormat | st
   const event = /^name:\s*(\S+)/m.exec(text)?.[1];
   const id = Number(/^ID:\s*(\d+)/m.exec(text)?.[1] ?? Number.NaN);
   if (event === undefined) return `${system}: format without a name`;
+  if (event.length > MAX_NAME_CHARS) return `${system}: format with a name of ${event.length} characters`;
   if (!(id >= 0 && id <= 0xffff)) return `${system}:${event}: format without an ID of 16 bits`;
   const fields = readFields(text, `${system}:${event}`);
   if (typeof fields === 'string') return fields;

@@ -1,0 +1,139 @@
+/** Targets for small texts and tables: format files, counters, what a terminal is shown, the truth of a lab. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { encodeUtf8 } from '../../base/bytes.ts';
+import { isOperational } from '../../base/errors.ts';
+import { EventBatch } from '../../model/event-batch.ts';
+import { escapeControls, escapeLine } from '../../cli/terminal.ts';
+import { parseCounters, parseMeminfo, parsePressure, parseStat } from '../../collector/proc-text.ts';
+import { parseStats } from '../../collector/tracefs.ts';
+import { pairMessages, readTruth } from '../../deploy/lab/truth.ts';
+import { parseEventFormat } from '../../parsers/event-format.ts';
+import { parseHeaderPage } from '../../parsers/page-header.ts';
+import { openPageReader } from '../../parsers/ring-buffer.ts';
+import { headerPageOf, PageWriter, payloadOf, THIS_KERNEL } from '../support/page-writer.ts';
+import { readRingFixture } from '../support/ring-fixture.ts';
+import { countOutcome, Violation, type Target } from './target.ts';
+
+const MAX_FIELDS = 512;
+/** Bytes of a record that a mutated format reads its fields from. */
+const RECORD_BYTES = 96;
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** A format is read, and then a page of records of it: whatever it says, nothing is read outside of them. */
+const eventFormat: Target = {
+  id: 'event_format',
+  maxBytes: 900,
+  seeds: () => {
+    const { set } = readRingFixture();
+    return [...set.events.map(({ format }) => encodeUtf8(format)), encodeUtf8(set.headerPage)];
+  },
+  open: () => {
+    const form = { ...THIS_KERNEL, sizeBytes: 512 };
+    const headerPage = headerPageOf(form);
+    const payload = payloadOf(0, 7, RECORD_BYTES, true, (view) => {
+      for (let at = 8; at < RECORD_BYTES; at++) view.setUint8(at, at * 37);
+    });
+    const page = new PageWriter(5n, form).event(1, payload).event(2, payload).finish();
+    const page32 = new PageWriter(5n, form).event(1, payload.subarray(0, 12)).finish();
+    return {
+      outcomes: new Map(),
+      run(input) {
+        const text = decoder.decode(input);
+        const layout = parseHeaderPage(text);
+        if (typeof layout !== 'string') countOutcome(this.outcomes, 'header_page');
+        const format = parseEventFormat(text, 'fuzz');
+        if (typeof format === 'string') {
+          if (format.length > 400) throw new Violation(`message: ${format.length} characters`);
+          return countOutcome(
+            this.outcomes,
+            format.replace(/: field line not.*/s, ': field line not understood').replace(/fuzz:\S*/, 'event'),
+          );
+        }
+        if (format.fields.length + format.common.length > MAX_FIELDS) throw new Violation(`fields: ${format.fields.length}`);
+        countOutcome(this.outcomes, 'format');
+        const reader = openPageReader({ headerPage, endian: 'little', events: [{ system: 'fuzz', format: text }], printkFormats: '' });
+        for (const bytes of [page, page32]) {
+          new DataView(bytes.buffer).setUint16(20, format.id, true);
+          const batch = new EventBatch();
+          reader.read(bytes, form.sizeBytes, 0, batch);
+          const stringBytes = batch.strings.offsets[batch.strings.size] as number;
+          // Shown as numbers, bytes take up to five characters each; locations may name the same bytes four times.
+          if (stringBytes > 2 * RECORD_BYTES * 4 * 5) throw new Violation(`strings: ${stringBytes} bytes of two records`);
+        }
+      },
+    };
+  },
+};
+
+const procText: Target = {
+  id: 'proc_text',
+  seeds: () =>
+    [
+      'cpu  2718 0 1352 133438 56 0 21 9 0 0\ncpu0 2718 0 1352 133438 56 0 21 9 0 0\nintr 390052 1\nctxt 812345\nprocesses 9012\nprocs_running 2\n',
+      'MemTotal:       24683656 kB\nMemFree: 12 kB\n',
+      'some avg10=0.25 avg60=0.70 avg300=0.43 total=16765946\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n',
+      'pgmajfault 1234\npgfault 99\n',
+      'entries: 0\noverrun: 674\ncommit overrun: 0\nbytes: 0\noldest event ts:  2351.415237\nnow ts: 2358.4\ndropped events: 0\nread events: 99\n',
+    ].map(encodeUtf8),
+  open: () => ({
+    outcomes: new Map(),
+    run(input) {
+      const text = decoder.decode(input);
+      const { cpus } = parseStat(text);
+      for (const { cpu } of cpus) if (!(cpu >= -1 && cpu < 8192)) throw new Violation(`cpu: ${cpu}`);
+      for (const [name, value] of parseMeminfo(text)) if (!Number.isFinite(value)) throw new Violation(`meminfo: ${name} is ${value}`);
+      parsePressure(text);
+      parseCounters(text, ['pgmajfault']);
+      for (const [name, value] of Object.entries(parseStats(text))) if (!(value >= 0)) throw new Violation(`stats: ${name} is ${value}`);
+    },
+  }),
+};
+
+/** C0 but newline and tab, DEL, C1, and what reorders a line: none of it may reach a terminal. */
+// oxlint-disable-next-line no-control-regex -- control characters are what it is about
+const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
+
+const terminal: Target = {
+  id: 'terminal_text',
+  seeds: () => ['\u001b[31mred\u001b[0m usb\r\n', 'a\u202eb\u2066c\u2069\ttab', '\u009b2J\u0007\u007f', 'plain text'].map(encodeUtf8),
+  open: () => ({
+    outcomes: new Map(),
+    run(input) {
+      const text = decoder.decode(input);
+      const line = escapeLine(text);
+      if (UNSAFE.test(escapeControls(text)) || UNSAFE.test(line)) throw new Violation('control: a character gets through');
+      if (/[\n\t]/.test(line)) throw new Violation('line: more than one');
+      if (line.length > text.length * 8) throw new Violation(`text: ${line.length} characters of ${text.length}`);
+    },
+  }),
+};
+
+/** Refuses damaged files as a whole, by contract: with E_INPUT_FORMAT and nothing else. */
+const labTruth: Target = {
+  id: 'lab_truth',
+  maxBytes: 64 + 128 * 8,
+  seeds: () => {
+    const file = gunzipSync(readFileSync(join(import.meta.dirname, '..', 'fixtures', 'lab-truth', 'two-kernels.bin.gz')));
+    return [0, 1, 2, 3].map(
+      (part) => new Uint8Array(Buffer.concat([file.subarray(0, 64), file.subarray(64 + part * 512, 64 + part * 512 + 512)])),
+    );
+  },
+  open: () => ({
+    outcomes: new Map(),
+    run(input) {
+      try {
+        const { records, partialBytes } = readTruth(input);
+        if (records.length * 128 + partialBytes > input.length) throw new Violation(`records: ${records.length} in ${input.length} bytes`);
+        pairMessages(records);
+        countOutcome(this.outcomes, 'rows', records.length);
+      } catch (error) {
+        if (!isOperational(error)) throw error;
+        countOutcome(this.outcomes, error.code);
+      }
+    },
+  }),
+};
+
+export const SMALL_TARGETS: readonly Target[] = [eventFormat, procText, terminal, labTruth];
