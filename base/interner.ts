@@ -7,25 +7,49 @@ import { decodeUtf8, encodeUtf8 } from './bytes.ts';
 /** In place of FNV's constant: a sender who knows the start can make keys that all collide, and each lookup then walks them all. */
 const HASH_SEED = (crypto.getRandomValues(new Uint32Array(1))[0] as number) | 0;
 const FNV_PRIME = 0x01000193;
+const RECENT = 256;
+/** Behind adopted bytes, for the strings that follow. */
+const ADOPTED_ROOM = 16 << 10;
 
 export class Interner {
   /** Number of distinct strings, ids are 0 … size - 1. */
-  size = 0;
-  /** All strings one after the other; string `id` is `[offsets[id], offsets[id + 1])`. */
+  size = 1;
+  /** String `id` is `arena[starts[id], ends[id])`. */
   arena = new Uint8Array(4096);
-  offsets = new Uint32Array(257);
+  starts = new Uint32Array(256);
+  ends = new Uint32Array(256);
+  /** Of the arena. */
+  usedBytes = 0;
   #hashes = new Uint32Array(256);
+  /** Ids by length and three bytes: most strings of a trace come again within a few rows, and comparing is cheaper than hashing. */
+  readonly #recent = new Uint32Array(RECENT);
   #slots = new Int32Array(512).fill(-1);
   #strings: (string | undefined)[] = [];
   /** Strings that `intern` can find. */
   #hashed = 0;
 
-  constructor() {
-    this.intern(new Uint8Array(0), 0, 0);
-  }
-
   /** The id of `bytes[start, end)`; the bytes are copied when they are new. */
   intern(bytes: Uint8Array, start: number, end: number): number {
+    return this.#seek(bytes, start, end, true);
+  }
+
+  /** The id of `bytes[start, end)` if it was interned, else -1. */
+  find(bytes: Uint8Array, start: number, end: number): number {
+    return this.#seek(bytes, start, end, false);
+  }
+
+  #seek(bytes: Uint8Array, start: number, end: number, add: boolean): number {
+    if (end <= start) return 0;
+    const edges = (bytes[start] as number) * 11 + (bytes[end - 1] as number) * 5;
+    const slot = ((end - start) * 37 + edges + (bytes[(start + end) >> 1] as number)) & (RECENT - 1);
+    const recent = this.#recent[slot] as number;
+    if (recent !== 0 && this.#equals(recent, bytes, start, end)) return recent;
+    const id = this.#lookUp(bytes, start, end, add);
+    if (id > 0) this.#recent[slot] = id;
+    return id;
+  }
+
+  #lookUp(bytes: Uint8Array, start: number, end: number, add: boolean): number {
     let hash = HASH_SEED;
     for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), FNV_PRIME);
     hash >>>= 0;
@@ -33,7 +57,7 @@ export class Interner {
     let slot = hash & mask;
     for (;;) {
       const id = this.#slots[slot] as number;
-      if (id < 0) return this.#add(bytes, start, end, hash, slot);
+      if (id < 0) return add ? this.#add(bytes, start, end, hash, slot) : -1;
       if (this.#hashes[id] === hash && this.#equals(id, bytes, start, end)) return id;
       slot = (slot + 1) & mask;
     }
@@ -47,6 +71,28 @@ export class Interner {
     return end === start ? 0 : this.#store(bytes, start, end);
   }
 
+  /**
+   * Copies bytes that many texts will be pieces of, in one go; returns where they begin in the arena. `slice` makes a string of
+   * such a piece.
+   */
+  adopt(bytes: Uint8Array): number {
+    const at = this.usedBytes;
+    if (at + bytes.length > this.arena.length) this.#growArena(at + bytes.length + ADOPTED_ROOM);
+    this.arena.set(bytes, at);
+    this.usedBytes = at + bytes.length;
+    return at;
+  }
+
+  /** The string `arena[start, end)` of adopted bytes; like `append`, it is not found by `intern`. */
+  slice(start: number, end: number): number {
+    if (end <= start) return 0;
+    const id = this.size++;
+    if (id === this.starts.length) this.#growIds();
+    this.starts[id] = start;
+    this.ends[id] = end;
+    return id;
+  }
+
   internString(text: string): number {
     const bytes = encodeUtf8(text);
     return this.intern(bytes, 0, bytes.length);
@@ -56,14 +102,14 @@ export class Interner {
   get(id: number): string {
     const known = this.#strings[id];
     if (known !== undefined) return known;
-    const text = decodeUtf8(this.arena, this.offsets[id] as number, this.offsets[id + 1] as number);
+    const text = decodeUtf8(this.arena, this.starts[id] as number, this.ends[id] as number);
     this.#strings[id] = text;
     return text;
   }
 
   #equals(id: number, bytes: Uint8Array, start: number, end: number): boolean {
-    let at = this.offsets[id] as number;
-    if ((this.offsets[id + 1] as number) - at !== end - start) return false;
+    let at = this.starts[id] as number;
+    if ((this.ends[id] as number) - at !== end - start) return false;
     const { arena } = this;
     for (let i = start; i < end; i++) if (arena[at++] !== bytes[i]) return false;
     return true;
@@ -78,30 +124,35 @@ export class Interner {
   }
 
   #store(bytes: Uint8Array, start: number, end: number): number {
-    const id = this.size++;
-    const at = this.offsets[id] as number;
+    const at = this.usedBytes;
     const count = end - start;
-    if (at + count > this.arena.length) {
-      const grown = new Uint8Array(Math.max(this.arena.length * 2, at + count));
-      grown.set(this.arena);
-      this.arena = grown;
-    }
-    if (count < 48) {
-      const { arena } = this;
-      for (let i = 0; i < count; i++) arena[at + i] = bytes[start + i] as number;
-    } else this.arena.set(bytes.subarray(start, end), at);
-    if (id + 1 >= this.offsets.length) this.#growIds();
-    this.offsets[id + 1] = at + count;
+    if (at + count > this.arena.length) this.#growArena(at + count);
+    const { arena } = this;
+    if (count < 48) for (let i = 0; i < count; i++) arena[at + i] = bytes[start + i] as number;
+    else arena.set(bytes.subarray(start, end), at);
+    this.usedBytes = at + count;
+    const id = this.size++;
+    if (id === this.starts.length) this.#growIds();
+    this.starts[id] = at;
+    this.ends[id] = at + count;
     return id;
   }
 
+  #growArena(wanted: number): void {
+    const grown = new Uint8Array(Math.max(this.arena.length * 2, wanted));
+    grown.set(this.arena.subarray(0, this.usedBytes));
+    this.arena = grown;
+  }
+
   #growIds(): void {
-    const offsets = new Uint32Array(this.offsets.length * 2);
-    offsets.set(this.offsets);
-    this.offsets = offsets;
-    const hashes = new Uint32Array(offsets.length);
-    hashes.set(this.#hashes);
-    this.#hashes = hashes;
+    const grow = (from: Uint32Array): Uint32Array<ArrayBuffer> => {
+      const grown = new Uint32Array(from.length * 2);
+      grown.set(from);
+      return grown;
+    };
+    this.starts = grow(this.starts);
+    this.ends = grow(this.ends);
+    this.#hashes = grow(this.#hashes);
   }
 
   #rehash(): void {

@@ -37,6 +37,8 @@ export interface EventSchema {
   readonly fields: readonly EventField[];
 }
 
+const DEFAULT_CAPACITY = 64;
+
 export class EventTable {
   readonly schema: EventSchema;
   length = 0;
@@ -58,7 +60,7 @@ export class EventTable {
   body: Uint32Array;
   readonly fields: FieldValues[];
 
-  constructor(schema: EventSchema, capacity = 64) {
+  constructor(schema: EventSchema, capacity = DEFAULT_CAPACITY) {
     this.schema = schema;
     this.capacity = capacity;
     this.rawTime = new Int64Array(capacity);
@@ -110,9 +112,9 @@ export class EventBatch {
     return this.#byName.get(name);
   }
 
-  /** Adds an empty table; `key` tells apart events of one name and different fields. */
-  addTable(schema: EventSchema, key = schema.name): EventTable {
-    const table = new EventTable(schema);
+  /** Adds an empty table with room for `capacity` rows; `key` tells apart events of one name and different fields. */
+  addTable(schema: EventSchema, key = schema.name, capacity = DEFAULT_CAPACITY): EventTable {
+    const table = new EventTable(schema, capacity);
     this.tables.push(table);
     this.#byName.set(key, table);
     return table;

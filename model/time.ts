@@ -19,7 +19,10 @@ export const toPrintkNs = (value: bigint): PrintkNs => value as PrintkNs;
 export const toTraceClockTicks = (value: bigint): TraceClockTicks => value as TraceClockTicks;
 export const toMonotonicNs = (value: bigint): MonotonicNs => value as MonotonicNs;
 
-/** The clocks a stored raw time can be on, by the names the kernel gives them (`trace_clock`), and `unix`. */
+/**
+ * The clocks a stored raw time can be on, by the names the kernel gives them (`trace_clock`), and `unix`; `relative` is ns since
+ * a moment that the input does not tell (latency-format text counts from its first event).
+ */
 export const CLOCK_DOMAINS = [
   'unix',
   'printk',
@@ -33,6 +36,7 @@ export const CLOCK_DOMAINS = [
   'boot',
   'tai',
   'x86-tsc',
+  'relative',
 ] as const;
 export type ClockDomain = (typeof CLOCK_DOMAINS)[number];
 

@@ -27,14 +27,14 @@ export function writeAttributeRow(writer: ByteWriter, columns: AttributeColumns,
   }
 }
 
-/** All sizes are known from the dictionary's offsets, so nothing shifts. */
-function writeStringPair(writer: ByteWriter, columns: AttributeColumns, { arena, offsets }: Dictionary, pair: number, tag: number): void {
+/** All sizes are known from the dictionary's bounds, so nothing shifts. */
+function writeStringPair(writer: ByteWriter, columns: AttributeColumns, { arena, starts, ends }: Dictionary, pair: number, tag: number): void {
   const key = columns.keys[pair] as number;
   const id = columns.ids[pair] as number;
-  const keyStart = offsets[key] as number;
-  const keyEnd = offsets[key + 1] as number;
-  const start = offsets[id] as number;
-  const end = offsets[id + 1] as number;
+  const keyStart = starts[key] as number;
+  const keyEnd = ends[key] as number;
+  const start = starts[id] as number;
+  const end = ends[id] as number;
   const size = end - start;
   const anySize = 1 + varintSize(size) + size;
   const keySize = keyEnd - keyStart;
@@ -54,10 +54,10 @@ function writeStringPair(writer: ByteWriter, columns: AttributeColumns, { arena,
   writer.length = putBytes(bytes, at, arena, start, end);
 }
 
-function writeScalarPair(writer: ByteWriter, columns: AttributeColumns, { arena, offsets }: Dictionary, pair: number, tag: number): void {
+function writeScalarPair(writer: ByteWriter, columns: AttributeColumns, { arena, starts, ends }: Dictionary, pair: number, tag: number): void {
   const key = columns.keys[pair] as number;
-  const keyStart = offsets[key] as number;
-  const keyEnd = offsets[key + 1] as number;
+  const keyStart = starts[key] as number;
+  const keyEnd = ends[key] as number;
   const opened = openMessage(writer, tag);
   writer.reserve(keyEnd - keyStart + 24);
   const { bytes } = writer;

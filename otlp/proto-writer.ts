@@ -99,8 +99,8 @@ export function writeBytesField(writer: ByteWriter, tag: number, source: Uint8Ar
 }
 
 /** A dictionary string as a field; nothing for the empty one. */
-export function writeText(writer: ByteWriter, tag: number, { arena, offsets }: Dictionary, id: number): void {
-  if (id !== 0) writeBytesField(writer, tag, arena, offsets[id] as number, offsets[id + 1] as number);
+export function writeText(writer: ByteWriter, tag: number, { arena, starts, ends }: Dictionary, id: number): void {
+  if (id !== 0) writeBytesField(writer, tag, arena, starts[id] as number, ends[id] as number);
 }
 
 /** True where an id column holds no id. */

@@ -7,27 +7,29 @@ import { isUtf8 } from 'node:buffer';
 import { ByteWriter, decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
 import type { Interner } from '../base/interner.ts';
 
-/** The strings of a batch as they go out: string `id` is `[offsets[id], offsets[id + 1])` of the arena. */
-export type Dictionary = Pick<Interner, 'arena' | 'offsets'>;
+/** The strings of a batch as they go out: string `id` is `arena[starts[id], ends[id])`. */
+export type Dictionary = Pick<Interner, 'arena' | 'starts' | 'ends'>;
 
 /** The dictionary itself when all its strings are UTF-8, else a repaired copy. */
 export function toUtf8Dictionary(strings: Interner): Dictionary {
-  const { arena, offsets, size } = strings;
-  let clean = isUtf8(arena.subarray(0, offsets[size]));
+  const { arena, starts, ends, size, usedBytes } = strings;
+  let clean = isUtf8(arena.subarray(0, usedBytes));
   // Two bad halves of a character may stand side by side and look like a good one.
-  for (let id = 1; clean && id < size; id++) clean = !isContinuation(arena[offsets[id] as number]) || offsets[id] === offsets[id + 1];
+  for (let id = 1; clean && id < size; id++) clean = starts[id] === ends[id] || isCutBetween(arena, starts[id] as number, ends[id] as number);
   return clean ? strings : repair(strings);
 }
 
-function repair({ arena, offsets, size }: Interner): Dictionary {
+function repair({ arena, starts, ends, size }: Interner): Dictionary {
   const writer = new ByteWriter(arena.length);
-  const repaired = new Uint32Array(size + 1);
+  const repairedStarts = new Uint32Array(size);
+  const repairedEnds = new Uint32Array(size);
   for (let id = 0; id < size; id++) {
-    const bytes = arena.subarray(offsets[id], offsets[id + 1]);
+    const bytes = arena.subarray(starts[id], ends[id]);
+    repairedStarts[id] = writer.length;
     writer.writeBytes(isUtf8(bytes) ? bytes : repairUtf8(bytes));
-    repaired[id + 1] = writer.length;
+    repairedEnds[id] = writer.length;
   }
-  return { arena: writer.view() as Uint8Array<ArrayBuffer>, offsets: repaired };
+  return { arena: writer.view() as Uint8Array<ArrayBuffer>, starts: repairedStarts, ends: repairedEnds };
 }
 
 /** `bytes[start, end)` is UTF-8 where the whole of `bytes` is and the cuts are between characters. */

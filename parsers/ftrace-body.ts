@@ -2,33 +2,29 @@
  * From the body of an ftrace text line to a row of its event's table. What the body looks like depends on who printed it:
  *
  *   sched_wakeup: comm=rcu_preempt pid=15 prio=120 target_cpu=001      most events: fields by template
+ *   myopen: (do_sys_openat2+0x0/0x170) dfd=0xffffff9c                  probes: __probe_ip, or __probe_ret_ip and __probe_func
  *   sys_exit: NR 13 = 0                                                text: body only
  *   sys_openat(dfd: 0xffffff9c, filename: 0x7f44…, flags: 0)           -> syscalls:sys_enter_openat
  *   sys_openat -> 0x3                                                  -> syscalls:sys_exit_openat
  *   sys_enter_openat: dfd: 0xffffff9c, …   sys_exit_openat: 0x3        the same, as trace-cmd prints them
  *   tracing_mark_write: any text, also over several lines              -> ftrace:print (`0:` where the symbol is unknown)
  *   <stack trace>\n => ttwu_do_activate\n => …                         -> ftrace:kernel_stack; <user stack trace> likewise
- *   # 4d4c buf: 00 01                                                  -> ftrace:raw_data
+ *   # 4d4c buf: 00 01                                                  -> ftrace:raw_data, and other bodies of tracers: ftrace-own.ts
  *
  * Text names no event system, so other events keep their bare name. The body goes into the batch verbatim as well.
  */
-import { Interner } from '../base/interner.ts';
 import { encodeUtf8 } from '../base/bytes.ts';
-import type { EventBatch, EventTable } from '../model/event-batch.ts';
+import { Interner } from '../base/interner.ts';
+import type { EventField } from '../model/event-batch.ts';
 import { startsWith } from './boot-phase.ts';
+import { learnBareCall, learnCall, learnKeyValues, learnReturn, type Learn } from './ftrace-learn.ts';
+import { FtraceOwn } from './ftrace-own.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
-import {
-  FieldValuesScratch,
-  learnBareCall,
-  learnCall,
-  learnKeyValues,
-  learnReturn,
-  matchTemplate,
-  NO_FIELDS,
-  type Template,
-} from './ftrace-template.ts';
-import { setSecondsNs } from './raw-time.ts';
+import { createShape, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
+import { FieldValuesScratch, matchTemplate, NO_FIELDS, VALUE, type Template } from './ftrace-template.ts';
 
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 const HASH = 35;
 const OPEN_PAREN = 40;
@@ -50,31 +46,32 @@ const ENTER = 'sys_enter_';
 const EXIT = 'sys_exit_';
 const MARK_WRITE = encodeUtf8('tracing_mark_write');
 const PRINT = encodeUtf8('print');
-const UNKNOWN_COMM = encodeUtf8('<...>');
+const TYPE = encodeUtf8('type: ');
 const STACK = encodeUtf8('<stack trace>');
 const USER_STACK = encodeUtf8('<user stack trace>');
+const TEXT_FIELD: EventField = { name: 'buf', kind: 'string', type: '', hex: false };
+const OF_FIELD: EventField = { name: 'event', kind: 'string', type: '', hex: false };
 
-type Learn = (bytes: Uint8Array, at: number, end: number, known: Template | undefined) => Template;
-
-interface Shape {
+interface LearntShape {
   readonly template: Template;
-  readonly key: string;
-  /** Table in the batch at hand. */
-  table: EventTable | undefined;
+  readonly shape: Shape;
 }
 
 interface EventEntry {
-  readonly name: string;
   /** For lines `name: …`. */
   readonly learn: Learn;
   readonly system: string;
   readonly event: string;
   /** The last one is tried first: it is the one with the most text fields. */
-  readonly shapes: Shape[];
+  readonly shapes: LearntShape[];
+  /** Takes what no template fits. */
+  readonly text: Shape;
   learntLines: number;
 }
 
 export class FtraceBodies {
+  readonly #rows: FtraceRows;
+  readonly #own: FtraceOwn;
   readonly #names = new Interner();
   /** By id of the name as the line spells it, one list for each way of calling. */
   readonly #plain: (EventEntry | undefined)[] = [];
@@ -83,53 +80,174 @@ export class FtraceBodies {
   /** All of them, by full name. */
   readonly #entries = new Map<string, EventEntry>();
   readonly #values = new FieldValuesScratch();
-  #batch: EventBatch | undefined;
+  readonly #print = createShape('ftrace', 'print', [TEXT_FIELD]);
+  readonly #kernelStack = createShape('ftrace', 'kernel_stack', [TEXT_FIELD, OF_FIELD]);
+  readonly #userStack = createShape('ftrace', 'user_stack', [TEXT_FIELD, OF_FIELD]);
+  /** Name of the event each CPU had last: a stack belongs to it. */
+  readonly #lastOf: string[] = [];
 
-  /** Adds a row for the event; returns why not when it cannot. */
-  add(bytes: Uint8Array, prefix: FtracePrefix, bodyEnd: number, batch: EventBatch): string | undefined {
-    if (batch !== this.#batch) this.#forgetTables(batch);
+  constructor(rows: FtraceRows) {
+    this.#rows = rows;
+    this.#own = new FtraceOwn(rows);
+  }
+
+  /**
+   * The quick way for a line of a kind that is known: adds a row and returns where the line ends, or -1 when the line takes the
+   * careful way: `add`, with its end known. Nothing is learnt here, since the line may have more lines that belong to it.
+   */
+  addLine(bytes: Uint8Array, prefix: FtracePrefix, end: number): number {
+    const at = prefix.bodyStart;
+    let p = at;
+    let byte = bytes[p] as number;
+    while (byte > SPACE && byte !== COLON && byte !== OPEN_PAREN) byte = bytes[++p] as number;
+    if (byte === COLON) {
+      if (bytes[p + 1] !== SPACE || bytes[p + 2] === SPACE) return -1;
+      const entry = this.#plain[this.#names.find(bytes, at, p)];
+      return entry === undefined ? -1 : this.#addKnown(entry, bytes, prefix, p + 2, p + 2, end);
+    }
+    if (byte === OPEN_PAREN) {
+      const entry = this.#enters[this.#names.find(bytes, at, p)];
+      return entry === undefined ? -1 : this.#addKnown(entry, bytes, prefix, at, p + 1, end);
+    }
+    if (byte !== SPACE) return -1;
+    if (bytes[p + 1] === LESS) {
+      this.#lastOf[prefix.cpu] = 'function';
+      return this.#own.addFunction(bytes, prefix, p, end);
+    }
+    if (bytes[p + 1] !== DASH || bytes[p + 2] !== GREATER || bytes[p + 3] !== SPACE) return -1;
+    const entry = this.#exits[this.#names.find(bytes, at, p)];
+    return entry === undefined ? -1 : this.#addKnown(entry, bytes, prefix, at, p + 4, end);
+  }
+
+  #addKnown(entry: EventEntry, bytes: Uint8Array, prefix: FtracePrefix, bodyAt: number, at: number, end: number): number {
+    const { shapes } = entry;
+    for (let i = shapes.length - 1; i >= 0; i--) {
+      const { template, shape } = shapes[i] as LearntShape;
+      const lineEnd = matchTemplate(template, bytes, at, end, true, this.#values);
+      if (lineEnd < 0) continue;
+      this.#addRow(entry, template, shape, bytes, prefix, bodyAt, lineEnd);
+      return lineEnd;
+    }
+    if (canLearn(entry)) return -1;
+    let lineEnd = at;
+    while (lineEnd < end && bytes[lineEnd] !== NEWLINE) lineEnd++;
+    if (lineEnd === end || bytes[lineEnd - 1] === CARRIAGE_RETURN) return -1;
+    this.#addRow(entry, NO_FIELDS, entry.text, bytes, prefix, bodyAt, lineEnd);
+    return lineEnd;
+  }
+
+  /** False when the body is its first line alone, which ends at `lineEnd`: then what follows up to `end` is no part of it. */
+  hasLines(bytes: Uint8Array, prefix: FtracePrefix, lineEnd: number, end: number): boolean {
     const at = prefix.bodyStart;
     const first = bytes[at] as number;
-    if (first === LESS || first === HASH) return this.#addFixed(bytes, prefix, at, bodyEnd, batch);
+    if (first === LESS || first === HASH) return true;
+    let p = at;
+    while (p < lineEnd && (bytes[p] as number) > SPACE && bytes[p] !== COLON && bytes[p] !== OPEN_PAREN) p++;
+    if (startsWith(bytes, at, lineEnd, MARK_WRITE)) return true;
+    if (bytes[p] !== COLON) return false;
+    if (isMarker(bytes, at, p)) return true;
+    let textAt = p + 1;
+    while (bytes[textAt] === SPACE && textAt < lineEnd) textAt++;
+    const entry = this.#plain[this.#names.find(bytes, at, p)];
+    if (entry === undefined) return learnKeyValues(bytes, textAt, Math.min(lineEnd, textAt + MAX_LEARNT_BYTES), undefined).fields.length === 0;
+    return this.#findShape(entry, bytes, textAt, end) !== undefined || this.#findShape(entry, bytes, textAt, lineEnd) === undefined;
+  }
+
+  /** A marker of which the line has the text alone. */
+  addMarker(bytes: Uint8Array, prefix: FtracePrefix, end: number): void {
+    this.#addText(this.#print, bytes, prefix, prefix.bodyStart, end);
+  }
+
+  /** A function and its caller of which the record has the addresses alone. */
+  addAddresses(bytes: Uint8Array, prefix: FtracePrefix, addresses: readonly string[]): void {
+    this.#own.addAddresses(bytes, prefix, addresses);
+  }
+
+  /** Adds a row for the event; returns why not when it cannot. */
+  add(bytes: Uint8Array, prefix: FtracePrefix, bodyEnd: number): string | undefined {
+    const at = prefix.bodyStart;
+    const first = bytes[at] as number;
+    if (first === LESS || first === HASH || first === SPACE || (first >= 48 && first <= 57)) {
+      if (this.#addFixed(bytes, prefix, at, bodyEnd)) return undefined;
+    }
     let p = at;
     let byte = first;
     while (p < bodyEnd && byte > SPACE && byte !== COLON && byte !== OPEN_PAREN) byte = bytes[++p] as number;
-    if (p === at || p === bodyEnd || p - at > MAX_NAME_BYTES) return 'no event name';
-    const id = this.#names.intern(bytes, at, p);
-    if (id >= MAX_EVENTS) return 'too many event names';
+    if (p === bodyEnd || p === at) return this.#addOwn(bytes, prefix, bodyEnd);
+    if (p - at > MAX_NAME_BYTES) return 'no event name';
     if (byte === COLON) {
-      // Of a marker's text only the one space is taken.
-      if (isMarker(bytes, at, p)) return this.#addText(this.#tracerEntry('print'), bytes, prefix, p + 2, bodyEnd, batch);
-      let textAt = p + 1;
-      // trace-cmd pads the name, and has one for markers.
-      while (bytes[textAt] === SPACE && textAt < bodyEnd) textAt++;
-      if (startsWith(bytes, textAt, bodyEnd, MARK_WRITE) && startsWith(bytes, at, p, PRINT)) {
-        const colon = bytes.indexOf(COLON, textAt);
-        if (colon > 0) return this.#addText(this.#tracerEntry('print'), bytes, prefix, colon + 2, bodyEnd, batch);
-      }
-      const entry = (this.#plain[id] ??= this.#plainEntry(this.#names.get(id)));
-      return this.#addMatched(entry, entry.learn, bytes, prefix, textAt, textAt, bodyEnd, batch);
+      if (startsWith(bytes, at, bodyEnd, TYPE) && this.#addOwn(bytes, prefix, bodyEnd) === undefined) return undefined;
+      return this.#addNamed(bytes, prefix, p, bodyEnd);
     }
-    if (!startsWith(bytes, at, p, SYSCALL)) return 'no event name';
-    if (byte === OPEN_PAREN) {
+    if (byte === SPACE && startsWith(bytes, at, bodyEnd, MARK_WRITE)) {
+      // Option sym-addr: `tracing_mark_write+0xdd/0x240 <ffffffffa9fb348d>: text`.
+      const colon = bytes.indexOf(COLON, p);
+      if (colon > 0 && colon < bodyEnd) return this.#addText(this.#print, bytes, prefix, colon + 2, bodyEnd);
+    }
+    if (!startsWith(bytes, at, p, SYSCALL)) return this.#addOwn(bytes, prefix, bodyEnd);
+    const isCall = byte === OPEN_PAREN && bytes[bodyEnd - 1] === 41;
+    const isReturn = !isCall && bytes[p + 1] === DASH && bytes[p + 2] === GREATER && bytes[p + 3] === SPACE;
+    if (!isCall && !isReturn) return this.#addOwn(bytes, prefix, bodyEnd);
+    const id = this.#nameId(bytes, at, p);
+    if (id < 0) return 'too many event names';
+    if (isCall) {
       const entry = (this.#enters[id] ??= this.#entry('syscalls', ENTER + this.#names.get(id).slice(SYSCALL.length), learnBareCall));
-      return this.#addMatched(entry, learnCall, bytes, prefix, at, p + 1, bodyEnd, batch);
+      return this.#addMatched(entry, learnCall, bytes, prefix, at, p + 1, bodyEnd);
     }
-    if (bytes[p + 1] !== DASH || bytes[p + 2] !== GREATER || bytes[p + 3] !== SPACE) return 'no event name';
     const entry = (this.#exits[id] ??= this.#entry('syscalls', EXIT + this.#names.get(id).slice(SYSCALL.length), learnReturn));
-    return this.#addMatched(entry, learnReturn, bytes, prefix, at, p + 4, bodyEnd, batch);
+    return this.#addMatched(entry, learnReturn, bytes, prefix, at, p + 4, bodyEnd);
+  }
+
+  /** `name: …`, whose colon is at `p`. */
+  #addNamed(bytes: Uint8Array, prefix: FtracePrefix, p: number, end: number): string | undefined {
+    const at = prefix.bodyStart;
+    // Of a marker's text only the one space is taken.
+    if (isMarker(bytes, at, p)) return this.#addText(this.#print, bytes, prefix, p + 2, end);
+    let textAt = p + 1;
+    // trace-cmd pads the name, and has one for markers.
+    while (bytes[textAt] === SPACE && textAt < end) textAt++;
+    if (startsWith(bytes, textAt, end, MARK_WRITE) && startsWith(bytes, at, p, PRINT)) {
+      const colon = bytes.indexOf(COLON, textAt);
+      if (colon > 0) return this.#addText(this.#print, bytes, prefix, colon + 2, end);
+    }
+    const id = this.#nameId(bytes, at, p);
+    if (id < 0) return 'too many event names';
+    const entry = (this.#plain[id] ??= this.#plainEntry(this.#names.get(id)));
+    return this.#addMatched(entry, entry.learn, bytes, prefix, textAt, textAt, end);
+  }
+
+  /** The id of an event's name; -1 for a new one beyond the bound. */
+  #nameId(bytes: Uint8Array, start: number, end: number): number {
+    return this.#names.size > MAX_EVENTS ? this.#names.find(bytes, start, end) : this.#names.intern(bytes, start, end);
+  }
+
+  #addOwn(bytes: Uint8Array, prefix: FtracePrefix, end: number): string | undefined {
+    const event = this.#own.add(bytes, prefix, prefix.bodyStart, end);
+    if (event === undefined) return 'no event name';
+    this.#lastOf[prefix.cpu] = event;
+    return undefined;
   }
 
   /** Events that the tracer itself prints. */
-  #addFixed(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number, batch: EventBatch): string | undefined {
-    if (startsWith(bytes, at, end, STACK)) {
-      return this.#addText(this.#tracerEntry('kernel_stack'), bytes, prefix, at + STACK.length + 1, end, batch);
+  #addFixed(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): boolean {
+    if (bytes[at] === LESS) {
+      if (startsWith(bytes, at, end, STACK)) this.#addStack(this.#kernelStack, bytes, prefix, at + STACK.length + 1, end);
+      else if (startsWith(bytes, at, end, USER_STACK)) this.#addStack(this.#userStack, bytes, prefix, at + USER_STACK.length + 1, end);
+      else return false;
+      return true;
     }
-    if (startsWith(bytes, at, end, USER_STACK)) {
-      return this.#addText(this.#tracerEntry('user_stack'), bytes, prefix, at + USER_STACK.length + 1, end, batch);
-    }
-    if (bytes[at] === HASH) return this.#addText(this.#tracerEntry('raw_data'), bytes, prefix, at + 2, end, batch);
-    return 'no event name';
+    if (this.#addOwn(bytes, prefix, end) === undefined) return true;
+    // Option raw: `# ffffffffa9fb348d text` is a marker.
+    if (bytes[at] !== HASH || bytes[at + 1] !== SPACE) return false;
+    const textAt = bytes.indexOf(SPACE, at + 2) + 1;
+    this.#addText(this.#print, bytes, prefix, textAt > 0 && textAt < end ? textAt : at + 2, end);
+    return true;
+  }
+
+  #addStack(shape: Shape, bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
+    this.#addText(shape, bytes, prefix, at, end);
+    const table = (shape.open as OpenTable).table;
+    this.#rows.setString(shape, table.length - 1, 1, this.#lastOf[prefix.cpu] ?? '');
   }
 
   #plainEntry(event: string): EventEntry {
@@ -142,25 +260,20 @@ export class FtraceBodies {
     const name = system === '' ? event : `${system}:${event}`;
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
-    const entry: EventEntry = { name, system, event, learn, shapes: [], learntLines: 0 };
+    const entry: EventEntry = { system, event, learn, shapes: [], text: createShape(system, event, [], 'text'), learntLines: 0 };
     this.#entries.set(name, entry);
     return entry;
   }
 
-  #tracerEntry(event: string): EventEntry {
-    const entry = this.#entry('ftrace', event, learnNothing);
-    if (entry.shapes.length === 0) entry.shapes.push({ template: ONE_TEXT, key: entry.name, table: undefined });
-    return entry;
-  }
-
-  /** A row whose one field, `buf`, is the whole text. */
-  #addText(entry: EventEntry, bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number, batch: EventBatch): undefined {
-    const table = this.#tableOf(entry, entry.shapes[0] as Shape, batch);
-    const row = addRow(table, bytes, prefix, batch);
-    const text = at < end ? batch.strings.intern(bytes, at, end) : 0;
-    table.body[row] = text;
-    const column = table.fields[0];
-    if (column?.kind === 'string') column.values[row] = text;
+  /** A row whose first field, `buf`, is the whole text. */
+  #addText(shape: Shape, bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): undefined {
+    const row = this.#rows.add(shape, prefix, bytes);
+    if (at >= end) {
+      this.#rows.setText(shape, row, 0, bytes, 0, 0);
+      return;
+    }
+    this.#rows.setText(shape, row, 0, bytes, at, end);
+    this.#rows.setBody(shape, row, at, end);
   }
 
   /** A row with fields; `[at, end)` is matched, `[bodyAt, end)` is the body. */
@@ -172,94 +285,69 @@ export class FtraceBodies {
     bodyAt: number,
     at: number,
     end: number,
-    batch: EventBatch,
   ): undefined {
-    const shape = this.#findShape(entry, bytes, at, end) ?? this.#learnShape(entry, learn, bytes, at, end);
-    const table = this.#tableOf(entry, shape, batch);
-    const row = addRow(table, bytes, prefix, batch);
-    table.body[row] = batch.strings.append(bytes, bodyAt, end);
-    const values = this.#values;
-    const { fields } = table;
-    for (let field = 0; field < fields.length; field++) {
-      const column = fields[field] as (typeof fields)[number];
-      switch (column.kind) {
-        case 'int64':
-        case 'uint64':
-          column.values.words[row * 2] = values.low[field] as number;
-          column.values.words[row * 2 + 1] = values.high[field] as number;
-          break;
-        case 'string':
-          column.values[row] = batch.strings.intern(bytes, values.start[field] as number, values.end[field] as number);
-          break;
-        default:
-          break;
+    const learnt = this.#findShape(entry, bytes, at, end);
+    if (learnt !== undefined) return this.#addRow(entry, learnt.template, learnt.shape, bytes, prefix, bodyAt, end);
+    if (this.#own.addPlugin(entry.event, bytes, prefix, at, end)) return undefined;
+    const fresh = this.#learnShape(entry, learn, bytes, at, end);
+    if (fresh === undefined) return this.#addRow(entry, NO_FIELDS, entry.text, bytes, prefix, bodyAt, end);
+    return this.#addRow(entry, fresh.template, fresh.shape, bytes, prefix, bodyAt, end);
+  }
+
+  #addRow(
+    entry: EventEntry,
+    template: Template,
+    shape: Shape,
+    bytes: Uint8Array,
+    prefix: FtracePrefix,
+    bodyAt: number,
+    end: number,
+  ): undefined {
+    const rows = this.#rows;
+    const row = rows.add(shape, prefix, bytes);
+    rows.setBody(shape, row, bodyAt, end);
+    this.#lastOf[prefix.cpu] = entry.event;
+    const { forms } = template;
+    const { columns } = shape.open as OpenTable;
+    const { start, low, high } = this.#values;
+    const ends = this.#values.end;
+    const { strings } = rows.batch;
+    for (let field = 0; field < forms.length; field++) {
+      const column = columns[field] as Uint32Array;
+      if (forms[field] === VALUE.text) column[row] = strings.intern(bytes, start[field] as number, ends[field] as number);
+      else {
+        column[row * 2] = low[field] as number;
+        column[row * 2 + 1] = high[field] as number;
       }
     }
   }
 
-  #findShape(entry: EventEntry, bytes: Uint8Array, at: number, end: number): Shape | undefined {
+  #findShape(entry: EventEntry, bytes: Uint8Array, at: number, end: number): LearntShape | undefined {
     const { shapes } = entry;
     for (let i = shapes.length - 1; i >= 0; i--) {
-      const shape = shapes[i] as Shape;
-      if (shape.template.fields.length > 0 && matchTemplate(shape.template, bytes, at, end, this.#values)) return shape;
+      const learnt = shapes[i] as LearntShape;
+      if (matchTemplate(learnt.template, bytes, at, end, false, this.#values) >= 0) return learnt;
     }
     return undefined;
   }
 
-  /** A shape that fits this line; the one without fields when none can be learnt. */
-  #learnShape(entry: EventEntry, learn: Learn, bytes: Uint8Array, at: number, end: number): Shape {
-    const { shapes } = entry;
-    if (shapes.length < MAX_TEMPLATES && entry.learntLines < MAX_LEARNT_LINES && end - at <= MAX_LEARNT_BYTES) {
-      entry.learntLines++;
-      const template = learn(bytes, at, end, shapes.at(-1)?.template);
-      if (template.fields.length > 0 && matchTemplate(template, bytes, at, end, this.#values)) {
-        const shape = { template, key: `${entry.name}#${shapes.length}`, table: undefined };
-        shapes.push(shape);
-        return shape;
-      }
-    }
-    const textOnly = shapes.find((shape) => shape.template.fields.length === 0);
-    if (textOnly !== undefined) return textOnly;
-    const shape = { template: NO_FIELDS, key: `${entry.name}#text`, table: undefined };
-    shapes.unshift(shape);
-    return shape;
-  }
-
-  #tableOf(entry: EventEntry, shape: Shape, batch: EventBatch): EventTable {
-    const known = shape.table;
-    if (known !== undefined) return known;
-    const { name, system, event } = entry;
-    const found = batch.find(shape.key);
-    const table = found ?? batch.addTable({ name, system, event, fields: shape.template.fields }, shape.key);
-    shape.table = table;
-    return table;
-  }
-
-  #forgetTables(batch: EventBatch): void {
-    this.#batch = batch;
-    for (const entry of this.#entries.values()) for (const shape of entry.shapes) shape.table = undefined;
+  /** A shape that fits this line; undefined when none can be learnt. */
+  #learnShape(entry: EventEntry, learn: Learn, bytes: Uint8Array, at: number, end: number): LearntShape | undefined {
+    if (!canLearn(entry) || end - at > MAX_LEARNT_BYTES) return undefined;
+    const { shapes, system, event } = entry;
+    entry.learntLines++;
+    const template = learn(bytes, at, end, shapes.at(-1)?.template);
+    if (template.fields.length === 0 || matchTemplate(template, bytes, at, end, false, this.#values) < 0) return undefined;
+    const learnt = { template, shape: createShape(system, event, template.fields, String(shapes.length)) };
+    shapes.push(learnt);
+    return learnt;
   }
 }
 
-const ONE_TEXT: Template = { ...NO_FIELDS, fields: [{ name: 'buf', kind: 'string', type: '', hex: false }] };
-
-function learnNothing(): Template {
-  return NO_FIELDS;
+function canLearn({ shapes, learntLines }: EventEntry): boolean {
+  return shapes.length < MAX_TEMPLATES && learntLines < MAX_LEARNT_LINES;
 }
 
 function isMarker(bytes: Uint8Array, start: number, end: number): boolean {
   return (end - start === 1 && bytes[start] === 48) || startsWith(bytes, start, end, MARK_WRITE);
-}
-
-function addRow(table: EventTable, bytes: Uint8Array, prefix: FtracePrefix, batch: EventBatch): number {
-  const row = table.length++;
-  if (row === table.capacity) table.grow();
-  setSecondsNs(table.rawTime, row, prefix.seconds, prefix.nanos);
-  table.cpu[row] = prefix.cpu;
-  table.pid[row] = prefix.pid;
-  table.flags[row] = prefix.flags;
-  table.preemptCount[row] = prefix.preemptCount;
-  const unknown = bytes[prefix.commStart] === LESS && startsWith(bytes, prefix.commStart, prefix.commEnd, UNKNOWN_COMM);
-  table.comm[row] = unknown ? 0 : batch.strings.intern(bytes, prefix.commStart, prefix.commEnd);
-  return row;
 }

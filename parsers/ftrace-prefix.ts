@@ -1,20 +1,29 @@
-/** What stands in front of an ftrace text event, up to its body: the drawing is in ftrace-text.ts. One object is filled again and again. */
+/**
+ * What stands in front of an ftrace text event, up to its body: the drawing is in ftrace-text.ts. One object is filled again and
+ * again, also by the readers of the other shapes (ftrace-latency.ts, ftrace-raw.ts, ftrace-bin.ts, ftrace-graph.ts).
+ */
+import { startsWith } from './boot-phase.ts';
+import { encodeUtf8 } from '../base/bytes.ts';
 
+const NEWLINE = 10;
 const SPACE = 32;
 const OPEN_PAREN = 40;
 const CLOSE_PAREN = 41;
+const PLUS = 43;
 const DASH = 45;
 const DOT = 46;
 const COLON = 58;
+const LESS = 60;
 const OPEN = 91;
 const CLOSE = 93;
 
 /** The kernel prints the task name right-aligned in 16 columns, so that the dash before the pid stands here. */
 const DASH_COLUMN = 16;
 /** How far a dash is looked for in lines that were cut or padded by other tools. */
-const LAST_DASH_COLUMN = 64;
-const MAX_CPU = 0xffff;
+const LAST_DASH_COLUMN = 96;
+export const MAX_CPU = 0xffff;
 const POW_10 = [1e9, 1e8, 1e7, 1e6, 1e5, 1e4, 1e3, 1e2, 1e1, 1] as const;
+const UNKNOWN_COMM = encodeUtf8('<...>');
 
 /** What one flag column shows; the header names them. */
 export const FLAG_COLUMN = { irqs: 0, reschedule: 1, context: 2, preempt: 3, migrate: 4, rescheduleLazy: 5, other: 6 } as const;
@@ -29,47 +38,73 @@ const RESCHEDULE_LAZY = byteTable({ L: 0x02, l: 0x02, N: 0x02, n: 0x02 });
 const CONTEXT = byteTable({ Z: 0x48, z: 0x40, H: 0x18, h: 0x08, s: 0x10 });
 const DEPTH = byteTable(Object.fromEntries(Array.from('0123456789abcdef', (digit, value) => [digit, value])));
 
+/** How a line gives its time. */
+export const TIME = {
+  /** `2351.415237`: seconds and ns. */
+  dotted: 0,
+  /** A whole number without a unit (clocks counter, uptime, x86-tsc), split at 10^9. */
+  whole: 1,
+  /** A whole number of ns, split at 10^9. */
+  ns: 2,
+  /** Since the first event of the buffer, or of the latency that was traced. */
+  relative: 3,
+  none: 4,
+} as const;
+type TimeKind = (typeof TIME)[keyof typeof TIME];
+
+/** A thread group that the kernel prints as `-------`. */
+export const UNKNOWN_TGID = -1;
+
 export class FtracePrefix {
   commStart = 0;
   commEnd = 0;
+  /** The task's name where it does not stand in the line; undefined = `[commStart, commEnd)`. */
+  comm: Uint8Array | undefined;
   pid = 0;
   cpu = 0;
   flags = 0;
   preemptCount = 0;
-  /** Dotted times are seconds and ns; whole numbers are split at 10^9, with no unit. */
+  hasTgid = false;
+  tgid = UNKNOWN_TGID;
+  time: TimeKind = TIME.none;
   seconds = 0;
   nanos = 0;
-  dotted = false;
   bodyStart = 0;
   /** Flag columns as the input's header names them; undefined without one. */
   columns: readonly number[] | undefined;
 
-  /** True when `[at, end)` starts as an event does. */
-  read(bytes: Uint8Array, at: number, end: number): boolean {
-    if (bytes[at + DASH_COLUMN] === DASH && this.#readFrom(bytes, at, at + DASH_COLUMN, end)) return true;
-    for (let dash = Math.min(at + DASH_COLUMN - 1, end - 1); dash > at; dash--) {
-      if (bytes[dash] === DASH && this.#readFrom(bytes, at, dash, end)) return true;
+  /** True when the line at `at` starts as an event does. */
+  read(bytes: Uint8Array, at: number): boolean {
+    if (bytes[at + DASH_COLUMN] === DASH && this.#readFrom(bytes, at, at + DASH_COLUMN)) return true;
+    return this.#readUnaligned(bytes, at);
+  }
+
+  #readUnaligned(bytes: Uint8Array, at: number): boolean {
+    const last = Math.min(at + LAST_DASH_COLUMN, bytes.length);
+    let lineEnd = at;
+    while (lineEnd < last && bytes[lineEnd] !== NEWLINE) lineEnd++;
+    for (let dash = Math.min(at + DASH_COLUMN, lineEnd) - 1; dash > at; dash--) {
+      if (bytes[dash] === DASH && this.#readFrom(bytes, at, dash)) return true;
     }
-    const last = Math.min(at + LAST_DASH_COLUMN, end);
-    for (let dash = at + DASH_COLUMN + 1; dash < last; dash++) {
-      if (bytes[dash] === DASH && this.#readFrom(bytes, at, dash, end)) {
-        this.#skipInstance(bytes, at);
+    for (let dash = at + DASH_COLUMN + 1; dash < lineEnd; dash++) {
+      if (bytes[dash] === DASH && this.#readFrom(bytes, at, dash)) {
+        this.skipInstance(bytes, at);
         return true;
       }
     }
     return false;
   }
 
-  /** trace-cmd puts `instance: ` in front of the columns. */
-  #skipInstance(bytes: Uint8Array, at: number): void {
+  /** trace-cmd puts `instance: ` or `file: ` in front of the columns. */
+  skipInstance(bytes: Uint8Array, at: number): void {
     let p = at;
+    while (p < this.commEnd && bytes[p] === SPACE) p++;
     while (p < this.commEnd && bytes[p] !== SPACE) p++;
     if (p === at || bytes[p - 1] !== COLON) return;
-    while (p < this.commEnd && bytes[p] === SPACE) p++;
-    this.commStart = p;
+    this.setTask(bytes, p, this.commEnd, this.pid);
   }
 
-  #readFrom(bytes: Uint8Array, at: number, dash: number, end: number): boolean {
+  #readFrom(bytes: Uint8Array, at: number, dash: number): boolean {
     let p = dash + 1;
     let byte = bytes[p] as number;
     let pid = 0;
@@ -79,11 +114,10 @@ export class FtracePrefix {
     }
     if (p === dash + 1 || byte !== SPACE || pid >= 2 ** 31) return false;
     while (byte === SPACE) byte = bytes[++p] as number;
+    this.hasTgid = byte === OPEN_PAREN;
     if (byte === OPEN_PAREN) {
-      // The thread group: known to the tracer only, and no column of ours.
-      while (byte !== CLOSE_PAREN && p < end) byte = bytes[++p] as number;
-      byte = bytes[++p] as number;
-      while (byte === SPACE) byte = bytes[++p] as number;
+      p = this.#readTgid(bytes, p);
+      byte = bytes[p] as number;
     }
     if (byte !== OPEN) return false;
     let cpu = 0;
@@ -95,29 +129,72 @@ export class FtracePrefix {
     }
     if (byte !== CLOSE || p === cpuAt || cpu > MAX_CPU) return false;
     byte = bytes[++p] as number;
-    if (byte !== SPACE) return false;
     while (byte === SPACE) byte = bytes[++p] as number;
     const flagsAt = p;
     let flagsEnd = p;
     if (!(byte >= 48 && byte <= 57)) {
-      while (p < end && byte !== SPACE) byte = bytes[++p] as number;
+      while (byte > SPACE) byte = bytes[++p] as number;
       flagsEnd = p;
       while (byte === SPACE) byte = bytes[++p] as number;
     }
-    const bodyStart = this.#readTime(bytes, p);
-    if (bodyStart === 0 || bodyStart > end + 1) return false;
-    this.#readFlags(bytes, flagsAt, flagsEnd);
-    this.commStart = at;
-    while (bytes[this.commStart] === SPACE && this.commStart < dash) this.commStart++;
-    this.commEnd = dash;
-    this.pid = pid;
+    const bodyStart = this.readTime(bytes, p);
+    if (bodyStart === 0) return false;
+    if (flagsEnd > flagsAt) this.readFlags(bytes, flagsAt, flagsEnd);
+    else this.flags = this.preemptCount = 0;
+    this.setTask(bytes, at, dash, pid);
     this.cpu = cpu;
-    this.bodyStart = Math.min(bodyStart, end);
+    this.bodyStart = bodyStart;
     return true;
   }
 
+  /** The task whose name stands right-aligned in `[at, dash)`. */
+  setTask(bytes: Uint8Array, at: number, dash: number, pid: number): void {
+    let start = at;
+    while (bytes[start] === SPACE && start < dash) start++;
+    this.comm = undefined;
+    this.commStart = start;
+    this.commEnd = dash;
+    this.pid = pid;
+    if (bytes[start] === LESS && startsWith(bytes, start, dash, UNKNOWN_COMM)) this.commStart = dash;
+  }
+
+  /** Nothing is known of the task and its state. */
+  clear(): void {
+    this.comm = undefined;
+    this.commStart = this.commEnd = 0;
+    this.pid = this.cpu = this.flags = this.preemptCount = 0;
+    this.hasTgid = false;
+  }
+
+  /** `(  11843) ` or `(-------) `; returns where the next column starts. */
+  #readTgid(bytes: Uint8Array, at: number): number {
+    let p = at + 1;
+    let byte = bytes[p] as number;
+    while (byte === SPACE) byte = bytes[++p] as number;
+    let tgid = 0;
+    const from = p;
+    while (byte >= 48 && byte <= 57 && tgid < 2 ** 31) {
+      tgid = tgid * 10 + byte - 48;
+      byte = bytes[++p] as number;
+    }
+    this.tgid = p === from ? UNKNOWN_TGID : tgid;
+    while (byte === DASH) byte = bytes[++p] as number;
+    if (byte !== CLOSE_PAREN) return p;
+    byte = bytes[++p] as number;
+    while (byte === SPACE) byte = bytes[++p] as number;
+    return p;
+  }
+
   /** `2351.415237: ` or `6114158012007: `; returns where the body starts, or 0. */
-  #readTime(bytes: Uint8Array, at: number): number {
+  readTime(bytes: Uint8Array, at: number): number {
+    const p = this.readNumber(bytes, at);
+    if (p === 0 || bytes[p] !== COLON) return 0;
+    if (bytes[p + 1] !== SPACE) return p + 1;
+    return bytes[p + 2] === OPEN_PAREN || bytes[p + 2] === SPACE ? skipDifference(bytes, p + 2) : p + 2;
+  }
+
+  /** `2351.415237` or `6114158012007`; returns its end, or 0. */
+  readNumber(bytes: Uint8Array, at: number): number {
     let p = at;
     let byte = bytes[p] as number;
     let whole = 0;
@@ -138,15 +215,15 @@ export class FtracePrefix {
       if (p === from || digits > 10) return 0;
       this.seconds = whole;
       this.nanos = fraction * (POW_10[p - from] as number);
-      this.dotted = true;
+      this.time = TIME.dotted;
     } else {
-      this.dotted = false;
+      this.time = TIME.whole;
       if (digits <= 15) {
         this.seconds = Math.floor(whole / 1e9);
         this.nanos = whole - this.seconds * 1e9;
       } else this.#splitLong(bytes, at, p);
     }
-    return byte === COLON ? (bytes[p + 1] === SPACE ? p + 2 : p + 1) : 0;
+    return p;
   }
 
   /** Counters beyond 2^53. */
@@ -156,8 +233,9 @@ export class FtracePrefix {
     for (let p = end - 9; p < end; p++) this.nanos = this.nanos * 10 + (bytes[p] as number) - 48;
   }
 
-  #readFlags(bytes: Uint8Array, start: number, end: number): void {
+  readFlags(bytes: Uint8Array, start: number, end: number): void {
     const count = end - start;
+    // osnoise and timerlat print a header with more columns than their lines have: then the number decides.
     const columns = this.columns?.length === count ? this.columns : count === 5 ? FIVE_COLUMNS : FOUR_COLUMNS;
     let flags = 0;
     let preemptCount = 0;
@@ -189,6 +267,20 @@ export class FtracePrefix {
     this.flags = flags;
     this.preemptCount = preemptCount;
   }
+}
+
+/** trace-cmd report --ts-diff: `(+37)    ` or as many spaces in front of the event; anything else is left. */
+function skipDifference(bytes: Uint8Array, at: number): number {
+  let p = at;
+  if (bytes[p] === OPEN_PAREN) {
+    if (bytes[++p] !== PLUS) return at;
+    let byte = bytes[++p] as number;
+    while (byte >= 48 && byte <= 57) byte = bytes[++p] as number;
+    if (byte !== CLOSE_PAREN) return at;
+    p++;
+  }
+  while (bytes[p] === SPACE) p++;
+  return p;
 }
 
 function byteTable(values: Readonly<Record<string, number>>): Uint8Array {

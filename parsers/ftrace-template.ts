@@ -1,24 +1,62 @@
 /**
- * How the fields of one event stand in its text, learnt from its first line and tried on all that follow:
+ * How the fields of one event stand in its text, learnt from its first line (ftrace-learn.ts) and tried on all that follow:
  *
  *   prev_comm=bash prev_pid=11843 prev_prio=120 prev_state=R+ ==> next_comm=sleep next_pid=0 next_prio=120
  *   +--------- label 0     +-- label 1 " prev_pid="        +-- label 4 " ==> next_comm="
  *   runtime=109390 [ns]                             suffix " [ns]": a unit is no part of a number
  *   vec=9 [action=RCU]                              labels "vec=", " [action=", suffix "]"
  *   sys_read(fd: 3, buf: 0x7ffe, count: 0x340)      labels "fd: ", ", buf: ", ", count: ", suffix ")"
+ *   pid=0x7a54 (31316)                              option fields: the number twice
  *
  * A value reaches to the next label, so it may hold spaces and `=`. A template that expects a number where a line has text
  * does not match; the line then makes another template, in which that field is text.
  */
 import type { EventField } from '../model/event-batch.ts';
 
-const MAX_FIELDS = 64;
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
+const SPACE = 32;
+const OPEN_PAREN = 40;
+const CLOSE_PAREN = 41;
+const DASH = 45;
+export const MAX_FIELDS = 64;
+
+/** How a value is written. */
+export const VALUE = { text: 0, decimal: 1, hex: 2, hexWithDecimal: 3, decimalBehindHex: 4 } as const;
+type ValueForm = (typeof VALUE)[keyof typeof VALUE];
 
 export interface Template {
-  readonly labels: readonly Uint8Array[];
+  /** The labels in front of the values, one after the other; label `i` ends at `labelEnds[i]`. */
+  readonly labels: Uint8Array;
+  readonly labelEnds: Uint32Array;
   readonly suffix: Uint8Array;
   readonly fields: readonly EventField[];
+  readonly forms: Uint8Array;
 }
+
+export interface TemplateField {
+  readonly label: string;
+  readonly field: EventField;
+  readonly form: ValueForm;
+}
+
+export function createTemplate(parts: readonly TemplateField[], suffix: string): Template {
+  const labelEnds = new Uint32Array(parts.length);
+  let end = 0;
+  parts.forEach(({ label }, index) => {
+    labelEnds[index] = end += label.length;
+  });
+  return {
+    labels: toBytes(parts.map(({ label }) => label).join('')),
+    labelEnds,
+    suffix: toBytes(suffix),
+    fields: parts.map(({ field }) => field),
+    forms: Uint8Array.from(parts, ({ form }) => form),
+  };
+}
+
+/** For events whose body is text: one row per line, no fields. */
+export const NO_FIELDS: Template = createTemplate([], '');
 
 /** A value's text in a line, and its 64 bits where it is a number; arrays for all fields of a line, used again and again. */
 export class FieldValuesScratch {
@@ -28,61 +66,112 @@ export class FieldValuesScratch {
   readonly high = new Uint32Array(MAX_FIELDS);
 }
 
-/** Splits `[at, end)` by the template; false when it does not fit. */
-export function matchTemplate(template: Template, bytes: Uint8Array, at: number, end: number, into: FieldValuesScratch): boolean {
-  const { labels, suffix, fields } = template;
-  const valuesEnd = end - suffix.length;
-  if (suffix.length > 0 && !matches(bytes, valuesEnd, end, suffix)) return false;
+/**
+ * Splits a body by the template; returns its end, or -1 when it does not fit. An `isOpen` body reaches to the end of its line,
+ * wherever that is in `[at, end)`; else it is `[at, end)`.
+ */
+export function matchTemplate(
+  template: Template,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  isOpen: boolean,
+  into: FieldValuesScratch,
+): number {
+  const { labels, labelEnds, suffix, forms } = template;
+  const count = forms.length;
   let p = at;
-  if (labels.length > 0) {
-    const first = labels[0] as Uint8Array;
-    if (!matches(bytes, p, valuesEnd, first)) return false;
-    p += first.length;
-  }
-  for (let field = 0; field < labels.length; field++) {
-    const next = labels[field + 1];
-    const { kind, hex } = fields[field] as EventField;
-    let stop: number;
-    if (kind === 'string') {
-      stop = next === undefined ? valuesEnd : findLabel(bytes, p, valuesEnd, next);
-      if (stop < 0) return false;
-    } else {
-      stop = hex ? readHex(bytes, p, valuesEnd, into, field) : readDecimal(bytes, p, valuesEnd, into, field);
-      if (stop < 0 || (next === undefined ? stop !== valuesEnd : !matches(bytes, stop, valuesEnd, next))) return false;
+  let label = 0;
+  const firstEnd = labelEnds[0] as number;
+  while (label < firstEnd) if (bytes[p++] !== labels[label++]) return -1;
+  for (let field = 0; field < count; field++) {
+    const form = forms[field] as number;
+    const isLast = field === count - 1;
+    if (form === VALUE.text) {
+      const stop = isLast ? endOf(bytes, p, end, isOpen) : findLabel(bytes, p, end, isOpen, labels, label, labelEnds[field + 1] as number);
+      if (stop < 0) return -1;
+      into.start[field] = p;
+      if (isLast) return closeText(template, bytes, stop, field, into);
+      into.end[field] = stop;
+      const nextEnd = labelEnds[field + 1] as number;
+      p = stop + nextEnd - label;
+      label = nextEnd;
+      continue;
     }
     into.start[field] = p;
-    into.end[field] = stop;
-    p = next === undefined ? stop : stop + next.length;
+    p = form === VALUE.decimal ? readDecimal(bytes, p, into, field) : readOther(bytes, p, form, into, field);
+    if (p < 0) return -1;
+    into.end[field] = p;
+    if (isLast) break;
+    const nextEnd = labelEnds[field + 1] as number;
+    while (label < nextEnd) if (bytes[p++] !== labels[label++]) return -1;
   }
-  return true;
+  for (let i = 0; i < suffix.length; i++) if (bytes[p++] !== suffix[i]) return -1;
+  return isOpen ? (p < end && bytes[p] === NEWLINE ? p : -1) : p === end ? p : -1;
 }
 
-function matches(bytes: Uint8Array, at: number, end: number, label: Uint8Array): boolean {
-  if (at + label.length > end) return false;
-  for (let i = 0; i < label.length; i++) if (bytes[at + i] !== label[i]) return false;
-  return true;
+/** The end of a body whose last field is text, after checking the suffix. */
+function closeText(template: Template, bytes: Uint8Array, end: number, field: number, into: FieldValuesScratch): number {
+  const { suffix } = template;
+  const valueEnd = end - suffix.length;
+  if (valueEnd < (into.start[field] as number)) return -1;
+  for (let i = 0; i < suffix.length; i++) if (bytes[valueEnd + i] !== suffix[i]) return -1;
+  into.end[field] = valueEnd;
+  return end;
 }
 
-function findLabel(bytes: Uint8Array, start: number, end: number, label: Uint8Array): number {
-  const first = label[0] as number;
-  const last = end - label.length;
-  for (let p = start; p <= last; p++) if (bytes[p] === first && matches(bytes, p, end, label)) return p;
+/** The newline of an open body; -1 where the line is not whole or has a carriage return, which the careful way cuts. */
+function endOf(bytes: Uint8Array, at: number, end: number, isOpen: boolean): number {
+  if (!isOpen) return end;
+  let p = at;
+  while (p < end && bytes[p] !== NEWLINE) p++;
+  return p < end && bytes[p - 1] !== CARRIAGE_RETURN ? p : -1;
+}
+
+function findLabel(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  isOpen: boolean,
+  labels: Uint8Array,
+  label: number,
+  labelEnd: number,
+): number {
+  const first = labels[label] as number;
+  for (let p = start; p < end; p++) {
+    const byte = bytes[p] as number;
+    if (byte === first) {
+      let i = label + 1;
+      let q = p + 1;
+      while (i < labelEnd && bytes[q] === labels[i]) {
+        i++;
+        q++;
+      }
+      if (i === labelEnd) return q <= end ? p : -1;
+    }
+    if (byte === NEWLINE && isOpen) return -1;
+  }
   return -1;
 }
 
 /** A decimal below 2^53 in magnitude (longer ones are text); returns its end or -1. */
-function readDecimal(bytes: Uint8Array, start: number, end: number, into: FieldValuesScratch, field: number): number {
-  const negative = bytes[start] === 45;
-  const from = negative ? start + 1 : start;
-  let p = from;
+function readDecimal(bytes: Uint8Array, start: number, into: FieldValuesScratch, field: number): number {
+  let p = start;
+  let byte = bytes[p] as number;
+  const isNegative = byte === DASH;
+  if (isNegative) byte = bytes[++p] as number;
+  const from = p;
   let value = 0;
-  for (let byte = bytes[p] as number; p < end && byte >= 48 && byte <= 57; byte = bytes[++p] as number) value = value * 10 + byte - 48;
+  while (byte >= 48 && byte <= 57) {
+    value = value * 10 + byte - 48;
+    byte = bytes[++p] as number;
+  }
   if (p === from || p - from > 15) return -1;
   if (value < 0x8000_0000) {
-    into.low[field] = negative ? -value : value;
-    into.high[field] = negative && value > 0 ? -1 : 0;
+    into.low[field] = isNegative ? -value : value;
+    into.high[field] = isNegative && value > 0 ? -1 : 0;
   } else {
-    const signed = negative ? -value : value;
+    const signed = isNegative ? -value : value;
     const high = Math.floor(signed / 0x1_0000_0000);
     into.low[field] = signed - high * 0x1_0000_0000;
     into.high[field] = high;
@@ -90,132 +179,54 @@ function readDecimal(bytes: Uint8Array, start: number, end: number, into: FieldV
   return p;
 }
 
-/** `0x1f`, 16 bare digits as `%p` prints them, or a lone 0; returns its end or -1. */
-function readHex(bytes: Uint8Array, start: number, end: number, into: FieldValuesScratch, field: number): number {
-  const prefixed = bytes[start] === 48 && bytes[start + 1] === 120;
-  const from = prefixed ? start + 2 : start;
+function readOther(bytes: Uint8Array, start: number, form: number, into: FieldValuesScratch, field: number): number {
+  const p = readHex(bytes, start, into, field);
+  if (p < 0 || form === VALUE.hex) return p;
+  if (bytes[p] !== SPACE || bytes[p + 1] !== OPEN_PAREN) return -1;
+  const { low, high } = into;
+  const hexLow = low[field] as number;
+  const hexHigh = high[field] as number;
+  let close = readDecimal(bytes, p + 2, into, field);
+  if (form === VALUE.hexWithDecimal) {
+    low[field] = hexLow;
+    high[field] = hexHigh;
+    // Its own decimal may be longer than a number that is read.
+    if (close < 0) for (close = p + 2; isDigit(bytes[close]) || bytes[close] === DASH;) close++;
+  }
+  return close > 0 && bytes[close] === CLOSE_PAREN ? close + 1 : -1;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 48 && byte <= 57;
+}
+
+/** `0x1f`, 16 bare digits as `%p` prints them, or a lone digit below ten; returns its end or -1. */
+function readHex(bytes: Uint8Array, start: number, into: FieldValuesScratch, field: number): number {
+  const isPrefixed = bytes[start] === 48 && bytes[start + 1] === 120;
+  const from = isPrefixed ? start + 2 : start;
   let p = from;
   let low = 0;
   let high = 0;
-  while (p < end) {
+  for (;;) {
     const byte = bytes[p] as number;
-    const letter = byte | 32;
-    const digit = byte >= 48 && byte <= 57 ? byte - 48 : letter >= 97 && letter <= 102 ? letter - 87 : -1;
-    if (digit < 0) break;
+    let digit = byte - 48;
+    if (digit < 0 || digit > 9) {
+      digit = (byte | 32) - 87;
+      if (digit < 10 || digit > 15) break;
+    }
     high = (high << 4) | (low >>> 28);
     low = (low << 4) | digit;
     p++;
+    if (p - from > 16) return -1;
   }
   const digits = p - from;
-  if (digits === 0 || digits > 16 || (!prefixed && digits !== 16 && !(digits === 1 && low === 0))) return -1;
+  if (digits === 0 || (!isPrefixed && digits !== 16 && !(digits === 1 && low < 10))) return -1;
   into.low[field] = low;
   into.high[field] = high;
   return p;
 }
 
-/** Learns a template from a line of `name=value`; `known` is the template that did not fit, whose text fields stay text. */
-export function learnKeyValues(bytes: Uint8Array, at: number, end: number, known: Template | undefined): Template {
-  const text = latin1(bytes, at, end);
-  const keys = [...text.matchAll(/(?:^| (?:==> )?[[({]?)([A-Za-z_][\w.\-/]*)=/g)].slice(0, MAX_FIELDS);
-  // Text in front of the first field (kprobes: `(do_sys_open+0x0/0x10) dfd=…`) has no label that would fit the next line.
-  if (keys[0] === undefined || keys[0].index !== 0 || hasDuplicates(keys.map((key) => key[1] as string))) return NO_FIELDS;
-  const labels = keys.map((key) => key[0]);
-  let suffix = /[[({][^\])}]*=$/.test(labels.at(-1) ?? '') ? (/[\])}]$/.exec(text)?.[0] ?? '') : '';
-  for (const unit of text.matchAll(/=-?\d{1,15}( \[\w+\])(?= |$)/g)) {
-    const unitEnd = unit.index + unit[0].length;
-    if (unitEnd === text.length) suffix = unit[1] as string;
-    const following = keys.findIndex((key) => key.index === unitEnd);
-    if (following > 0) labels[following] = (unit[1] as string) + (labels[following] as string);
-  }
-  return build(
-    text,
-    labels,
-    keys.map((key) => key[1] as string),
-    suffix,
-    known,
-    false,
-  );
-}
-
-/** Learns a template from a system call as the kernel prints it, behind the opening parenthesis. */
-export function learnCall(bytes: Uint8Array, at: number, end: number, known: Template | undefined): Template {
-  return learnArguments(bytes, at, end, known, ')');
-}
-
-/** Learns a template from a system call as trace-cmd prints it: the arguments alone, or raw fields (`-R`). */
-export function learnBareCall(bytes: Uint8Array, at: number, end: number, known: Template | undefined): Template {
-  const template = learnArguments(bytes, at, end, known, '');
-  return template.fields.length > 0 ? template : learnKeyValues(bytes, at, end, known);
-}
-
-/** Types in front of the names (option `verbose`) are part of the labels. */
-function learnArguments(bytes: Uint8Array, at: number, end: number, known: Template | undefined, suffix: string): Template {
-  const text = latin1(bytes, at, end);
-  const keys = [...text.matchAll(/(?:^|, )(?:[\w*][\w *[\]]*[ *])?([A-Za-z_]\w*): /g)].slice(0, MAX_FIELDS);
-  const names = keys.map((key) => key[1] as string);
-  if (keys[0]?.index !== 0 || !text.endsWith(suffix) || hasDuplicates(names)) return NO_FIELDS;
-  return build(
-    text,
-    keys.map((key) => key[0]),
-    names,
-    suffix,
-    known,
-    true,
-  );
-}
-
-/** The return value of a system call: binary pages hold it as a signed long. */
-export function learnReturn(bytes: Uint8Array, at: number, end: number, known: Template | undefined): Template {
-  const raw = learnKeyValues(bytes, at, end, known);
-  return raw.fields.length > 0 ? raw : RETURN;
-}
-
-const RETURN: Template = {
-  labels: [new Uint8Array(0)],
-  suffix: new Uint8Array(0),
-  fields: [{ name: 'ret', kind: 'int64', type: '', hex: true }],
-};
-
-/** For events whose body is text: one row per line, no fields. */
-export const NO_FIELDS: Template = { labels: [], suffix: new Uint8Array(0), fields: [] };
-
-function build(
-  text: string,
-  labels: readonly string[],
-  names: readonly string[],
-  suffix: string,
-  known: Template | undefined,
-  hexWhenNumber: boolean,
-): Template {
-  const wasText = new Set(known?.fields.filter((field) => field.kind === 'string').map((field) => field.name));
-  let p = 0;
-  const fields = labels.map((label, index): EventField => {
-    const start = p + label.length;
-    const next = labels[index + 1];
-    const stop = next === undefined ? text.length - suffix.length : text.indexOf(next, start);
-    p = stop;
-    const name = names[index] as string;
-    const value = text.slice(start, stop);
-    if (wasText.has(name)) return { name, kind: 'string', type: '', hex: false };
-    if (/^(?:0x[\da-fA-F]{1,16}|[\da-f]{16})$/.test(value) || (hexWhenNumber && /^0$/.test(value))) {
-      return { name, kind: 'uint64', type: '', hex: true };
-    }
-    return { name, kind: /^-?\d{1,15}$/.test(value) ? 'int64' : 'string', type: '', hex: false };
-  });
-  return { labels: labels.map(toBytes), suffix: toBytes(suffix), fields };
-}
-
-function hasDuplicates(names: readonly string[]): boolean {
-  return new Set(names).size !== names.length;
-}
-
-/** One character per byte, so that lengths agree; labels go back the same way. */
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = '';
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i] as number);
-  return text;
-}
-
+/** One byte per character: labels come from text that was read so. */
 function toBytes(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }

@@ -1,5 +1,5 @@
 /**
- * ftrace text of the `nop` tracer: the files `trace` and `trace_pipe`, and what `trace-cmd report` prints.
+ * ftrace text: the files `trace` and `trace_pipe` with whatever tracer and options, and what `trace-cmd report` prints.
  *
  *   # tracer: nop                                     header: ftrace-header.ts; absent in trace_pipe
  *               bash-11843   (  11843) [001] d..2.  2351.415237: sched_switch: prev_comm=bash prev_pid=11843 …
@@ -14,59 +14,96 @@
  *   ##### CPU 1 buffer started ####                   this CPU's data begins here
  *    => ttwu_do_activate                              no prefix: belongs to the event before (stacks, markers with newlines)
  *
- * Text has no name for its clock: dotted times are taken as `local` (`tai` when they are beyond any uptime), whole numbers as
- * `x86-tsc`, or `counter` when they are below 2^32.
- * Not handled: other tracers (function_graph, latency, hist), latency-format and verbose lines; thread groups are dropped.
- * Spec: kernel/trace/trace_output.c, trace.c (trace_print_context, print_trace_header).
+ * Other options and tracers have lines of other shapes: latency-format and verbose (ftrace-latency.ts), raw and hex
+ * (ftrace-raw.ts), bin (ftrace-bin.ts), function_graph (ftrace-graph.ts); with context-info off a line is a body alone. Clocks:
+ * ftrace-times.ts. A line that no rule takes is counted, and becomes a row of `ftrace:unparsed` with its text.
+ * Not handled: mmiotrace, and the counters of the tracer's own files (`stats`, `trace_stat/`). Histograms: ftrace-hist.ts.
+ * Spec: kernel/trace/trace_output.c, trace.c (trace_print_context, print_trace_header), trace_functions_graph.c.
  */
-import { decodeUtf8 } from '../base/bytes.ts';
-import type { EventBatch } from '../model/event-batch.ts';
+import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
+import type { EventBatch, EventField } from '../model/event-batch.ts';
 import { countMalformed, createCounts, type EventTextParser, type InputLoss, type ParserSession } from '../model/parser.ts';
-import { NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
+import { startsWith } from './boot-phase.ts';
+import { readAddresses, readBinRecord } from './ftrace-bin.ts';
 import { FtraceBodies } from './ftrace-body.ts';
-import { FtraceHeader } from './ftrace-header.ts';
-import { FtracePrefix } from './ftrace-prefix.ts';
-import { LossList } from './losses.ts';
+import { FtraceGraph, GRAPH } from './ftrace-graph.ts';
+import { FtraceHeader, LATENCY_NAMES, type LatencyTrace } from './ftrace-header.ts';
+import { readLatency, readVerbose } from './ftrace-latency.ts';
+import { FtracePrefix, TIME } from './ftrace-prefix.ts';
+import { readHex, readRaw } from './ftrace-raw.ts';
+import { createShape, FtraceRows } from './ftrace-rows.ts';
+import { FtraceTimes } from './ftrace-times.ts';
 
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
+const SPACE = 32;
 const HASH = 35;
 const CAPITAL_C = 0x43;
+const CLOSE = 93;
 
 /** One event with its further lines; the kernel's own bound for a line is a page. */
 const MAX_EVENT_BYTES = 64 << 10;
+/** Lines that may end in the next piece are left to the careful way. */
+const QUICK_MARGIN_BYTES = 256;
 const LONGEST_REMARK = 256;
-const LOST = /^CPU:(\d{1,5}) \[(?:LOST (\d{1,15}) EVENTS|LOST EVENTS|EVENTS DROPPED|(\d{1,15}) EVENTS DROPPED)\]/;
+const LOST = /^(?: *\S{1,64}: )?CPU:(\d{1,5}) \[(?:LOST (\d{1,15}) EVENTS|LOST EVENTS|EVENTS DROPPED|(\d{1,15}) EVENTS DROPPED)\]/;
 const STARTED = /^##### CPU \d+ buffer started ####/;
 /** Lines of trace-cmd report before its first event. */
-const REPORT_HEADER = /^(?:cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd version .*)?\s*$/;
+const REPORT_HEADER = /^(?: *\S{1,64}: )?(?:cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd version .*|registering plugin: .*|overriding event .*)?\s*$/;
+const REPORT = /^(?:cpus=\d{1,5}|version = [67])$/;
+/** What systrace.ts reads. */
+const WRAPPED = /^(?:capturing trace|TRACE:|\s*<)/;
 const TRACER = '# tracer: ';
+const GRAPH_EVENT = encodeUtf8('funcgraph_');
+
+/** Shapes of lines; `any` lines may stand beside each other, lines of the others only among their like. */
+const SHAPE = { unknown: 0, any: 1, raw: 2, hex: 3, bin: 4, bare: 5 } as const;
+type LineShape = (typeof SHAPE)[keyof typeof SHAPE];
+/** Which reader took the last line: the first to be asked for the next one. */
+const READER = { event: 0, latency: 1, verbose: 2 } as const;
+type LineReader = (typeof READER)[keyof typeof READER];
+
+/** A body without a context: an event's name, a system call, a function and its caller, a type. */
+const BARE =
+  /^(?:[A-Za-z_][\w.]{0,126}: |tracing_mark_write: |sys_\w+(?:\(| -> )|<(?:user )?stack trace>|[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: <[\da-f]+>)? <-[\w.$]|type: \d|# [\da-f]{6,16} |UNKNOWN TYPE \d| *\d+: *\d+:\S )/;
+
+const UNPARSED: readonly EventField[] = [{ name: 'reason', kind: 'string', type: '', hex: false }];
+const LATENCY_FIELDS: readonly EventField[] = LATENCY_NAMES.map(
+  ([name, kind]): EventField => ({ name, kind, type: '', hex: false }),
+);
 
 export const ftraceText: EventTextParser = {
   id: 'ftrace_text',
   title: 'ftrace text (trace, trace_pipe, trace-cmd report)',
   yields: 'events',
   sniff,
-  open: () => new Session(),
+  open: () => new FtraceSession(),
 };
 
-class Session implements ParserSession<EventBatch> {
+export class FtraceSession implements ParserSession<EventBatch> {
   readonly counts = createCounts();
-  readonly #losses = new LossList();
+  readonly #times = new FtraceTimes(this.counts);
   readonly #header = new FtraceHeader();
-  readonly #bodies = new FtraceBodies();
+  readonly #rows = new FtraceRows();
+  readonly #bodies = new FtraceBodies(this.#rows);
+  readonly #graph = new FtraceGraph(this.#rows);
+  readonly #unparsed = createShape('ftrace', 'unparsed', UNPARSED);
+  readonly #latency = createShape('ftrace', 'latency', LATENCY_FIELDS);
+  readonly #spare = new FtracePrefix();
   /** Of the event that may still get further lines, and of the line after it; they change places. */
   #current = new FtracePrefix();
   #next = new FtracePrefix();
   #currentAt = -1;
   #currentEnd = 0;
+  /** The current event is the comment of a function_graph line. */
+  #isComment = false;
+  /** Line of the row that was added last by the quick way and may still get further lines, or -1. */
+  #quickAt = -1;
+  #quickEnd = 0;
   #inHeader = false;
-  #clock: ClockDomain | undefined;
-  /** Raw time of each CPU's last event, as seconds and ns; NaN before the first. */
-  #lastSeconds = new Float64Array(0);
-  #lastNanos = new Float64Array(0);
-  /** Losses that wait for the next event of their CPU, by CPU (-1 = any); `undefined` = not counted. */
-  readonly #open = new Map<number, { count: number | undefined; fromRaw: bigint }>();
+  #shape: LineShape = SHAPE.unknown;
+  #reader: LineReader = READER.event;
+  #latencyTrace: LatencyTrace | undefined;
 
   parse(bytes: Uint8Array, batch: EventBatch): number {
     return this.#read(bytes, batch, false);
@@ -74,43 +111,165 @@ class Session implements ParserSession<EventBatch> {
 
   finish(bytes: Uint8Array, batch: EventBatch): number {
     const at = this.#read(bytes, batch, true);
-    for (const cpu of this.#open.keys()) this.#closeLoss(cpu, NO_RAW_TIME);
+    this.#times.closeLosses();
     return at;
   }
 
   takeLosses(): InputLoss[] {
-    return this.#losses.take();
+    return this.#times.takeLosses();
   }
 
   #read(input: Uint8Array, batch: EventBatch, atEnd: boolean): number {
-    const bytes = Buffer.from(input.buffer, input.byteOffset, input.length);
-    if (this.#clock !== undefined) batch.clock = this.#clock;
-    this.#currentAt = -1;
+    // Always the same kind of array: the loops below then have one way to read a byte.
+    const bytes = new Uint8Array(input.buffer, input.byteOffset, input.length);
+    this.#times.begin(batch);
+    this.#rows.begin(bytes, batch);
+    this.#currentAt = this.#quickAt = -1;
+    const quickEnd = bytes.length - QUICK_MARGIN_BYTES;
     let at = 0;
     while (at < bytes.length) {
-      const newline = bytes.indexOf(NEWLINE, at);
-      let lineEnd = newline;
-      if (newline < 0 || newline - at > MAX_EVENT_BYTES) {
-        if (!atEnd && bytes.length - at <= MAX_EVENT_BYTES) break;
-        lineEnd = Math.min(bytes.length, at + MAX_EVENT_BYTES);
+      const end = at < quickEnd ? this.#readQuick(bytes, at, batch) : -1;
+      if (end >= 0) {
+        at = end + 1;
+        continue;
       }
-      const next = lineEnd === newline ? newline + 1 : lineEnd;
-      if (this.#next.read(bytes, at, lineEnd)) {
-        this.#takeCurrent(bytes, at, batch);
-        const read = this.#next;
-        this.#next = this.#current;
-        this.#current = read;
-        this.#currentAt = at;
-        this.#currentEnd = lineEnd;
-        this.#inHeader = false;
-      } else this.#takeOther(bytes, at, lineEnd, next, batch);
+      const next = this.#readCareful(bytes, at, batch, atEnd);
+      if (next < 0) break;
       at = next;
     }
     if (atEnd) this.#takeCurrent(bytes, at, batch);
+    else if (this.#quickAt >= 0) return this.#undoQuick();
     return this.#currentAt >= 0 ? this.#currentAt : at;
   }
 
-  /** Makes a row of the event at hand, whose bytes end at `end`. */
+  /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */
+  #readQuick(bytes: Uint8Array, at: number, batch: EventBatch): number {
+    const prefix = this.#next;
+    if (this.#inHeader || this.#shape !== SHAPE.any || !this.#readAs(this.#reader, bytes, at, prefix)) return -1;
+    this.#takeCurrent(bytes, at, batch);
+    this.#quickAt = -1;
+    if (!this.#times.isPlain(prefix)) return -1;
+    const end = this.#bodies.addLine(bytes, prefix, bytes.length);
+    if (end < 0) return -1;
+    this.counts.records++;
+    this.counts.parsedBytes += end + 1 - at;
+    this.#times.note(prefix);
+    this.#quickAt = at;
+    this.#quickEnd = end;
+    return end;
+  }
+
+  /** The last quick row gets further lines, or may get them in the next piece: it is read anew. Returns where its line is. */
+  #undoQuick(): number {
+    const at = this.#quickAt;
+    this.#rows.undo();
+    this.counts.records--;
+    this.counts.parsedBytes -= this.#quickEnd + 1 - at;
+    this.#quickAt = -1;
+    return at;
+  }
+
+  #readCareful(bytes: Uint8Array, at: number, batch: EventBatch, atEnd: boolean): number {
+    const first = bytes[at] as number;
+    if (this.#shape === SHAPE.unknown && this.#inHeader && first !== HASH) {
+      const found = readBinRecord(bytes, at, atEnd, this.#next);
+      if (found < 0) return -1;
+      if (found > 0) this.#startBin();
+    }
+    if (this.#shape === SHAPE.bin) return this.#readBin(bytes, at, batch, atEnd);
+    const newline = bytes.indexOf(NEWLINE, at);
+    let lineEnd = newline;
+    if (newline < 0 || newline - at > MAX_EVENT_BYTES) {
+      if (!atEnd && bytes.length - at <= MAX_EVENT_BYTES) return -1;
+      lineEnd = Math.min(bytes.length, at + MAX_EVENT_BYTES);
+    }
+    const next = lineEnd === newline ? newline + 1 : lineEnd;
+    if ((first !== HASH || this.#shape === SHAPE.bare) && this.#readLine(bytes, at, lineEnd, this.#next)) {
+      this.#takeCurrent(bytes, at, batch);
+      this.#quickAt = -1;
+      this.#inHeader = false;
+      const read = this.#next;
+      this.#next = this.#current;
+      this.#current = read;
+      this.#currentAt = at;
+      this.#currentEnd = lineEnd;
+      this.#isComment = false;
+      return next;
+    }
+    if ((first !== HASH || isHashMark(bytes, at)) && this.#takeGraph(bytes, at, lineEnd, next, batch)) return next;
+    return this.#takeOther(bytes, at, lineEnd, next, batch);
+  }
+
+  /** True when the line starts an event, whatever its shape. */
+  #readLine(bytes: Uint8Array, at: number, lineEnd: number, into: FtracePrefix): boolean {
+    switch (this.#shape) {
+      case SHAPE.raw:
+        return readRaw(bytes, at, into);
+      case SHAPE.hex:
+        return readHex(bytes, at, into);
+      case SHAPE.bare:
+        return this.#readBare(bytes, at, lineEnd, into);
+      default:
+        break;
+    }
+    for (const reader of [this.#reader, READER.event, READER.latency, READER.verbose] as const) {
+      if (!this.#readAs(reader, bytes, at, into) || into.bodyStart > lineEnd) continue;
+      this.#reader = reader;
+      this.#shape = SHAPE.any;
+      return true;
+    }
+    return this.#shape === SHAPE.unknown && this.#readUnknown(bytes, at, lineEnd, into);
+  }
+
+  #readAs(reader: LineReader, bytes: Uint8Array, at: number, into: FtracePrefix): boolean {
+    if (reader === READER.event) return into.read(bytes, at);
+    return reader === READER.latency ? readLatency(bytes, at, into) : readVerbose(bytes, at, into);
+  }
+
+  /** The first event of an input of another shape. */
+  #readUnknown(bytes: Uint8Array, at: number, lineEnd: number, into: FtracePrefix): boolean {
+    if (readRaw(bytes, at, into)) this.#shape = SHAPE.raw;
+    else if (readHex(bytes, at, into)) this.#shape = SHAPE.hex;
+    else if (this.#inHeader && !this.#header.hasColumns && this.#readBare(bytes, at, lineEnd, into)) this.#shape = SHAPE.bare;
+    else return false;
+    return true;
+  }
+
+  /** With context-info off a line is a body: what looks like one starts an event. */
+  #readBare(bytes: Uint8Array, at: number, lineEnd: number, into: FtracePrefix): boolean {
+    const head = decodeUtf8(bytes, at, Math.min(lineEnd, at + 160));
+    if (!BARE.test(head)) return false;
+    into.clear();
+    into.time = TIME.none;
+    into.bodyStart = at;
+    return true;
+  }
+
+  #startBin(): void {
+    this.#shape = SHAPE.bin;
+    this.#inHeader = false;
+  }
+
+  #readBin(bytes: Uint8Array, at: number, batch: EventBatch, atEnd: boolean): number {
+    const end = readBinRecord(bytes, at, atEnd, this.#next);
+    if (end < 0) return -1;
+    if (end > 0) {
+      const prefix = this.#next;
+      const addresses = readAddresses(bytes, prefix.bodyStart);
+      this.#times.accept(prefix, batch);
+      if (addresses !== undefined) this.#bodies.addAddresses(bytes, prefix, addresses);
+      if (addresses !== undefined || this.#bodies.add(bytes, prefix, end - 1) === undefined) this.#count(prefix, end - at);
+      else this.#addUnparsed('no event name', bytes, at, end);
+      return end;
+    }
+    const newline = bytes.indexOf(NEWLINE, at);
+    if (newline < 0 && !atEnd && bytes.length - at <= MAX_EVENT_BYTES) return -1;
+    const next = newline < 0 || newline - at > MAX_EVENT_BYTES ? Math.min(bytes.length, at + MAX_EVENT_BYTES) : newline + 1;
+    this.#addUnparsed('no binary record', bytes, at, next);
+    return next;
+  }
+
+  /** Makes rows of the event at hand, whose bytes end at `end`. */
   #takeCurrent(bytes: Uint8Array, end: number, batch: EventBatch): void {
     const at = this.#currentAt;
     if (at < 0) return;
@@ -118,121 +277,241 @@ class Session implements ParserSession<EventBatch> {
     const prefix = this.#current;
     let bodyEnd = this.#currentEnd;
     while (bodyEnd > prefix.bodyStart && (bytes[bodyEnd - 1] === NEWLINE || bytes[bodyEnd - 1] === CARRIAGE_RETURN)) bodyEnd--;
-    const reason = this.#acceptsClock(prefix, batch)
-      ? this.#bodies.add(bytes, prefix, bodyEnd, batch)
-      : 'another clock than the first event';
-    if (reason !== undefined) {
-      countMalformed(this.counts, reason, bytes, at, end);
-      return;
-    }
-    this.counts.parsedBytes += end - at;
-    this.counts.records++;
-    this.#noteTime(prefix);
-  }
-
-  /** A line that starts no event: a comment, a loss, more of the event before, or nothing known. */
-  #takeOther(bytes: Uint8Array, at: number, lineEnd: number, next: number, batch: EventBatch): void {
-    const first = bytes[at] as number;
-    if (first === HASH || first === CAPITAL_C || this.#currentAt < 0) {
-      const line = decodeUtf8(bytes, at, Math.min(lineEnd, at + LONGEST_REMARK));
-      if (this.#takeRemark(line, bytes, at, batch)) {
-        this.counts.parsedBytes += next - at;
+    if (this.#isComment) bodyEnd = cutComment(bytes, prefix.bodyStart, bodyEnd);
+    else {
+      const newline = bytes.indexOf(NEWLINE, prefix.bodyStart);
+      if (newline >= 0 && newline < bodyEnd && !this.#bodies.hasLines(bytes, prefix, newline, bodyEnd)) {
+        this.#takeFirstLine(bytes, at, newline, end, batch);
         return;
       }
     }
-    if (this.#currentAt >= 0 && next - this.#currentAt <= MAX_EVENT_BYTES) {
-      this.#currentEnd = lineEnd;
+    if (!this.#times.accept(prefix, batch)) {
+      this.#addUnparsed('another clock than the first event', bytes, at, end);
       return;
     }
-    this.#takeCurrent(bytes, at, batch);
-    countMalformed(this.counts, 'no event line', bytes, at, next);
+    this.#addLatency(prefix, bytes);
+    if (startsWith(bytes, prefix.bodyStart, bodyEnd, GRAPH_EVENT) && this.#addGraphEvent(bytes, prefix, bodyEnd, batch)) {
+      this.counts.parsedBytes += end - at;
+      return;
+    }
+    const reason = this.#isComment ? this.#addComment(bytes, prefix, bodyEnd) : this.#bodies.add(bytes, prefix, bodyEnd);
+    if (reason === undefined) this.#count(prefix, end - at);
+    else this.#addUnparsed(reason, bytes, at, end);
   }
 
-  /** Header lines and loss notices; they end the event before them. */
-  #takeRemark(line: string, bytes: Uint8Array, at: number, batch: EventBatch): boolean {
-    const lost = LOST.exec(line);
-    const isHeader = line.startsWith(TRACER) || (this.#inHeader && line.startsWith('#'));
-    const isReport = this.#currentAt < 0 && REPORT_HEADER.test(line);
-    if (lost === null && !isHeader && !isReport && !STARTED.test(line)) return false;
+  /** An event of one line, and lines behind it that belong to nothing. */
+  #takeFirstLine(bytes: Uint8Array, at: number, newline: number, end: number, batch: EventBatch): void {
+    this.#currentAt = at;
+    this.#currentEnd = newline;
+    this.#takeCurrent(bytes, newline + 1, batch);
+    for (let from = newline + 1; from < end;) {
+      const found = bytes.indexOf(NEWLINE, from);
+      const to = found < 0 || found >= end ? end : found + 1;
+      if (isBlank(bytes, from, to)) this.counts.parsedBytes += to - from;
+      else this.#addUnparsed('no event line', bytes, from, to);
+      from = to;
+    }
+  }
+
+  #count(prefix: FtracePrefix, sizeBytes: number): void {
+    this.counts.records++;
+    this.counts.parsedBytes += sizeBytes;
+    this.#times.note(prefix);
+  }
+
+  /** In a comment of function_graph a marker has no name in front. */
+  #addComment(bytes: Uint8Array, prefix: FtracePrefix, end: number): string | undefined {
+    const head = decodeUtf8(bytes, prefix.bodyStart, Math.min(end, prefix.bodyStart + 160));
+    if (BARE.test(head) || head.startsWith('<') || head.startsWith(' ')) return this.#bodies.add(bytes, prefix, end);
+    this.#bodies.addMarker(bytes, prefix, end);
+    return undefined;
+  }
+
+  /** trace-cmd's `funcgraph_entry:        1.234 us   |  func();` */
+  #addGraphEvent(bytes: Uint8Array, prefix: FtracePrefix, end: number, batch: EventBatch): boolean {
+    const colon = bytes.indexOf(58, prefix.bodyStart);
+    if (colon < 0 || colon >= end) return false;
+    const kind = this.#graph.readText(bytes, colon + 1, end);
+    if (kind !== GRAPH.entry && kind !== GRAPH.exit && kind !== GRAPH.leaf) return false;
+    this.#addFunction(kind, bytes, prefix, colon + 1, end, batch);
+    return true;
+  }
+
+  #addFunction(kind: number, bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number, batch: EventBatch): void {
+    if (kind !== GRAPH.exit) {
+      this.#graph.addEntry(bytes, prefix, at, end);
+      this.#count(prefix, 0);
+    }
+    if (kind === GRAPH.leaf) {
+      if (prefix.time === TIME.none) this.#times.accept(prefix, batch);
+      else this.#graph.advance(prefix);
+    }
+    if (kind !== GRAPH.entry) {
+      this.#graph.addExit(bytes, prefix, at, end);
+      this.#count(prefix, 0);
+    }
+  }
+
+  /** A line of function_graph. */
+  #takeGraph(bytes: Uint8Array, at: number, lineEnd: number, next: number, batch: EventBatch): boolean {
+    const { tracer, graph } = this.#header;
+    if (this.#shape > SHAPE.any || (tracer !== '' && graph === undefined)) return false;
+    const prefix = this.#spare;
+    prefix.columns = this.#current.columns;
+    const kind = this.#graph.read(bytes, at, lineEnd, prefix);
+    if (kind === GRAPH.none) return false;
+    // The rule and blank lines around a switch could also be text of a marker.
+    if (kind === GRAPH.rule && this.#currentAt >= 0 && !this.#isComment && this.#header.graph === undefined) return false;
     this.#takeCurrent(bytes, at, batch);
-    if (lost !== null) {
-      const count = lost[2] ?? lost[3];
-      this.#openLoss(Number(lost[1]), count === undefined ? undefined : Number(count));
-    } else if (isHeader) {
-      this.#inHeader = true;
-      const overwritten = this.#header.take(line);
-      if (overwritten > 0) this.#openLoss(-1, overwritten);
-      this.#current.columns = this.#next.columns = this.#header.columns;
+    this.#quickAt = -1;
+    this.#inHeader = false;
+    if (kind === GRAPH.comment) {
+      this.#current.clear();
+      const current = this.#graph.read(bytes, at, lineEnd, this.#current);
+      this.#current.bodyStart = this.#graph.commentStart;
+      this.#currentAt = current === GRAPH.comment ? at : -1;
+      this.#currentEnd = lineEnd;
+      this.#isComment = true;
+      return true;
+    }
+    this.counts.parsedBytes += next - at;
+    if (kind === GRAPH.rule) return true;
+    this.#shape = SHAPE.any;
+    let end = lineEnd;
+    while (end > at && (bytes[end - 1] as number) <= SPACE) end--;
+    this.#times.accept(prefix, batch);
+    this.#addLatency(prefix, bytes);
+    if (kind === GRAPH.entry || kind === GRAPH.exit || kind === GRAPH.leaf) this.#addFunction(kind, bytes, prefix, at, end, batch);
+    else {
+      this.#graph.addOther(kind, bytes, prefix, at, end);
+      this.#count(prefix, 0);
     }
     return true;
   }
 
-  /** The first event decides the clock; lines on another kind of clock cannot stand beside it. */
-  #acceptsClock(prefix: FtracePrefix, batch: EventBatch): boolean {
-    if (this.#clock === undefined) {
-      if (prefix.dotted) this.#clock = prefix.seconds > 1e9 ? 'tai' : 'local';
-      else this.#clock = prefix.seconds * 1e9 + prefix.nanos < 2 ** 32 ? 'counter' : 'x86-tsc';
-      batch.clock = this.#clock;
-      return true;
+  /** A line that starts no event: a comment, a loss, more of the event before, or nothing known. Returns where the next one is. */
+  #takeOther(bytes: Uint8Array, at: number, lineEnd: number, next: number, batch: EventBatch): number {
+    const first = bytes[at] as number;
+    const hasEvent = this.#currentAt >= 0 || this.#quickAt >= 0;
+    if (first === HASH || first === CAPITAL_C || bytes[lineEnd - 1] === CLOSE || !hasEvent) {
+      const line = decodeUtf8(bytes, at, Math.min(lineEnd, at + LONGEST_REMARK));
+      if (this.#takeRemark(line, bytes, at, hasEvent, batch)) {
+        this.counts.parsedBytes += next - at;
+        return next;
+      }
     }
-    return prefix.dotted === (this.#clock === 'local' || this.#clock === 'tai');
+    if (this.#quickAt >= 0) {
+      // Read the event again, now that it has more lines.
+      const again = this.#undoQuick();
+      this.#readAs(this.#reader, bytes, again, this.#current);
+      this.#currentAt = again;
+      this.#isComment = false;
+    }
+    if (this.#currentAt >= 0 && next - this.#currentAt <= MAX_EVENT_BYTES) {
+      this.#currentEnd = lineEnd;
+      return next;
+    }
+    this.#takeCurrent(bytes, at, batch);
+    if (isBlank(bytes, at, lineEnd)) this.counts.parsedBytes += next - at;
+    else this.#addUnparsed('no event line', bytes, at, next);
+    return next;
   }
 
-  #noteTime(prefix: FtracePrefix): void {
-    const { cpu } = prefix;
-    if (cpu >= this.#lastSeconds.length) {
-      const grow = (from: Float64Array): Float64Array<ArrayBuffer> => {
-        const grown = new Float64Array(Math.max(64, cpu + 1, from.length * 2)).fill(Number.NaN);
-        grown.set(from);
-        return grown;
-      };
-      this.#lastSeconds = grow(this.#lastSeconds);
-      this.#lastNanos = grow(this.#lastNanos);
-    }
-    this.#lastSeconds[cpu] = prefix.seconds;
-    this.#lastNanos[cpu] = prefix.nanos;
-    if (this.#open.size === 0) return;
-    const raw = toRaw(prefix.seconds, prefix.nanos);
-    this.#closeLoss(cpu, raw);
-    this.#closeLoss(-1, raw);
+  /** Header lines and loss notices; they end the event before them. */
+  #takeRemark(line: string, bytes: Uint8Array, at: number, hasEvent: boolean, batch: EventBatch): boolean {
+    const lost = LOST.exec(line);
+    const isHeader = line.startsWith(TRACER) || (this.#inHeader && line.startsWith('#'));
+    const isReport = !hasEvent && REPORT_HEADER.test(line);
+    if (lost === null && !isHeader && !isReport && !STARTED.test(line)) return false;
+    this.#takeCurrent(bytes, at, batch);
+    this.#quickAt = -1;
+    if (lost !== null) {
+      const count = lost[2] ?? lost[3];
+      this.#times.openLoss(Number(lost[1]), count === undefined ? undefined : Number(count));
+    } else if (isHeader) this.#takeHeader(line);
+    return true;
   }
 
-  #openLoss(cpu: number, count: number | undefined): void {
-    if (count === undefined) this.counts.lostUnknown++;
-    else this.counts.lost += count;
-    const known = this.#open.get(cpu);
-    if (known !== undefined) {
-      known.count = known.count === undefined || count === undefined ? undefined : known.count + count;
-      return;
+  #takeHeader(line: string): void {
+    if (line.startsWith(TRACER)) {
+      this.#shape = SHAPE.unknown;
+      this.#reader = READER.event;
     }
-    const seconds = this.#lastSeconds[cpu] ?? Number.NaN;
-    const fromRaw = Number.isNaN(seconds) ? NO_RAW_TIME : toRaw(seconds, this.#lastNanos[cpu] as number);
-    this.#open.set(cpu, { count, fromRaw });
+    this.#inHeader = true;
+    const overwritten = this.#header.take(line);
+    if (overwritten > 0) this.#times.openLoss(-1, overwritten);
+    this.#current.columns = this.#next.columns = this.#header.columns;
+    this.#graph.setColumns(this.#header.graph);
+    this.#latencyTrace = this.#header.latency;
   }
 
-  #closeLoss(cpu: number, toRawTime: bigint): void {
-    const open = this.#open.get(cpu);
-    if (open === undefined) return;
-    this.#open.delete(cpu);
-    const reason = cpu < 0 ? 'ring_overrun' : 'ring_lost';
-    this.#losses.add({ cpu, count: open.count, fromRaw: open.fromRaw, toRaw: toRawTime, reason });
+  /** What the header says of a latency that was traced stands in front of its first event. */
+  #addLatency(prefix: FtracePrefix, bytes: Uint8Array): void {
+    const trace = this.#latencyTrace;
+    if (trace === undefined) return;
+    this.#latencyTrace = undefined;
+    const hadTgid = prefix.hasTgid;
+    prefix.hasTgid = false;
+    const row = this.#rows.add(this.#latency, prefix, bytes);
+    prefix.hasTgid = hadTgid;
+    LATENCY_FIELDS.forEach(({ name }, field) => {
+      const value = trace[name as keyof LatencyTrace];
+      if (typeof value === 'number') this.#rows.setNumber(this.#latency, row, field, value);
+      else this.#rows.setString(this.#latency, row, field, value);
+    });
+    this.counts.records++;
+  }
+
+  /** Counts what no rule takes, and keeps it. */
+  #addUnparsed(reason: string, bytes: Uint8Array, at: number, end: number): void {
+    countMalformed(this.counts, reason, bytes, at, end);
+    const prefix = this.#spare;
+    prefix.clear();
+    this.#times.stampLast(prefix);
+    let textEnd = end;
+    while (textEnd > at && (bytes[textEnd - 1] === NEWLINE || bytes[textEnd - 1] === CARRIAGE_RETURN)) textEnd--;
+    const row = this.#rows.add(this.#unparsed, prefix, bytes);
+    this.#rows.setString(this.#unparsed, row, 0, reason);
+    this.#rows.setBody(this.#unparsed, row, at, textEnd);
+    if (!this.#times.hasLast) this.#rows.setUntimed(this.#unparsed, row);
+    this.counts.records++;
   }
 }
 
-function toRaw(seconds: number, nanos: number): bigint {
-  return BigInt(seconds) * 1_000_000_000n + BigInt(nanos);
+/** The end of a comment's text. */
+function cutComment(bytes: Uint8Array, start: number, end: number): number {
+  const isClosed = bytes[end - 1] === 47 && bytes[end - 2] === 42 && end - 2 >= start;
+  return isClosed ? (bytes[end - 3] === SPACE && end - 3 >= start ? end - 3 : end - 2) : end;
+}
+
+function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let p = start; p < end; p++) if (bytes[p] !== SPACE && bytes[p] !== CARRIAGE_RETURN && bytes[p] !== NEWLINE) return false;
+  return true;
 }
 
 /** A tracer's header, or an event among the first lines. */
 function sniff(head: Uint8Array): boolean {
-  if (decodeUtf8(head, 0, Math.min(head.length, 32)).startsWith(TRACER)) return true;
+  const start = decodeUtf8(head, 0, Math.min(head.length, 32));
+  if (start.startsWith(TRACER)) return true;
+  if (WRAPPED.test(start)) return false;
   const prefix = new FtracePrefix();
+  const graph = new FtraceGraph(new FtraceRows());
   let at = 0;
   for (let lines = 0; lines < 20 && at < head.length; lines++) {
     const newline = head.indexOf(NEWLINE, at);
     const end = newline < 0 ? head.length : newline;
-    if (prefix.read(head, at, end)) return true;
+    if (REPORT.test(decodeUtf8(head, at, Math.min(end, at + 100)))) return true;
+    const isEvent = prefix.read(head, at) && prefix.bodyStart <= end;
+    if (isEvent || readLatency(head, at, prefix) || readVerbose(head, at, prefix)) return true;
+    const kind = graph.read(head, at, end, prefix);
+    if (kind === GRAPH.entry || kind === GRAPH.exit || kind === GRAPH.leaf || kind === GRAPH.switch) return true;
     at = end + 1;
   }
   return false;
+}
+
+/** `# 7972.858 us |`: without the column of CPUs a line of function_graph can begin with the mark of more than a ms. */
+function isHashMark(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at + 2] as number;
+  return bytes[at + 1] === SPACE && byte >= 48 && byte <= 57;
 }

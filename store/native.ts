@@ -292,8 +292,8 @@ function writeBigint(out: ByteWriter, value: bigint): void {
 }
 
 function writeInterned(out: ByteWriter, id: number, strings: Interner): void {
-  const start = strings.offsets[id] as number;
-  const end = strings.offsets[id + 1] as number;
+  const start = strings.starts[id] as number;
+  const end = strings.ends[id] as number;
   out.writeVarint(end - start);
   out.writeBytes(strings.arena, start, end);
 }

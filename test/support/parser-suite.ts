@@ -175,7 +175,7 @@ export function collectEvents(batch: EventBatch, rows: { readonly raw: bigint; r
       for (const id of [table.comm[row], table.body[row]]) assert.ok((id as number) < batch.strings.size, 'dictionary id out of range');
       const fields = table.schema.fields.map((field, index) => `${field.name}:${field.kind}=${fieldText(batch, table, index, row)}`);
       const line =
-        `${batch.clock}:${raw} cpu=${table.cpu[row]} ${JSON.stringify(batch.strings.get(table.comm[row] as number))}-${table.pid[row]} ` +
+        `${raw === NO_RAW_TIME ? 'no time' : `${batch.clock}:${raw}`} cpu=${table.cpu[row]} ${JSON.stringify(batch.strings.get(table.comm[row] as number))}-${table.pid[row]} ` +
         `flags=${table.flags[row]} preempt=${table.preemptCount[row]} ${table.schema.name} ${JSON.stringify(fields)} ` +
         JSON.stringify(batch.strings.get(table.body[row] as number));
       rows.push({ raw, line });

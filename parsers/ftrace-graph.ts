@@ -1,0 +1,444 @@
+/**
+ * Lines of the function_graph tracer. Which columns there are, options decide; they stand in this order:
+ *
+ *     402.924639 |   0)     sh-470     |  ...1. | + 13.215 us   |    vfs_open();
+ *     |              |      |             |       | |                | +-- `f();` a leaf, `f() {` an entry, `}` an exit,
+ *     |              |      |             |       | |                |     or the text of another event in a comment
+ *     |              |      |             |       | |                +-- two spaces for each level of depth
+ *     |              |      |             |       | +-- of a leaf or an exit; `==========>` and `<==========` around an interrupt
+ *     |              |      |             |       +-- + > 10 us, ! > 100 us, # > 1 ms, * > 10 ms, @ > 100 ms, $ > 1 s
+ *     |              |      |             +-- flags (latency-format)
+ *     |              |      +-- task, its name cut to 7 (funcgraph-proc)
+ *     |              +-- CPU
+ *     +-- funcgraph-abstime; `5 us |` since the trace began in latency tracers
+ *
+ *   1) ! 119.557 us  |  } /* do_sys_openat2 *\/       with funcgraph-tail, or where the entry is not in the buffer
+ *   1)   0.5 us      |  vfs_read(file=0x1, count=3); /* <-ksys_read ret=0x3 *\/       funcgraph-args, -retaddr, -retval
+ *  ------------------------------------------
+ *   0)    <idle>-0    =>     ls-534                   the CPU has switched tasks
+ *  ------------------------------------------
+ *   (Overruns: 3)                                     functions that were too deep, before the line above
+ *
+ * An entry is a row of `ftrace:funcgraph_entry`, an exit one of `ftrace:funcgraph_exit`, a leaf one of each; an exit without a
+ * name gets that of its CPU's last entry of this depth.
+ */
+import { decodeUtf8 } from '../base/bytes.ts';
+import type { EventField } from '../model/event-batch.ts';
+import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
+import { createShape, type FtraceRows, type Shape } from './ftrace-rows.ts';
+
+const SPACE = 32;
+const OPEN_PAREN = 40;
+const CLOSE_PAREN = 41;
+const DASH = 45;
+const DOT = 46;
+const SLASH = 47;
+const SEMICOLON = 59;
+const OPEN_BRACE = 123;
+const BAR = 124;
+const CLOSE_BRACE = 125;
+
+/** What a line turned out to be. */
+export const GRAPH = { none: 0, rule: 1, entry: 2, exit: 3, leaf: 4, comment: 5, switch: 6, irq: 7, overrun: 8 } as const;
+type GraphKind = (typeof GRAPH)[keyof typeof GRAPH];
+
+const RULE = /^ -{20,}\s*$/;
+const SWITCH = /^ *(.*\S)-(\d{1,10}) +=> +(.*\S)-(\d{1,10}) *$/;
+const OVERRUNS = /^ \(Overruns: (\d{1,10})\)\s*$/;
+const CALL = /^([^\s(]+)\((.*)\)(;| \{)(?: +\/\* (.*) \*\/)?$/;
+const END = /^\}(?: +\/\* (.*) \*\/)?$/;
+const CALLER = /<-(\S+)/;
+const RETURN = /(?:^|\s)(?:ret=|= )(-?\d{1,19}|(?:0x)?[\da-fA-F]{1,16})(?=\s|$)/;
+
+const LONGEST_LINE = 1024;
+const MAX_TASKS = 4096;
+const MAX_DEPTH = 512;
+/** Bits of a row's shape: which optional fields it has. */
+const HAS = { duration: 1, overhead: 2, caller: 4, args: 8, decimal: 16, hex: 32 } as const;
+
+const FUNC: EventField = { name: 'func', kind: 'string', type: '', hex: false };
+const DEPTH: EventField = { name: 'depth', kind: 'int64', type: '', hex: false };
+/** In the order of a row's columns. */
+const OPTIONAL: readonly (readonly [bit: number, field: EventField])[] = [
+  [HAS.duration, { name: 'duration', kind: 'int64', type: '', hex: false }],
+  [HAS.overhead, { name: 'overhead', kind: 'string', type: '', hex: false }],
+  [HAS.caller, { name: 'parent_ip', kind: 'string', type: '', hex: false }],
+  [HAS.args, { name: 'args', kind: 'string', type: '', hex: false }],
+  [HAS.decimal, { name: 'retval', kind: 'int64', type: '', hex: false }],
+  [HAS.hex, { name: 'retval', kind: 'uint64', type: '', hex: true }],
+];
+
+const NOTHING = new Uint8Array(0);
+
+export class FtraceGraph {
+  readonly #rows: FtraceRows;
+  /** By bits of HAS. */
+  readonly #entries: (Shape | undefined)[] = [];
+  readonly #exits: (Shape | undefined)[] = [];
+  readonly #switch = createShape(
+    'ftrace',
+    'funcgraph_switch',
+    ['prev_comm', 'prev_pid', 'next_comm', 'next_pid'].map((name) => ({
+      name,
+      kind: name.endsWith('pid') ? 'int64' : 'string',
+      type: '',
+      hex: false,
+    })),
+  );
+  readonly #irq = createShape('ftrace', 'funcgraph_irq', [{ name: 'action', kind: 'string', type: '', hex: false }]);
+  readonly #overrun = createShape('ftrace', 'funcgraph_overrun', [{ name: 'count', kind: 'int64', type: '', hex: false }]);
+  /** Names of the functions that are open, by depth: of each CPU's task, and of tasks that run on none. */
+  readonly #open: Uint8Array[][] = [];
+  readonly #parked = new Map<number, Uint8Array[]>();
+  /** Of each CPU, as the last switch told. */
+  readonly #pids: number[] = [];
+  readonly #comms: Uint8Array[] = [];
+  #hasCpu = true;
+  #isNamed = false;
+
+  // The line that was read last.
+  #depth = 0;
+  #nameStart = 0;
+  #nameEnd = 0;
+  #durationNs = -1;
+  #mark = 0;
+  #caller = '';
+  #args: string | undefined;
+  #return: string | undefined;
+  #number = 0;
+  #irqText = '';
+  #isPlain = true;
+  #tail = '';
+  #switched: RegExpExecArray | undefined;
+
+  constructor(rows: FtraceRows) {
+    this.#rows = rows;
+  }
+
+  /** The line of column names, where there is one. */
+  setColumns(line: string | undefined): void {
+    this.#isNamed = line !== undefined;
+    this.#hasCpu = line === undefined || /\bCPU/.test(line);
+  }
+
+  /** Reads the line `[at, end)` without changing anything but what it found. */
+  read(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): GraphKind {
+    if (bytes[at] === SPACE && end - at < 60 && (bytes[at + 1] === DASH || bytes[at + 1] === OPEN_PAREN)) {
+      const text = decodeUtf8(bytes, at, end);
+      if (RULE.test(text)) return GRAPH.rule;
+      const overruns = OVERRUNS.exec(text);
+      if (overruns !== null) {
+        this.#number = Number(overruns[1]);
+        return this.#number === 0 ? GRAPH.rule : GRAPH.overrun;
+      }
+    }
+    into.clear();
+    into.time = TIME.none;
+    let p = readStamp(bytes, at, end, into);
+    const cpuEnd = readCpu(bytes, p, end, into);
+    if (cpuEnd < 0 && this.#hasCpu) return GRAPH.none;
+    if (cpuEnd >= 0) {
+      const switched = end - cpuEnd < 80 ? SWITCH.exec(decodeUtf8(bytes, cpuEnd, end)) : null;
+      if (switched !== null) {
+        this.#switched = switched;
+        return GRAPH.switch;
+      }
+      p = cpuEnd;
+    }
+    this.#setKnownTask(into);
+    p = readTask(bytes, p, end, into);
+    p = readFlags(bytes, p, end, into);
+    const kind = this.readText(bytes, p, end);
+    // Without columns of its own a line is one of function_graph only where the header says so.
+    return cpuEnd < 0 && !this.#isNamed ? GRAPH.none : kind;
+  }
+
+  /** Reads duration and function in `[at, end)`: the end of a line, or the body of trace-cmd's `funcgraph_entry: …`. */
+  readText(bytes: Uint8Array, at: number, end: number): GraphKind {
+    let p = this.#readDuration(bytes, at, end);
+    if (p < 0) {
+      this.#durationNs = -1;
+      this.#mark = 0;
+      p = bytes[at] === SPACE ? at + 1 : at;
+    } else if (bytes[p] === SPACE && bytes[p + 1] === SPACE) p += 2;
+    if (this.#irqText !== '') return GRAPH.irq;
+    const from = p;
+    while (p < end && bytes[p] === SPACE) p++;
+    this.#depth = (p - from) >> 1;
+    while (end > p && (bytes[end - 1] as number) <= SPACE) end--;
+    if (p === end) return GRAPH.none;
+    if (bytes[p] === SLASH) {
+      this.#nameStart = p + 3;
+      return GRAPH.comment;
+    }
+    return this.#readFunction(bytes, p, end);
+  }
+
+  /** Where the text of a comment starts. */
+  get commentStart(): number {
+    return this.#nameStart;
+  }
+
+  #readFunction(bytes: Uint8Array, at: number, end: number): GraphKind {
+    this.#isPlain = true;
+    if (bytes[at] === CLOSE_BRACE && end === at + 1) {
+      this.#nameStart = this.#nameEnd = at;
+      return GRAPH.exit;
+    }
+    let p = at;
+    while (p < end && (bytes[p] as number) > SPACE && bytes[p] !== OPEN_PAREN) p++;
+    this.#nameStart = at;
+    this.#nameEnd = p;
+    if (bytes[p] === OPEN_PAREN && bytes[p + 1] === CLOSE_PAREN) {
+      if (bytes[p + 2] === SEMICOLON && p + 3 === end) return GRAPH.leaf;
+      if (bytes[p + 2] === SPACE && bytes[p + 3] === OPEN_BRACE && p + 4 === end) return GRAPH.entry;
+    }
+    return end - at > LONGEST_LINE ? GRAPH.none : this.#readDetails(bytes, at, end);
+  }
+
+  /** Arguments, and what stands in a comment behind the function. */
+  #readDetails(bytes: Uint8Array, at: number, end: number): GraphKind {
+    const text = decodeUtf8(bytes, at, end);
+    const call = CALL.exec(text);
+    const exit = call === null ? END.exec(text) : null;
+    if (call === null && exit === null) return GRAPH.none;
+    const remark = call?.[4] ?? exit?.[1] ?? '';
+    this.#isPlain = false;
+    this.#args = call === null || call[2] === '' ? undefined : call[2];
+    this.#caller = CALLER.exec(remark)?.[1] ?? '';
+    this.#return = RETURN.exec(remark)?.[1];
+    if (call !== null) return call[3] === ';' ? GRAPH.leaf : GRAPH.entry;
+    const name = /^([^\s=<]+)/.exec(remark)?.[1] ?? '';
+    this.#tail = name.startsWith('ret') && remark.startsWith('ret=') ? '' : name;
+    this.#nameStart = this.#nameEnd = at;
+    return GRAPH.exit;
+  }
+
+  /** `+ 13.215 us   |`, spaces and `|`, or an interrupt's arrow; returns what follows, or -1 where there is none of them. */
+  #readDuration(bytes: Uint8Array, at: number, end: number): number {
+    this.#durationNs = -1;
+    this.#mark = 0;
+    this.#irqText = '';
+    let p = at;
+    while (p < end && bytes[p] === SPACE) p++;
+    if (bytes[p] === BAR) return p + 1;
+    const mark = bytes[p] as number;
+    if (mark === 61 || mark === 60) return this.#readArrow(bytes, p, end);
+    if (!isDigit(mark)) {
+      if (bytes[p + 1] !== SPACE) return -1;
+      this.#mark = mark;
+      p++;
+      while (p < end && bytes[p] === SPACE) p++;
+    }
+    let whole = 0;
+    const from = p;
+    while (isDigit(bytes[p]) && p < from + 12) whole = whole * 10 + (bytes[p++] as number) - 48;
+    if (p === from) return -1;
+    let nanos = 0;
+    if (bytes[p] === DOT) {
+      let unit = 100;
+      for (p++; isDigit(bytes[p]) && unit >= 1; unit /= 10) nanos += ((bytes[p++] as number) - 48) * unit;
+    }
+    if (bytes[p] !== SPACE || bytes[p + 1] !== 0x75 || bytes[p + 2] !== 0x73) return -1;
+    for (p += 3; p < end && bytes[p] === SPACE;) p++;
+    if (bytes[p] !== BAR) return -1;
+    this.#durationNs = whole * 1000 + nanos;
+    return p + 1;
+  }
+
+  /** `==========> |` and `<========== |`: an interrupt begins and ends. */
+  #readArrow(bytes: Uint8Array, at: number, end: number): number {
+    const match = /^(=+>|<=+) +\|/.exec(decodeUtf8(bytes, at, Math.min(end, at + 64)));
+    if (match === null) return -1;
+    this.#irqText = (match[1] as string).startsWith('<') ? 'leave' : 'enter';
+    return at + match[0].length;
+  }
+
+  #setKnownTask(into: FtracePrefix): void {
+    into.pid = this.#pids[into.cpu] ?? 0;
+    into.comm = this.#comms[into.cpu];
+  }
+
+  addEntry(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
+    const { caller, args } = HAS;
+    const isPlain = this.#isPlain;
+    const bits = isPlain ? 0 : (this.#caller === '' ? 0 : caller) | (this.#args === undefined ? 0 : args);
+    const shape = (this.#entries[bits] ??= toShape('funcgraph_entry', bits));
+    const row = this.#rows.add(shape, prefix, bytes);
+    this.#rows.setText(shape, row, 0, bytes, this.#nameStart, this.#nameEnd);
+    this.#rows.setNumber(shape, row, 1, this.#depth);
+    this.#rows.setBody(shape, row, at, end);
+    this.#setOptional(shape, row, bits);
+    this.#noteOpen(bytes, prefix.cpu);
+  }
+
+  addExit(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
+    let bits = (this.#durationNs < 0 ? 0 : HAS.duration) | (this.#mark === 0 ? 0 : HAS.overhead);
+    const result = this.#isPlain ? undefined : this.#return;
+    if (result !== undefined) bits |= /^-?\d+$/.test(result) ? HAS.decimal : HAS.hex;
+    const shape = (this.#exits[bits] ??= toShape('funcgraph_exit', bits));
+    const row = this.#rows.add(shape, prefix, bytes);
+    if (this.#nameEnd > this.#nameStart) this.#rows.setText(shape, row, 0, bytes, this.#nameStart, this.#nameEnd);
+    else if (!this.#isPlain && this.#tail !== '') this.#rows.setString(shape, row, 0, this.#tail);
+    else {
+      const name = this.#open[prefix.cpu]?.[this.#depth] ?? NOTHING;
+      this.#rows.setText(shape, row, 0, name, 0, name.length);
+    }
+    this.#rows.setNumber(shape, row, 1, this.#depth);
+    this.#rows.setBody(shape, row, at, end);
+    this.#setOptional(shape, row, bits);
+  }
+
+  #setOptional(shape: Shape, row: number, bits: number): void {
+    let field = 2;
+    for (const [bit] of OPTIONAL) {
+      if ((bits & bit) === 0) continue;
+      if (bit === HAS.duration) this.#rows.setNumber(shape, row, field, this.#durationNs);
+      else if (bit === HAS.overhead) this.#rows.setString(shape, row, field, String.fromCharCode(this.#mark));
+      else if (bit === HAS.caller) this.#rows.setString(shape, row, field, this.#caller);
+      else if (bit === HAS.args) this.#rows.setString(shape, row, field, this.#args ?? '');
+      else {
+        const value = parseReturn(this.#return ?? '0', bit === HAS.hex);
+        this.#rows.setWords(shape, row, field, Number(value & 0xffff_ffffn), Number((value >> 32n) & 0xffff_ffffn));
+      }
+      field++;
+    }
+  }
+
+  #noteOpen(bytes: Uint8Array, cpu: number): void {
+    const depth = this.#depth;
+    if (depth > MAX_DEPTH) return;
+    const open = (this.#open[cpu] ??= []);
+    const known = open[depth];
+    const length = this.#nameEnd - this.#nameStart;
+    if (known !== undefined && known.length === length && isEqual(known, bytes, this.#nameStart)) return;
+    for (let level = open.length; level < depth; level++) open.push(NOTHING);
+    open[depth] = bytes.slice(this.#nameStart, this.#nameEnd);
+  }
+
+  /** Adds what is no function: a switch of tasks, an interrupt, a count of overruns. */
+  addOther(kind: GraphKind, bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
+    const rows = this.#rows;
+    if (kind === GRAPH.switch) return this.#addSwitch(bytes, prefix, at, end);
+    const shape = kind === GRAPH.irq ? this.#irq : this.#overrun;
+    const row = rows.add(shape, prefix, bytes);
+    rows.setBody(shape, row, at, end);
+    if (kind === GRAPH.irq) rows.setString(shape, row, 0, this.#irqText);
+    else rows.setNumber(shape, row, 0, this.#number);
+  }
+
+  #addSwitch(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
+    const [, prevComm = '', prevPid = '0', nextComm = '', nextPid = '0'] = this.#switched ?? [];
+    const { cpu } = prefix;
+    prefix.pid = Number(prevPid);
+    prefix.comm = new TextEncoder().encode(prevComm);
+    const shape = this.#switch;
+    const rows = this.#rows;
+    const row = rows.add(shape, prefix, bytes);
+    rows.setString(shape, row, 0, prevComm);
+    rows.setNumber(shape, row, 1, Number(prevPid));
+    rows.setString(shape, row, 2, nextComm);
+    rows.setNumber(shape, row, 3, Number(nextPid));
+    rows.setBody(shape, row, at, end);
+    if (this.#parked.size >= MAX_TASKS) this.#parked.clear();
+    this.#parked.set(toTask(Number(prevPid), cpu), this.#open[cpu] ?? []);
+    this.#open[cpu] = this.#parked.get(toTask(Number(nextPid), cpu)) ?? [];
+    this.#pids[cpu] = Number(nextPid);
+    this.#comms[cpu] = new TextEncoder().encode(nextComm);
+  }
+
+  /** From the entry of a leaf to its exit. */
+  advance(prefix: FtracePrefix): void {
+    if (this.#durationNs < 0) return;
+    const nanos = prefix.nanos + this.#durationNs;
+    const carry = Math.floor(nanos / 1e9);
+    prefix.seconds += carry;
+    prefix.nanos = nanos - carry * 1e9;
+  }
+}
+
+/** Each CPU has an idle task of its own. */
+function toTask(pid: number, cpu: number): number {
+  return pid === 0 ? -1 - cpu : pid;
+}
+
+function toShape(event: string, bits: number): Shape {
+  const optional = OPTIONAL.filter(([bit]) => (bits & bit) !== 0).map(([, field]) => field);
+  return createShape('ftrace', event, [FUNC, DEPTH, ...optional], String(bits));
+}
+
+function parseReturn(text: string, isHex: boolean): bigint {
+  const value = isHex && !text.startsWith('0x') ? BigInt(`0x${text}`) : text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text);
+  return BigInt.asUintN(64, value);
+}
+
+function isEqual(known: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
+  return true;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 48 && byte <= 57;
+}
+
+/** `402.924639 |  ` or `   5 us |  `; returns what follows, `at` where there is no such column. */
+function readStamp(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
+  let p = at;
+  while (p < end && bytes[p] === SPACE) p++;
+  if (!isDigit(bytes[p])) return at;
+  p = into.readNumber(bytes, p);
+  const isRelative = bytes[p] === SPACE && bytes[p + 1] === 0x75 && bytes[p + 2] === 0x73 && bytes[p + 3] === SPACE;
+  if (isRelative && into.time === TIME.whole) {
+    p += 3;
+    const micros = into.seconds * 1e9 + into.nanos;
+    into.seconds = Math.floor(micros / 1e6);
+    into.nanos = (micros - into.seconds * 1e6) * 1000;
+    into.time = TIME.relative;
+  }
+  if (p === 0 || into.time === TIME.whole || bytes[p] !== SPACE || bytes[p + 1] !== BAR) {
+    into.time = TIME.none;
+    return at;
+  }
+  return p + 2;
+}
+
+/** ` 0)`; returns what follows, or -1. */
+function readCpu(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
+  let p = at;
+  while (p < end && bytes[p] === SPACE) p++;
+  let cpu = 0;
+  const from = p;
+  while (isDigit(bytes[p]) && cpu <= MAX_CPU) cpu = cpu * 10 + (bytes[p++] as number) - 48;
+  if (p === from || cpu > MAX_CPU || bytes[p] !== CLOSE_PAREN) return -1;
+  into.cpu = cpu;
+  return p + 1;
+}
+
+/** `     sh-470     |`; returns what follows, `at` where there is no such column. */
+function readTask(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
+  const limit = Math.min(end, at + 40);
+  let bar = at;
+  while (bar < limit && bytes[bar] !== BAR) bar++;
+  if (bytes[bar] !== BAR) return at;
+  let p = bar - 1;
+  while (p > at && bytes[p] === SPACE) p--;
+  const last = p;
+  let pid = 0;
+  let unit = 1;
+  for (; isDigit(bytes[p]) && unit < 1e10; unit *= 10) pid += ((bytes[p--] as number) - 48) * unit;
+  if (p === last || p <= at || bytes[p] !== DASH) return at;
+  into.setTask(bytes, at, p, pid);
+  return bar + 1;
+}
+
+/** `  ...1. |`; returns what follows, `at` where there is no such column. */
+function readFlags(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
+  let p = at;
+  while (p < end && bytes[p] === SPACE) p++;
+  const from = p;
+  while (p < end && (bytes[p] as number) > SPACE && bytes[p] !== BAR) p++;
+  const count = p - from;
+  if (count < 4 || count > 8 || bytes[p] !== SPACE || bytes[p + 1] !== BAR) return at;
+  into.readFlags(bytes, from, p);
+  return p + 2;
+}

@@ -1,0 +1,279 @@
+/**
+ * Bodies that tracers print for their own entries, and trace-cmd's plugins for some events, one rule each. None has `name: ` in
+ * front, but those of trace-cmd.
+ *
+ *   ksys_dup3 <-__x64_sys_dup2                                    function; with (repeats: 2, last_ts:   399.795127) func_repeats
+ *         407:120:R ==> [000]      23: 98:R rcuc/0                wakeup tracers: context_switch, and with + wakeup
+ *   #1     inner/outer(us): 38321/8916  ts:1795652624.902697281 count:655        hwlat
+ *   1006816     967587   3.89634   97571    201   0    117   0   94              osnoise
+ *   #23    context thread timer_latency  10799134 ns              timerlat
+ *   8,0   Q   W 3 + 8 [dd]                                        blk
+ *   type: 372        UNKNOWN TYPE 4                               untyped: options raw, hex, bin, fields print no more
+ */
+import type { EventField } from '../model/event-batch.ts';
+import { decodeUtf8 } from '../base/bytes.ts';
+import type { FtracePrefix } from './ftrace-prefix.ts';
+import { createShape, type FtraceRows, type Shape } from './ftrace-rows.ts';
+
+const NEWLINE = 10;
+const SPACE = 32;
+const DASH = 45;
+const LESS = 60;
+const OPEN_PAREN = 40;
+
+/** What a group of the rule's expression becomes: text, an integer, a decimal fraction in the unit's smaller parts, hexadecimal. */
+type Kind = 'text' | 'integer' | 'nanoseconds' | 'hundred-thousandths' | 'hex';
+
+interface Rule {
+  readonly pattern: RegExp;
+  readonly event: string;
+  readonly fields: readonly (readonly [name: string, kind: Kind])[];
+}
+
+const SWITCH_FIELDS = [
+  ['prev_pid', 'integer'],
+  ['prev_prio', 'integer'],
+  ['prev_state', 'text'],
+  ['next_cpu', 'integer'],
+  ['next_pid', 'integer'],
+  ['next_prio', 'integer'],
+  ['next_state', 'text'],
+  ['next_comm', 'text'],
+] as const;
+
+const SYMBOL = String.raw`(?:[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: \[[\w-]+\])?|[\da-f]{8,16}|0x[\da-f]+)(?: <[\da-f]{8,16}>)?`;
+
+/** Longest body that rules are tried on. */
+const MAX_RULE_BYTES = 512;
+
+const FUNCTION: Rule = {
+  pattern: new RegExp(`^(${SYMBOL}) <-(${SYMBOL})$`),
+  event: 'function',
+  fields: [
+    ['ip', 'text'],
+    ['parent_ip', 'text'],
+  ],
+};
+
+const RULES: readonly Rule[] = [
+  {
+    pattern: new RegExp(String.raw`^(${SYMBOL})(?:\(.*\))? <-(${SYMBOL}) \(repeats: (\d{1,15}), last_ts: *(\d{1,10}\.\d{1,9})\)$`),
+    event: 'func_repeats',
+    fields: [
+      ['ip', 'text'],
+      ['parent_ip', 'text'],
+      ['count', 'integer'],
+      ['last_ts', 'nanoseconds'],
+    ],
+  },
+  {
+    pattern: new RegExp(String.raw`^(${SYMBOL})(\(.*\)) <-{1,2} ?(${SYMBOL})$`),
+    event: 'function',
+    fields: [
+      ['ip', 'text'],
+      ['args', 'text'],
+      ['parent_ip', 'text'],
+    ],
+  },
+  FUNCTION,
+  { ...FUNCTION, pattern: /^([\da-f]{8,16}) ([\da-f]{8,16}) ?$/ },
+  { pattern: new RegExp(`^(${SYMBOL})$`), event: 'function', fields: [['ip', 'text']] },
+  {
+    pattern: /^ *(\d+): *(\d+):(\S) ==> \[(\d+)\] +(\d+): *(\d+):(\S) (.*)$/,
+    event: 'context_switch',
+    fields: SWITCH_FIELDS,
+  },
+  { pattern: /^ *(\d+): *(\d+):(\S) +\+ \[(\d+)\] +(\d+): *(\d+):(\S) (.*)$/, event: 'wakeup', fields: SWITCH_FIELDS },
+  {
+    pattern: /^#(\d{1,10}) +inner\/outer\(us\): +(\d{1,15})\/(\d{1,15}) +ts:(\d{1,10}\.\d{9})(?: count:(\d{1,15}))?(?: nmi-total:(\d{1,15}) nmi-count:(\d{1,15}))?$/,
+    event: 'hwlat',
+    fields: [
+      ['seqnum', 'integer'],
+      ['duration', 'integer'],
+      ['outer_duration', 'integer'],
+      ['timestamp', 'nanoseconds'],
+      ['count', 'integer'],
+      ['nmi_total_ts', 'integer'],
+      ['nmi_count', 'integer'],
+    ],
+  },
+  {
+    pattern: /^(\d{1,15}) +(\d{1,15}) +(\d{1,3}\.\d{5}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15})$/,
+    event: 'osnoise',
+    fields: [
+      ['runtime', 'integer'],
+      ['noise', 'integer'],
+      ['available_percent_e5', 'hundred-thousandths'],
+      ['max_sample', 'integer'],
+      ['hw_count', 'integer'],
+      ['nmi_count', 'integer'],
+      ['irq_count', 'integer'],
+      ['softirq_count', 'integer'],
+      ['thread_count', 'integer'],
+    ],
+  },
+  {
+    pattern: /^#(\d{1,10}) +context +([\w-]+) timer_latency +(\d{1,15}) ns$/,
+    event: 'timerlat',
+    fields: [
+      ['seqnum', 'integer'],
+      ['context', 'text'],
+      ['timer_latency', 'integer'],
+    ],
+  },
+  {
+    pattern: /^ *(\d+,\d+) +(?:\d+ +\d+ +[\d.]+ +\d+ +)?([A-Z]{1,3}) +([A-Z]{1,8}) (\d{1,15}) \+ (\d{1,10})(?: <- \(\d+,\d+\) \d+| \/ \d+)? \[(.*)\]$/,
+    event: 'blk',
+    fields: [
+      ['dev', 'text'],
+      ['action', 'text'],
+      ['rwbs', 'text'],
+      ['sector', 'integer'],
+      ['nr_sector', 'integer'],
+      ['comm', 'text'],
+    ],
+  },
+  { pattern: /^(?:type: |UNKNOWN TYPE |Unknown type )(\d{1,10})$/, event: 'untyped', fields: [['type', 'integer']] },
+  {
+    pattern: /^# ([\da-f]{1,16}) buf:((?: [\da-f]{2})*) ?$/,
+    event: 'raw_data',
+    fields: [
+      ['id', 'hex'],
+      ['buf', 'text'],
+    ],
+  },
+];
+
+/** Bodies of trace-cmd's plugins, by event. */
+const PLUGIN_RULES: Readonly<Record<string, readonly Rule[]>> = {
+  sched_switch: [
+    {
+      pattern: /^(.*):(\d{1,10}) \[(-?\d{1,10})\] (\S+) ==> (.*):(\d{1,10}) \[(-?\d{1,10})\]$/,
+      event: 'sched_switch',
+      fields: [
+        ['prev_comm', 'text'],
+        ['prev_pid', 'integer'],
+        ['prev_prio', 'integer'],
+        ['prev_state', 'text'],
+        ['next_comm', 'text'],
+        ['next_pid', 'integer'],
+        ['next_prio', 'integer'],
+      ],
+    },
+  ],
+  sched_wakeup: [wakeup('sched_wakeup')],
+  sched_wakeup_new: [wakeup('sched_wakeup_new')],
+  function: [{ ...FUNCTION, pattern: /^(\S+) <-- (\S+)$/ }],
+};
+
+function wakeup(event: string): Rule {
+  return {
+    pattern: /^(.*):(\d{1,10}) \[(-?\d{1,10})\](?: (?:success=\d+ ?)?)?(?:CPU:(\d{1,5}))?$/,
+    event,
+    fields: [
+      ['comm', 'text'],
+      ['pid', 'integer'],
+      ['prio', 'integer'],
+      ['target_cpu', 'integer'],
+    ],
+  };
+}
+
+export class FtraceOwn {
+  readonly #rows: FtraceRows;
+  readonly #shapes = new Map<Rule, Shape>();
+  readonly #function = createShape('ftrace', 'function', FUNCTION.fields.map(toField));
+
+  constructor(rows: FtraceRows) {
+    this.#rows = rows;
+  }
+
+  /** `callee <-caller` to the end of the line, whose name ends at `p`; returns that end, or -1 when it is not that plain. */
+  addFunction(bytes: Uint8Array, prefix: FtracePrefix, p: number, end: number): number {
+    const at = prefix.bodyStart;
+    if (bytes[p] !== SPACE || bytes[p + 1] !== LESS || bytes[p + 2] !== DASH) return -1;
+    const callerAt = p + 3;
+    let q = callerAt;
+    while (q < end && (bytes[q] as number) > SPACE && bytes[q] !== OPEN_PAREN) q++;
+    if (bytes[q] !== NEWLINE || q === callerAt || bytes[callerAt] === DASH) return -1;
+    const shape = this.#function;
+    const row = this.#rows.add(shape, prefix, bytes);
+    this.#rows.setText(shape, row, 0, bytes, at, p);
+    this.#rows.setText(shape, row, 1, bytes, callerAt, q);
+    this.#rows.setBody(shape, row, at, q);
+    return q;
+  }
+
+  addAddresses(bytes: Uint8Array, prefix: FtracePrefix, addresses: readonly string[]): void {
+    const row = this.#rows.add(this.#function, prefix, bytes);
+    addresses.forEach((address, field) => this.#rows.setString(this.#function, row, field, address));
+  }
+
+  /** A body without a name in front: the name of its event, or undefined when no rule takes it. */
+  add(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): string | undefined {
+    return end - at <= MAX_RULE_BYTES ? this.#addFirst(RULES, bytes, prefix, at, end) : undefined;
+  }
+
+  /** The body of an event that trace-cmd prints in a way of its own, at `textAt`; false when it does not. */
+  addPlugin(event: string, bytes: Uint8Array, prefix: FtracePrefix, textAt: number, end: number): boolean {
+    const rules = Object.hasOwn(PLUGIN_RULES, event) ? PLUGIN_RULES[event] : undefined;
+    return rules !== undefined && end - textAt <= MAX_RULE_BYTES && this.#addFirst(rules, bytes, prefix, textAt, end) !== undefined;
+  }
+
+  #addFirst(rules: readonly Rule[], bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): string | undefined {
+    const text = decodeUtf8(bytes, at, end);
+    for (const rule of rules) {
+      const match = rule.pattern.exec(text);
+      if (match === null) continue;
+      this.#addRow(rule, match, bytes, prefix, at, end);
+      return rule.event;
+    }
+    return undefined;
+  }
+
+  #addRow(rule: Rule, match: RegExpExecArray, bytes: Uint8Array, prefix: FtracePrefix, bodyAt: number, end: number): void {
+    const shape = this.#shapeOf(rule);
+    const rows = this.#rows;
+    const row = rows.add(shape, prefix, bytes);
+    rows.setBody(shape, row, bodyAt, end);
+    rule.fields.forEach(([, kind], field) => {
+      const text = match[field + 1] ?? '';
+      switch (kind) {
+        case 'text':
+          rows.setString(shape, row, field, text);
+          break;
+        case 'integer':
+          rows.setNumber(shape, row, field, Number(text));
+          break;
+        case 'hundred-thousandths':
+        case 'nanoseconds': {
+          const digits = kind === 'nanoseconds' ? 9 : 5;
+          const [whole = '0', fraction = ''] = text.split('.');
+          const value = BigInt(whole) * 10n ** BigInt(digits) + BigInt(fraction.padEnd(digits, '0'));
+          rows.setWords(shape, row, field, Number(value & 0xffff_ffffn), Number(value >> 32n));
+          break;
+        }
+        case 'hex': {
+          const value = BigInt(`0x${text}`);
+          rows.setWords(shape, row, field, Number(value & 0xffff_ffffn), Number(value >> 32n));
+          break;
+        }
+      }
+    });
+  }
+
+  #shapeOf(rule: Rule): Shape {
+    if (rule.fields === FUNCTION.fields) return this.#function;
+    const known = this.#shapes.get(rule);
+    if (known !== undefined) return known;
+    const isOwn = RULES.includes(rule);
+    const shape = createShape(isOwn ? 'ftrace' : '', rule.event, rule.fields.map(toField), isOwn ? String(rule.fields.length) : 'plugin');
+    this.#shapes.set(rule, shape);
+    return shape;
+  }
+}
+
+function toField([name, kind]: readonly [string, Kind]): EventField {
+  if (kind === 'text') return { name, kind: 'string', type: '', hex: false };
+  return { name, kind: kind === 'hex' ? 'uint64' : 'int64', type: '', hex: kind === 'hex' };
+}

@@ -1,0 +1,155 @@
+/**
+ * Rows of ftrace text in the batch at hand: a table for each shape of an event's text. Bodies are pieces of one copy of the input,
+ * so that a row costs no copy of its own.
+ */
+import type { EventBatch, EventField, EventTable } from '../model/event-batch.ts';
+import { NO_RAW_TIME } from '../model/time.ts';
+import type { FtracePrefix } from './ftrace-prefix.ts';
+import { setSecondsNs } from './raw-time.ts';
+
+const TGID: EventField = { name: 'common_tgid', kind: 'int32', type: '', hex: false };
+
+const FEW_ROWS = 16;
+const MOST_ROWS = 65_536;
+
+/** One set of fields that rows of an event can have. */
+export interface Shape {
+  readonly name: string;
+  readonly system: string;
+  readonly event: string;
+  readonly fields: readonly EventField[];
+  /** Tells apart shapes of one event. */
+  readonly key: string;
+  /** In the batch at hand. */
+  open: OpenTable | undefined;
+  /** Of the batch before: the next one is likely to have as many. */
+  rows: number;
+}
+
+export function createShape(system: string, event: string, fields: readonly EventField[], variant = ''): Shape {
+  const name = system === '' ? event : `${system}:${event}`;
+  return { name, system, event, fields, key: variant === '' ? name : `${name}#${variant}`, open: undefined, rows: 0 };
+}
+
+/** A table with its columns at hand; all fields but the thread group are 64-bit words or dictionary ids. */
+export interface OpenTable {
+  readonly table: EventTable;
+  columns: Uint32Array[];
+  tgid: Int32Array | undefined;
+}
+
+export class FtraceRows {
+  batch!: EventBatch;
+  #bytes: Uint8Array | undefined;
+  #withTgid = false;
+  /** Of `#bytes` in the arena; negative before the first body. */
+  #base = -1;
+  #last: EventTable | undefined;
+  #opened: Shape[] = [];
+
+  /** Before each piece of input: bodies that follow are pieces of `bytes`. */
+  begin(bytes: Uint8Array, batch: EventBatch): void {
+    if (batch !== this.batch) {
+      this.batch = batch;
+      this.#close();
+    }
+    this.#bytes = bytes;
+    this.#base = -1;
+  }
+
+  /** Adds a row with all but its fields and body. */
+  add(shape: Shape, prefix: FtracePrefix, bytes: Uint8Array): number {
+    if (prefix.hasTgid !== this.#withTgid) {
+      this.#close();
+      this.#withTgid = prefix.hasTgid;
+    }
+    const open = shape.open ?? this.#open(shape);
+    const { table } = open;
+    const row = table.length++;
+    if (row === table.capacity) {
+      table.grow();
+      refresh(open);
+    }
+    setSecondsNs(table.rawTime, row, prefix.seconds, prefix.nanos);
+    table.cpu[row] = prefix.cpu;
+    table.pid[row] = prefix.pid;
+    table.flags[row] = prefix.flags;
+    table.preemptCount[row] = prefix.preemptCount;
+    const { comm } = prefix;
+    const { strings } = this.batch;
+    table.comm[row] = comm === undefined ? strings.intern(bytes, prefix.commStart, prefix.commEnd) : strings.intern(comm, 0, comm.length);
+    table.body[row] = 0;
+    if (open.tgid !== undefined) open.tgid[row] = prefix.tgid;
+    this.#last = table;
+    return row;
+  }
+
+  setBody(shape: Shape, row: number, start: number, end: number): void {
+    const { strings } = this.batch;
+    if (this.#base < 0) this.#base = strings.adopt(this.#bytes as Uint8Array);
+    (shape.open as OpenTable).table.body[row] = strings.slice(this.#base + start, this.#base + end);
+  }
+
+  setText(shape: Shape, row: number, field: number, bytes: Uint8Array, start: number, end: number): void {
+    (shape.open as OpenTable).columns[field]![row] = this.batch.strings.intern(bytes, start, end);
+  }
+
+  setString(shape: Shape, row: number, field: number, text: string): void {
+    (shape.open as OpenTable).columns[field]![row] = this.batch.strings.internString(text);
+  }
+
+  /** An integer of magnitude below 2^53. */
+  setNumber(shape: Shape, row: number, field: number, value: number): void {
+    const high = Math.floor(value / 0x1_0000_0000);
+    this.setWords(shape, row, field, value - high * 0x1_0000_0000, high);
+  }
+
+  setWords(shape: Shape, row: number, field: number, low: number, high: number): void {
+    const column = (shape.open as OpenTable).columns[field] as Uint32Array;
+    column[row * 2] = low;
+    column[row * 2 + 1] = high;
+  }
+
+  /** A row in front of the first event: it has no time. */
+  setUntimed(shape: Shape, row: number): void {
+    (shape.open as OpenTable).table.rawTime.setBigint(row, NO_RAW_TIME);
+  }
+
+  /** Takes the row back that was added last. */
+  undo(): void {
+    if (this.#last !== undefined) this.#last.length--;
+    this.#last = undefined;
+  }
+
+  #open(shape: Shape): OpenTable {
+    const { name, system, event } = shape;
+    const key = this.#withTgid ? `${shape.key}+tgid` : shape.key;
+    const fields = this.#withTgid ? [...shape.fields, TGID] : shape.fields;
+    const table = this.batch.find(key) ?? this.batch.addTable({ name, system, event, fields }, key, Math.max(FEW_ROWS, shape.rows));
+    const open: OpenTable = { table, columns: [], tgid: undefined };
+    refresh(open);
+    shape.open = open;
+    this.#opened.push(shape);
+    return open;
+  }
+
+  #close(): void {
+    for (const shape of this.#opened) {
+      const length = shape.open?.table.length ?? 0;
+      shape.rows = Math.min(MOST_ROWS, length + (length >> 2));
+      shape.open = undefined;
+    }
+    this.#opened = [];
+    this.#last = undefined;
+  }
+}
+
+/** After a table has grown its columns are others. */
+function refresh(open: OpenTable): void {
+  open.columns = [];
+  for (const column of open.table.fields) {
+    if (column.kind === 'string') open.columns.push(column.values);
+    else if (column.kind === 'int32') open.tgid = column.values;
+    else if (column.kind !== 'uint32') open.columns.push(column.values.words);
+  }
+}
