@@ -160,6 +160,7 @@ class ImportRun {
     const boot = createBoot(0);
     for await (const { batch, readBytes } of readEventChunks(this.#staged.path, parser).chunks()) {
       boot.rows += batch.length;
+      boot.release ||= releaseOfTrace(batch);
       for (const table of batch.tables) for (let row = 0; row < table.length; row++) noteRaw(boot, table.rawTime.getBigint(row));
       this.#progress('surveying', readBytes);
     }
@@ -167,7 +168,7 @@ class ImportRun {
     const identities = this.#identitiesOf([boot]);
     const reader = readEventChunks(this.#staged.path, parser);
     for await (const { batch, losses, readBytes } of reader.chunks()) {
-      await this.#appendEvents(batch, identities[0] as KernelIdentity, clocks[0] as BootClock);
+      await this.#appendEvents(batch, identities[0] as KernelIdentity, clocks[0] as BootClock, boot);
       await this.#appendGaps(losses, identities[0], clocks[0]);
       this.#records += batch.length;
       this.#nextChunk('storing', readBytes);
@@ -289,10 +290,11 @@ class ImportRun {
     if (duplicate) this.#alreadyStored += batch.length;
   }
 
-  async #appendEvents(batch: EventBatch, identity: KernelIdentity, clock: BootClock): Promise<void> {
+  async #appendEvents(batch: EventBatch, identity: KernelIdentity, clock: BootClock, boot: Boot): Promise<void> {
     if (batch.length === 0) return;
     for (const table of batch.tables) {
       alignTimes(table.rawTime, table.unixTime, table.length, clock.fit);
+      placeUntimed(table, firstTime(boot, clock.fit));
       if (table.length > 0) this.#noteTime(table.unixTime.getBigint(0), table.unixTime.getBigint(table.length - 1));
     }
     const rows = { identity, stream: this.#stream, clockErrorNs: clock.fit.errorNs, batch };
@@ -390,6 +392,21 @@ function toIdentity({ identity, fileName }: ImportOptions): Omit<KernelIdentity,
 /** Where a boot's lines begin, for those that come before its first stamp. */
 function firstTime(boot: Boot, fit: ClockFit): bigint {
   return toUnixNs(fit, boot.minRaw === NO_RAW_TIME ? 0n : boot.minRaw);
+}
+
+/** Rows without a stamp stand in front of the first event. */
+function placeUntimed(table: EventTable, firstNs: bigint): void {
+  for (let row = 0; row < table.length; row++) {
+    if (table.rawTime.getBigint(row) !== NO_RAW_TIME) return;
+    table.unixTime.setBigint(row, firstNs);
+  }
+}
+
+/** What the header of a latency trace says. */
+function releaseOfTrace(batch: EventBatch): string {
+  const table = batch.find('ftrace:latency');
+  const column = table?.column('release');
+  return column?.kind === 'string' ? batch.strings.get(column.values[0] as number).slice(0, 128) : '';
 }
 
 /** Fills the times; a row without a stamp has that of the row before it. Returns the last row's. */

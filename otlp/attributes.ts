@@ -28,7 +28,13 @@ export function writeAttributeRow(writer: ByteWriter, columns: AttributeColumns,
 }
 
 /** All sizes are known from the dictionary's bounds, so nothing shifts. */
-function writeStringPair(writer: ByteWriter, columns: AttributeColumns, { arena, starts, ends }: Dictionary, pair: number, tag: number): void {
+function writeStringPair(
+  writer: ByteWriter,
+  columns: AttributeColumns,
+  { arena, starts, ends }: Dictionary,
+  pair: number,
+  tag: number,
+): void {
   const key = columns.keys[pair] as number;
   const id = columns.ids[pair] as number;
   const keyStart = starts[key] as number;
@@ -54,7 +60,13 @@ function writeStringPair(writer: ByteWriter, columns: AttributeColumns, { arena,
   writer.length = putBytes(bytes, at, arena, start, end);
 }
 
-function writeScalarPair(writer: ByteWriter, columns: AttributeColumns, { arena, starts, ends }: Dictionary, pair: number, tag: number): void {
+function writeScalarPair(
+  writer: ByteWriter,
+  columns: AttributeColumns,
+  { arena, starts, ends }: Dictionary,
+  pair: number,
+  tag: number,
+): void {
   const key = columns.keys[pair] as number;
   const keyStart = starts[key] as number;
   const keyEnd = ends[key] as number;

@@ -15,7 +15,8 @@ export function toUtf8Dictionary(strings: Interner): Dictionary {
   const { arena, starts, ends, size, usedBytes } = strings;
   let clean = isUtf8(arena.subarray(0, usedBytes));
   // Two bad halves of a character may stand side by side and look like a good one.
-  for (let id = 1; clean && id < size; id++) clean = starts[id] === ends[id] || isCutBetween(arena, starts[id] as number, ends[id] as number);
+  for (let id = 1; clean && id < size; id++)
+    clean = starts[id] === ends[id] || isCutBetween(arena, starts[id] as number, ends[id] as number);
   return clean ? strings : repair(strings);
 }
 

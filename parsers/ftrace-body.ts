@@ -149,7 +149,8 @@ export class FtraceBodies {
     let textAt = p + 1;
     while (bytes[textAt] === SPACE && textAt < lineEnd) textAt++;
     const entry = this.#plain[this.#names.find(bytes, at, p)];
-    if (entry === undefined) return learnKeyValues(bytes, textAt, Math.min(lineEnd, textAt + MAX_LEARNT_BYTES), undefined).fields.length === 0;
+    if (entry === undefined)
+      return learnKeyValues(bytes, textAt, Math.min(lineEnd, textAt + MAX_LEARNT_BYTES), undefined).fields.length === 0;
     return this.#findShape(entry, bytes, textAt, end) !== undefined || this.#findShape(entry, bytes, textAt, lineEnd) === undefined;
   }
 

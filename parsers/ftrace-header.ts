@@ -130,7 +130,13 @@ export class FtraceHeader {
     const found = LATENCY.exec(line);
     if (found !== null) {
       const [, micros, entries, written, cpu, preemption] = found;
-      Object.assign(latency, { latency_us: Number(micros), entries: Number(entries), written: Number(written), cpu: Number(cpu), preemption });
+      Object.assign(latency, {
+        latency_us: Number(micros),
+        entries: Number(entries),
+        written: Number(written),
+        cpu: Number(cpu),
+        preemption,
+      });
     }
     const task = TASK.exec(line);
     if (task !== null) {

@@ -182,17 +182,21 @@ class Session implements ParserSession<EventBatch> {
 
 /** Where a line ends, or an entry whose keys reach over several; -1 when more bytes are needed. */
 function findEnd(bytes: Uint8Array, at: number, atEnd: boolean): number {
-  const isEntry = bytes[at] === OPEN_BRACE;
-  let from = at;
-  let newline = bytes.indexOf(NEWLINE, from);
-  // The keys are closed by `} hitcount`, at the end of their line or on one of its own.
-  while (isEntry && newline >= 0 && newline - at < MAX_ENTRY_BYTES && !decodeUtf8(bytes, from, newline).includes('} ')) {
-    from = newline + 1;
-    if (bytes[from] === NEWLINE || bytes[from] === OPEN_BRACE) break;
-    newline = bytes.indexOf(NEWLINE, from);
-  }
-  if (newline >= 0 && newline - at <= MAX_ENTRY_BYTES) return from === newline + 1 && from === bytes.length && !atEnd ? -1 : newline + 1;
+  const newline = bytes[at] === OPEN_BRACE ? findEntryEnd(bytes, at) : bytes.indexOf(NEWLINE, at);
+  if (newline >= 0 && newline - at <= MAX_ENTRY_BYTES) return newline + 1;
   return atEnd || bytes.length - at > MAX_ENTRY_BYTES ? Math.min(bytes.length, at + MAX_ENTRY_BYTES) : -1;
+}
+
+/** The keys are closed by `} hitcount`, at the end of their line or on one of its own; -1 when more bytes are needed. */
+function findEntryEnd(bytes: Uint8Array, at: number): number {
+  for (let from = at, newline = bytes.indexOf(NEWLINE, at); newline >= 0; newline = bytes.indexOf(NEWLINE, from)) {
+    if (newline - at > MAX_ENTRY_BYTES || decodeUtf8(bytes, from, newline).includes('} ')) return newline;
+    from = newline + 1;
+    if (from === bytes.length) return -1;
+    // Another entry, or the totals: this one was cut.
+    if (bytes[from] === NEWLINE || bytes[from] === OPEN_BRACE) return newline;
+  }
+  return -1;
 }
 
 function trimEnd(bytes: Uint8Array, at: number, end: number): number {
@@ -208,7 +212,13 @@ function readKeys(keys: string): (readonly [string, string])[] {
     const from = key.index + key[0].length;
     const value = keys.slice(from, found[index + 1]?.index ?? keys.length);
     const lines = value.split('\n').map((line) => line.trim());
-    return [key[1] as string, lines.filter((line) => line !== '').join('\n').replaceAll(/ +\[ */g, ' [')] as const;
+    return [
+      key[1] as string,
+      lines
+        .filter((line) => line !== '')
+        .join('\n')
+        .replaceAll(/ +\[ */g, ' ['),
+    ] as const;
   });
 }
 

@@ -85,7 +85,8 @@ const RULES: readonly Rule[] = [
   },
   { pattern: /^ *(\d+): *(\d+):(\S) +\+ \[(\d+)\] +(\d+): *(\d+):(\S) (.*)$/, event: 'wakeup', fields: SWITCH_FIELDS },
   {
-    pattern: /^#(\d{1,10}) +inner\/outer\(us\): +(\d{1,15})\/(\d{1,15}) +ts:(\d{1,10}\.\d{9})(?: count:(\d{1,15}))?(?: nmi-total:(\d{1,15}) nmi-count:(\d{1,15}))?$/,
+    pattern:
+      /^#(\d{1,10}) +inner\/outer\(us\): +(\d{1,15})\/(\d{1,15}) +ts:(\d{1,10}\.\d{9})(?: count:(\d{1,15}))?(?: nmi-total:(\d{1,15}) nmi-count:(\d{1,15}))?$/,
     event: 'hwlat',
     fields: [
       ['seqnum', 'integer'],
@@ -122,7 +123,8 @@ const RULES: readonly Rule[] = [
     ],
   },
   {
-    pattern: /^ *(\d+,\d+) +(?:\d+ +\d+ +[\d.]+ +\d+ +)?([A-Z]{1,3}) +([A-Z]{1,8}) (\d{1,15}) \+ (\d{1,10})(?: <- \(\d+,\d+\) \d+| \/ \d+)? \[(.*)\]$/,
+    pattern:
+      /^ *(\d+,\d+) +(?:\d+ +\d+ +[\d.]+ +\d+ +)?([A-Z]{1,3}) +([A-Z]{1,8}) (\d{1,15}) \+ (\d{1,10})(?: <- \(\d+,\d+\) \d+| \/ \d+)? \[(.*)\]$/,
     event: 'blk',
     fields: [
       ['dev', 'text'],

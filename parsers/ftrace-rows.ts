@@ -91,11 +91,13 @@ export class FtraceRows {
   }
 
   setText(shape: Shape, row: number, field: number, bytes: Uint8Array, start: number, end: number): void {
-    (shape.open as OpenTable).columns[field]![row] = this.batch.strings.intern(bytes, start, end);
+    const column = (shape.open as OpenTable).columns[field] as Uint32Array;
+    column[row] = this.batch.strings.intern(bytes, start, end);
   }
 
   setString(shape: Shape, row: number, field: number, text: string): void {
-    (shape.open as OpenTable).columns[field]![row] = this.batch.strings.internString(text);
+    const column = (shape.open as OpenTable).columns[field] as Uint32Array;
+    column[row] = this.batch.strings.internString(text);
   }
 
   /** An integer of magnitude below 2^53. */

@@ -49,7 +49,8 @@ const LONGEST_REMARK = 256;
 const LOST = /^(?: *\S{1,64}: )?CPU:(\d{1,5}) \[(?:LOST (\d{1,15}) EVENTS|LOST EVENTS|EVENTS DROPPED|(\d{1,15}) EVENTS DROPPED)\]/;
 const STARTED = /^##### CPU \d+ buffer started ####/;
 /** Lines of trace-cmd report before its first event. */
-const REPORT_HEADER = /^(?: *\S{1,64}: )?(?:cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd version .*|registering plugin: .*|overriding event .*)?\s*$/;
+const REPORT_HEADER =
+  /^(?: *\S{1,64}: )?(?:cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd version .*|registering plugin: .*|overriding event .*)?\s*$/;
 const REPORT = /^(?:cpus=\d{1,5}|version = [67])$/;
 /** What systrace.ts reads. */
 const WRAPPED = /^(?:capturing trace|TRACE:|\s*<)/;
@@ -68,9 +69,7 @@ const BARE =
   /^(?:[A-Za-z_][\w.]{0,126}: |tracing_mark_write: |sys_\w+(?:\(| -> )|<(?:user )?stack trace>|[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: <[\da-f]+>)? <-[\w.$]|type: \d|# [\da-f]{6,16} |UNKNOWN TYPE \d| *\d+: *\d+:\S )/;
 
 const UNPARSED: readonly EventField[] = [{ name: 'reason', kind: 'string', type: '', hex: false }];
-const LATENCY_FIELDS: readonly EventField[] = LATENCY_NAMES.map(
-  ([name, kind]): EventField => ({ name, kind, type: '', hex: false }),
-);
+const LATENCY_FIELDS: readonly EventField[] = LATENCY_NAMES.map(([name, kind]): EventField => ({ name, kind, type: '', hex: false }));
 
 export const ftraceText: EventTextParser = {
   id: 'ftrace_text',

@@ -252,12 +252,21 @@ function join(a: Uint8Array, b: Uint8Array): Uint8Array {
 /** Canonical codes of symbols by their lengths `[from, to)`. */
 function toCodes(lengths: Uint8Array, from: number, to: number): Codes {
   const counts = new Uint16Array(MAX_BITS + 1);
-  for (let i = from; i < to; i++) counts[lengths[i] as number]!++;
+  for (let i = from; i < to; i++) {
+    const length = lengths[i] as number;
+    counts[length] = (counts[length] as number) + 1;
+  }
   counts[0] = 0;
   const next = new Uint16Array(MAX_BITS + 2);
   for (let length = 1; length <= MAX_BITS; length++) next[length + 1] = (next[length] as number) + (counts[length] as number);
   const symbols = new Uint16Array(to - from);
-  for (let i = from; i < to; i++) if (lengths[i] !== 0) symbols[next[lengths[i] as number]!++] = i - from;
+  for (let i = from; i < to; i++) {
+    const length = lengths[i] as number;
+    if (length === 0) continue;
+    const index = next[length] as number;
+    next[length] = index + 1;
+    symbols[index] = i - from;
+  }
   return { counts, symbols };
 }
 

@@ -55,7 +55,7 @@ function sniff(head: Uint8Array): boolean {
     return SCRIPT.test(whole) || /<!-- BEGIN TRACE -->|systrace|catapult|Android System Trace/i.test(whole);
   }
   const trace = TRACE.exec(text);
-  return trace !== null && (trace.index === 0 || /^capturing trace/.test(text));
+  return trace !== null && (trace.index === 0 || text.startsWith('capturing trace'));
 }
 
 class Session implements ParserSession<EventBatch> {

@@ -58,7 +58,7 @@ const eventFormat: Target = {
           new DataView(bytes.buffer).setUint16(20, format.id, true);
           const batch = new EventBatch();
           reader.read(bytes, form.sizeBytes, 0, batch);
-          const stringBytes = batch.strings.offsets[batch.strings.size] as number;
+          const stringBytes = batch.strings.usedBytes;
           // Shown as numbers, bytes take up to five characters each; locations may name the same bytes four times.
           if (stringBytes > 2 * RECORD_BYTES * 4 * 5) throw new Violation(`strings: ${stringBytes} bytes of two records`);
         }

@@ -1,8 +1,10 @@
 /** What can be fuzzed: to add one is one line. */
 import { consoleText } from '../../parsers/console.ts';
 import { dmesgJson } from '../../parsers/dmesg-json.ts';
+import { ftraceHist } from '../../parsers/ftrace-hist.ts';
 import { ftraceText } from '../../parsers/ftrace-text.ts';
 import { kmsg } from '../../parsers/kmsg.ts';
+import { systrace } from '../../parsers/systrace.ts';
 import { OTLP_TARGETS } from './otlp-target.ts';
 import { ringBuffer, traceDatFile, traceDatPacked } from './page-target.ts';
 import { SMALL_TARGETS } from './small-target.ts';
@@ -14,7 +16,9 @@ export const TARGETS: readonly Target[] = [
   textTarget(kmsg, ['kmsg', '.kmsg']),
   textTarget(consoleText, ['console', '.txt'], ['dmesg', '.txt']),
   textTarget(dmesgJson, ['dmesg', '.json']),
-  textTarget(ftraceText, ['ftrace', '.txt']),
+  textTarget(ftraceText, ['ftrace', '.txt'], ['ftrace', '.bin']),
+  textTarget(ftraceHist, ['ftrace_hist', '.txt']),
+  textTarget(systrace, ['systrace', '.txt'], ['systrace', '.html'], ['systrace', '.bin']),
   ringBuffer,
   traceDatFile,
   traceDatPacked,

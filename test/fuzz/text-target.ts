@@ -183,7 +183,7 @@ class PieceCheck {
 }
 
 export function arenaBytes(strings: LogBatch['strings']): number {
-  return strings.offsets[strings.size] as number;
+  return strings.usedBytes;
 }
 
 function checkUsed(used: number, input: Uint8Array): void {

@@ -142,7 +142,7 @@ test('ftrace_text: system calls in all their spellings are one event', () => {
     batch.tables.filter(({ schema }) => schema.name === 'syscalls:sys_enter_read').reduce((sum, { length }) => sum + length, 0),
     3,
   );
-  assert.deepEqual(fieldsOf(batch, 'syscalls:sys_enter_read'), { fd: '3', buf: '0x7ffe', count: '0x0' });
+  assert.deepEqual(fieldsOf(batch, 'syscalls:sys_enter_read'), { fd: '0x3', buf: '0x7ffe', count: '0x0' });
   const exits = batch.find('syscalls:sys_exit_read#0') as EventTable;
   assert.equal(exits.length, 2);
   assert.equal(exits.fields[0]?.kind === 'int64' ? exits.fields[0].values.getBigint(0) : undefined, -2n);
@@ -157,7 +157,7 @@ test('ftrace_text: lines without a prefix belong to the event before', () => {
   const print = batch.find('ftrace:print') as EventTable;
   assert.equal(batch.strings.get(print.body[0] as number), 'first\n second: x=1\n\n# third');
   assert.equal(batch.strings.get(print.body[1] as number), 'by address');
-  assert.deepEqual(fieldsOf(batch, 'ftrace:kernel_stack'), { buf: ' => a\n => b' });
+  assert.deepEqual(fieldsOf(batch, 'ftrace:kernel_stack'), { buf: ' => a\n => b', event: '' });
 });
 
 test('ftrace_text: loss lines carry the window between the events of their CPU', () => {
@@ -174,14 +174,23 @@ test('ftrace_text: loss lines carry the window between the events of their CPU',
 });
 
 test('ftrace_text: what no rule takes is counted with its reason', () => {
-  const { session } = parse(
-    'no event yet\n            bash-1       [000] .....     1.000000: x: y=1\n            bash-1       [000] .....  123456789: x: y=1\n            bash-1       [000] .....     1.000001: callee <-caller\n',
+  const { batch, session } = parse(
+    'no event yet\n            bash-1       [000] .....     1.000000: x: y=1\n            bash-1       [000] .....  123456789: x: y=1\n            bash-1       [000] .....     1.000001: what is this\n',
   );
   assert.deepEqual(Object.fromEntries(session.counts.malformed), {
     'no event line': 1,
     'another clock than the first event': 1,
     'no event name': 1,
   });
+  const kept = batch.find('ftrace:unparsed') as EventTable;
+  assert.deepEqual(
+    [0, 1, 2].map((row) => [batch.strings.get(kept.body[row] as number), kept.rawTime.getBigint(row)]),
+    [
+      ['no event yet', NO_RAW_TIME],
+      ['            bash-1       [000] .....  123456789: x: y=1', 1_000_000_000n],
+      ['            bash-1       [000] .....     1.000001: what is this', 1_000_000_000n],
+    ],
+  );
 });
 
 test('ftrace_text: floods of names, shapes and lines stay bounded', () => {
