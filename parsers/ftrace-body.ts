@@ -20,7 +20,7 @@ import { startsWith } from './boot-phase.ts';
 import { learnBareCall, learnCall, learnKeyValues, learnReturn, type Learn } from './ftrace-learn.ts';
 import { FtraceOwn } from './ftrace-own.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
-import { createShape, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
+import { createShape, toVariant, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
 import { FieldValuesScratch, matchTemplate, NO_FIELDS, VALUE, type Template } from './ftrace-template.ts';
 
 const NEWLINE = 10;
@@ -339,7 +339,7 @@ export class FtraceBodies {
     entry.learntLines++;
     const template = learn(bytes, at, end, shapes.at(-1)?.template);
     if (template.fields.length === 0 || matchTemplate(template, bytes, at, end, false, this.#values) < 0) return undefined;
-    const learnt = { template, shape: createShape(system, event, template.fields, String(shapes.length)) };
+    const learnt = { template, shape: createShape(system, event, template.fields, toVariant(template.fields)) };
     shapes.push(learnt);
     return learnt;
   }

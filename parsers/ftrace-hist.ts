@@ -29,7 +29,7 @@ import { decodeUtf8 } from '../base/bytes.ts';
 import type { EventBatch, EventField } from '../model/event-batch.ts';
 import { countMalformed, createCounts, type EventTextParser, type InputLoss, type ParserSession } from '../model/parser.ts';
 import { FtracePrefix } from './ftrace-prefix.ts';
-import { createShape, FtraceRows, type Shape } from './ftrace-rows.ts';
+import { createShape, FtraceRows, toVariant, type Shape } from './ftrace-rows.ts';
 
 const NEWLINE = 10;
 const OPEN_BRACE = 123;
@@ -146,7 +146,8 @@ class Session implements ParserSession<EventBatch> {
     if (known !== undefined || this.#shapes.size >= MAX_SHAPES) return known;
     const unique = names.map((name, index) => (names.indexOf(name) === index && name !== 'trigger' ? name : `${name}_${index}`));
     const fields = unique.map((name, index) => (kinds[index] === 'n' ? number(name) : text(name)));
-    const shape = createShape('ftrace', 'hist', [text('trigger'), ...fields], String(this.#shapes.size));
+    const all = [text('trigger'), ...fields];
+    const shape = createShape('ftrace', 'hist', all, toVariant(all));
     this.#shapes.set(key, shape);
     return shape;
   }

@@ -26,6 +26,11 @@ export interface Shape {
   rows: number;
 }
 
+/** What tells apart sets of fields: batches may hold rows of several inputs. */
+export function toVariant(fields: readonly EventField[]): string {
+  return fields.map(({ name, kind, hex }) => `${name}:${kind}${hex ? ':hex' : ''}`).join();
+}
+
 export function createShape(system: string, event: string, fields: readonly EventField[], variant = ''): Shape {
   const name = system === '' ? event : `${system}:${event}`;
   return { name, system, event, fields, key: variant === '' ? name : `${name}#${variant}`, open: undefined, rows: 0 };

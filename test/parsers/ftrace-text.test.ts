@@ -143,7 +143,7 @@ test('ftrace_text: system calls in all their spellings are one event', () => {
     3,
   );
   assert.deepEqual(fieldsOf(batch, 'syscalls:sys_enter_read'), { fd: '0x3', buf: '0x7ffe', count: '0x0' });
-  const exits = batch.find('syscalls:sys_exit_read#0') as EventTable;
+  const exits = batch.tables.find(({ schema }) => schema.name === 'syscalls:sys_exit_read') as EventTable;
   assert.equal(exits.length, 2);
   assert.equal(exits.fields[0]?.kind === 'int64' ? exits.fields[0].values.getBigint(0) : undefined, -2n);
 });
