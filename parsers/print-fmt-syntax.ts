@@ -1,0 +1,308 @@
+/**
+ * The `print fmt` line of an event's format file, read into a tree: C as far as trace events use it.
+ *
+ *   "dev %d:%d %s", ((unsigned int) ((REC->dev) >> 20)), REC->x ? "a" "b" : __get_str(name), __print_flags(REC->f, "|", { 1, "A" })
+ *   |                |                                    |                +-- call          |                          +-- list
+ *   +-- template     +-- cast                             +-- conditional, strings joined    +-- call whose values are lists
+ *
+ * Also: `sizeof`, indexes, `&`, `*`, members, `__builtin_expect` and `__builtin_choose_expr`, and blocks `({ T a = …; T b = …; a < b ? a : b; })`
+ * as the kernel's `min()` leaves them. Strings keep their escapes: who prints them decides about those.
+ *
+ * Not handled, and told as such: statements other than declarations, assignments, functions the formats don't define.
+ * Kernel: include/trace/stages/stage3_trace_output.h; kernel/trace/trace_events.c (print fmt).
+ */
+
+export type Expr =
+  | { readonly kind: 'number'; readonly value: bigint; readonly unsigned: boolean; readonly long: boolean }
+  | { readonly kind: 'string'; readonly text: string }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'field'; readonly name: string }
+  | { readonly kind: 'member'; readonly of: Expr; readonly name: string }
+  | { readonly kind: 'index'; readonly of: Expr; readonly index: Expr }
+  | { readonly kind: 'unary'; readonly operator: string; readonly of: Expr }
+  | { readonly kind: 'binary'; readonly operator: string; readonly left: Expr; readonly right: Expr }
+  | { readonly kind: 'conditional'; readonly test: Expr; readonly yes: Expr; readonly no: Expr }
+  | { readonly kind: 'cast'; readonly type: string; readonly of: Expr }
+  | { readonly kind: 'sizeof'; readonly type: string }
+  | { readonly kind: 'call'; readonly name: string; readonly args: readonly Expr[] }
+  | { readonly kind: 'list'; readonly items: readonly Expr[] };
+
+export interface PrintFormat {
+  /** Between the quotes, with its escapes. */
+  readonly template: string;
+  readonly args: readonly Expr[];
+}
+
+/** The widest print format here has 7,100 characters and 19 levels of brackets. */
+const MAX_CHARS = 1 << 16;
+const MAX_DEPTH = 64;
+const MAX_TOKENS = 1 << 14;
+
+const TOKEN =
+  /\s*(?:("(?:[^"\\]|\\[\s\S])*")|('(?:[^'\\]|\\.)+')|(0[xX][\da-fA-F]+|\d+)([uUlL]*)|([A-Za-z_$]\w*)|(->|<<=?|>>=?|[<>=!]=|&&|\|\||[-+*/%&|^~!<>=?:;,.(){}[\]]))/y;
+const TYPE_WORD =
+  /^(?:unsigned|signed|int|long|short|char|void|const|volatile|struct|union|enum|bool|_Bool|(?:__)?[us](?:8|16|32|64)|__(?:le|be)(?:16|32|64)|__sum16|uint|ulong|ushort|uchar|size_t|ssize_t|gfp_t|fmode_t|sector_t|\w+_t)$/;
+const TAGGED = /^(?:struct|union|enum)$/;
+const PRECEDENCE: Readonly<Record<string, number>> = {
+  '||': 1,
+  '&&': 2,
+  '|': 3,
+  '^': 4,
+  '&': 5,
+  '==': 6,
+  '!=': 6,
+  '<': 7,
+  '>': 7,
+  '<=': 7,
+  '>=': 7,
+  '<<': 8,
+  '>>': 8,
+  '+': 9,
+  '-': 9,
+  '*': 10,
+  '/': 10,
+  '%': 10,
+};
+
+/** Reads a print format; a string says what stands in its way. */
+export function parsePrintFormat(text: string): PrintFormat | string {
+  if (text.length > MAX_CHARS) return `a print format of ${text.length} characters`;
+  try {
+    return new Reader(text).readAll();
+  } catch (error) {
+    if (error instanceof SyntaxProblem) return error.message;
+    throw error;
+  }
+}
+
+class SyntaxProblem extends Error {}
+
+interface Token {
+  readonly kind: 'string' | 'number' | 'name' | 'sign' | 'end';
+  readonly text: string;
+  readonly suffix: string;
+}
+
+const END: Token = { kind: 'end', text: '', suffix: '' };
+
+function readTokens(text: string): Token[] {
+  const tokens: Token[] = [];
+  const { length } = text.trimEnd();
+  TOKEN.lastIndex = 0;
+  while (TOKEN.lastIndex < length) {
+    const at = TOKEN.lastIndex;
+    const match = TOKEN.exec(text);
+    if (match === null) throw new SyntaxProblem(`nothing known at ${JSON.stringify(text.slice(at, at + 20))}`);
+    const [, string, character, digits, suffix = '', name, sign] = match;
+    if (string !== undefined) tokens.push({ kind: 'string', text: string.slice(1, -1), suffix });
+    else if (character !== undefined) tokens.push({ kind: 'number', text: String(codeOf(character.slice(1, -1))), suffix });
+    else if (digits !== undefined) tokens.push({ kind: 'number', text: digits, suffix });
+    else if (name !== undefined) tokens.push({ kind: 'name', text: name, suffix });
+    else tokens.push({ kind: 'sign', text: sign as string, suffix });
+    if (tokens.length > MAX_TOKENS) throw new SyntaxProblem(`more than ${MAX_TOKENS} words`);
+  }
+  return tokens;
+}
+
+function codeOf(character: string): number {
+  if (character.length === 1) return character.charCodeAt(0);
+  const escapes: Readonly<Record<string, number>> = { '\\n': 10, '\\t': 9, '\\r': 13, '\\0': 0 };
+  return escapes[character] ?? character.charCodeAt(1);
+}
+
+class Reader {
+  readonly #tokens: readonly Token[];
+  #at = 0;
+  #depth = 0;
+  /** Variables of the block being read. */
+  readonly #variables = new Map<string, Expr>();
+
+  constructor(text: string) {
+    this.#tokens = readTokens(text);
+  }
+
+  readAll(): PrintFormat {
+    if (this.#peek().kind !== 'string') throw new SyntaxProblem('it does not begin with a string');
+    const template = this.#readStrings();
+    const args: Expr[] = [];
+    while (this.#take(',')) args.push(this.#readExpr());
+    if (this.#peek() !== END) throw new SyntaxProblem(`${JSON.stringify(this.#peek().text)} behind its end`);
+    return { template, args };
+  }
+
+  #peek(ahead = 0): Token {
+    return this.#tokens[this.#at + ahead] ?? END;
+  }
+
+  #take(sign: string): boolean {
+    const token = this.#peek();
+    if (token.kind !== 'sign' || token.text !== sign) return false;
+    this.#at++;
+    return true;
+  }
+
+  #expect(sign: string): void {
+    if (!this.#take(sign)) throw new SyntaxProblem(`${JSON.stringify(this.#peek().text)} instead of ${JSON.stringify(sign)}`);
+  }
+
+  #readStrings(): string {
+    let text = '';
+    while (this.#peek().kind === 'string') text += this.#tokens[this.#at++]?.text ?? '';
+    return text;
+  }
+
+  #readExpr(): Expr {
+    if (++this.#depth > MAX_DEPTH) throw new SyntaxProblem(`more than ${MAX_DEPTH} brackets in each other`);
+    const test = this.#readBinary(1);
+    let expr = test;
+    if (this.#take('?')) {
+      const yes = this.#peek().text === ':' && this.#peek().kind === 'sign' ? test : this.#readExpr();
+      this.#expect(':');
+      expr = { kind: 'conditional', test, yes, no: this.#readExpr() };
+    }
+    this.#depth--;
+    return expr;
+  }
+
+  #readBinary(least: number): Expr {
+    let left = this.#readUnary();
+    for (;;) {
+      const token = this.#peek();
+      const precedence = token.kind === 'sign' ? PRECEDENCE[token.text] : undefined;
+      if (precedence === undefined || precedence < least) return left;
+      this.#at++;
+      left = { kind: 'binary', operator: token.text, left, right: this.#readBinary(precedence + 1) };
+    }
+  }
+
+  #readUnary(): Expr {
+    if (++this.#depth > MAX_DEPTH * 2) throw new SyntaxProblem(`more than ${MAX_DEPTH} signs before a value`);
+    const expr = this.#readPrefixed();
+    this.#depth--;
+    return expr;
+  }
+
+  #readPrefixed(): Expr {
+    const token = this.#peek();
+    if (token.kind === 'sign' && /^[-+!~*&]$/.test(token.text)) {
+      this.#at++;
+      return { kind: 'unary', operator: token.text, of: this.#readUnary() };
+    }
+    if (token.text === '(' && token.kind === 'sign' && this.#isTypeAt(1)) {
+      this.#at++;
+      const type = this.#readType();
+      this.#expect(')');
+      return { kind: 'cast', type, of: this.#readUnary() };
+    }
+    return this.#readPostfix(this.#readPrimary());
+  }
+
+  #isTypeAt(ahead: number): boolean {
+    const token = this.#peek(ahead);
+    return token.kind === 'name' && (TYPE_WORD.test(token.text) || token.text === 'typeof' || token.text === '__typeof__');
+  }
+
+  /** `unsigned long`, `const struct x *`. */
+  #readType(): string {
+    const words: string[] = [];
+    while (this.#isTypeAt(0)) {
+      const word = this.#tokens[this.#at++]?.text as string;
+      words.push(word);
+      if (word.endsWith('typeof') || word.endsWith('typeof__')) {
+        this.#expect('(');
+        this.#readExpr();
+        this.#expect(')');
+      }
+      if (TAGGED.test(word) && this.#peek().kind === 'name') words.push(this.#tokens[this.#at++]?.text as string);
+    }
+    while (this.#take('*')) words.push('*');
+    while (this.#peek().text === 'const') this.#at++;
+    return words.join(' ');
+  }
+
+  #readPrimary(): Expr {
+    const token = this.#peek();
+    if (token.kind === 'string') return { kind: 'string', text: this.#readStrings() };
+    this.#at++;
+    if (token.kind === 'number') {
+      const octal = /^0\d+$/.test(token.text);
+      const value = BigInt(octal ? `0o${token.text.slice(1)}` : token.text);
+      return { kind: 'number', value, unsigned: /u/i.test(token.suffix), long: /l/i.test(token.suffix) };
+    }
+    if (token.kind === 'name') return this.#readNamed(token.text);
+    if (token.text === '{' && token.kind === 'sign') return this.#readList();
+    if (token.text !== '(' || token.kind !== 'sign') throw new SyntaxProblem(`a value expected at ${JSON.stringify(token.text)}`);
+    if (this.#take('{')) return this.#readBlock();
+    const inner = this.#readExpr();
+    this.#expect(')');
+    return inner;
+  }
+
+  #readNamed(name: string): Expr {
+    if (name === 'sizeof') return this.#readSizeof();
+    if (!this.#take('(')) return this.#variables.get(name) ?? { kind: 'name', name };
+    const args: Expr[] = [];
+    if (!this.#take(')')) {
+      do args.push(this.#isTypeAt(0) ? { kind: 'sizeof', type: this.#readType() } : this.#readExpr());
+      while (this.#take(','));
+      this.#expect(')');
+    }
+    const [first, second, third] = args;
+    if (name === '__builtin_expect' && first !== undefined) return first;
+    if (name === '__builtin_choose_expr' && first !== undefined && second !== undefined && third !== undefined) {
+      return { kind: 'conditional', test: first, yes: second, no: third };
+    }
+    return { kind: 'call', name, args };
+  }
+
+  #readSizeof(): Expr {
+    this.#expect('(');
+    const isType = this.#isTypeAt(0);
+    const of = isType ? undefined : this.#readExpr();
+    const type = isType ? this.#readType() : '';
+    this.#expect(')');
+    return of === undefined ? { kind: 'sizeof', type } : { kind: 'call', name: 'sizeof', args: [of] };
+  }
+
+  #readList(): Expr {
+    const items: Expr[] = [];
+    while (!this.#take('}')) {
+      items.push(this.#readExpr());
+      if (!this.#take(',')) {
+        this.#expect('}');
+        break;
+      }
+    }
+    return { kind: 'list', items };
+  }
+
+  /** Behind `({`: declarations, then the value. */
+  #readBlock(): Expr {
+    while (this.#isTypeAt(0)) {
+      const type = this.#readType();
+      const name = this.#tokens[this.#at++]?.text ?? '';
+      this.#expect('=');
+      const value = this.#readExpr();
+      this.#expect(';');
+      this.#variables.set(name, type.includes('typeof') ? value : { kind: 'cast', type, of: value });
+    }
+    const result = this.#readExpr();
+    this.#take(';');
+    this.#expect('}');
+    this.#expect(')');
+    return result;
+  }
+
+  #readPostfix(primary: Expr): Expr {
+    let expr = primary;
+    for (;;) {
+      if (this.#take('->') || this.#take('.')) {
+        const name = this.#tokens[this.#at++]?.text ?? '';
+        expr = expr.kind === 'name' && expr.name === 'REC' ? { kind: 'field', name } : { kind: 'member', of: expr, name };
+      } else if (this.#take('[')) {
+        expr = { kind: 'index', of: expr, index: this.#readExpr() };
+        this.#expect(']');
+      } else return expr;
+    }
+  }
+}

@@ -1,0 +1,365 @@
+/**
+ * Print formats, compiled: `print fmt` of an event → a function that prints the body of a record's line.
+ *
+ *   "irq=%d name=%s", REC->irq, __get_str(name)   →   irq=28 name=virtio2-req.0
+ *   syntax: print-fmt-syntax.ts    numbers: print-fmt-numbers.ts    strings and helpers: print-fmt-strings.ts
+ *
+ * Two dialects, because both are somebody's reference: `kernel` prints what the kernel's own `trace` file holds, `trace-cmd` what
+ * `trace-cmd report` (libtraceevent) makes of the same record. Compiled when the first record of an event is printed.
+ *
+ * A format that can't be computed is no loss: the caller prints the fields (report-fields.ts).
+ * Not handled: `%pV`, `%pd` and other pointers to memory of the kernel, hashed pointers (both print the address).
+ */
+import { messageOf } from '../base/errors.ts';
+import type { EventFormat } from './event-format.ts';
+import type { Kallsyms } from './kallsyms.ts';
+import {
+  ARGUMENT,
+  isPlain,
+  parseTemplate,
+  putConverted,
+  type Conversion,
+  type NumberStyle,
+  type TemplatePart,
+} from './print-fmt-conversions.ts';
+import {
+  compileNumber,
+  compileRegion,
+  NotComputable,
+  toWide,
+  type Arithmetic,
+  type EventRecord,
+  type NumberCode,
+} from './print-fmt-numbers.ts';
+import { putBitmap, putBitmapList, putHexBytes, putIpv4, putIpv6, putMac, putSockaddr, putUuid } from './print-fmt-pointers.ts';
+import { compileString, unescape, type Put } from './print-fmt-strings.ts';
+import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
+import type { TextOut } from './text-out.ts';
+
+export type Dialect = 'kernel' | 'trace-cmd';
+
+export interface PrintContext {
+  readonly dialect: Dialect;
+  readonly longBytes: 4 | 8;
+  readonly symbols: Kallsyms;
+  /** Strings by their address in hexadecimal: what `printk_formats` lists. */
+  readonly strings: ReadonlyMap<string, string>;
+  /** `%p` as the kernel prints it unhashed (16 digits) or the C library (0x…). */
+}
+
+/** Names that formats leave as they are, and their values in every kernel since 2.6.36. */
+const CONSTANTS: ReadonlyMap<string, bigint> = new Map(
+  Object.entries({
+    HI_SOFTIRQ: 0n,
+    TIMER_SOFTIRQ: 1n,
+    NET_TX_SOFTIRQ: 2n,
+    NET_RX_SOFTIRQ: 3n,
+    BLOCK_SOFTIRQ: 4n,
+    IRQ_POLL_SOFTIRQ: 5n,
+    TASKLET_SOFTIRQ: 6n,
+    SCHED_SOFTIRQ: 7n,
+    HRTIMER_SOFTIRQ: 8n,
+    RCU_SOFTIRQ: 9n,
+    HRTIMER_NORESTART: 0n,
+    HRTIMER_RESTART: 1n,
+    IOPRIO_CLASS_NONE: 0n,
+    IOPRIO_CLASS_RT: 1n,
+    IOPRIO_CLASS_BE: 2n,
+    IOPRIO_CLASS_IDLE: 3n,
+    NULL: 0n,
+    true: 1n,
+    false: 0n,
+  }),
+);
+
+/** What libtraceevent knows of them. */
+const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map([...CONSTANTS].filter(([name]) => /SOFTIRQ$|^HRTIMER/.test(name)));
+
+export interface PrintPart {
+  /** The field that is all of the argument, casts aside. */
+  readonly field: string | undefined;
+  /** Literal text; undefined for a conversion. */
+  readonly text: string | undefined;
+  readonly put: Put;
+}
+
+/** Compiles the print format of an event; a string says what it needs that is not there. */
+export function compilePrintFormat(format: EventFormat, context: PrintContext): PrintPart[] | string {
+  const parsed = parsePrintFormat(format.printFormat);
+  if (typeof parsed === 'string') return parsed;
+  return compileTemplate(parsed.template, parsed.args, format, context);
+}
+
+/** Compiles a template with its arguments. */
+export function compileTemplate(template: string, args: readonly Expr[], format: EventFormat, context: PrintContext): PrintPart[] | string {
+  const parts = parseTemplate(template, context.longBytes, context.dialect === 'kernel');
+  if (!Array.isArray(parts)) return parts.problem;
+  const arithmetic: Arithmetic = {
+    kind: context.dialect === 'kernel' ? 'c' : 'unsigned',
+    format,
+    longBytes: context.longBytes,
+    constants: context.dialect === 'kernel' ? CONSTANTS : LIBRARY_CONSTANTS,
+  };
+  try {
+    return new Compiler(context, arithmetic, args).compile(parts);
+  } catch (error) {
+    if (error instanceof NotComputable) return messageOf(error);
+    throw error;
+  }
+}
+
+/** One function of all parts. */
+export function joinParts(parts: readonly PrintPart[]): Put {
+  const puts = parts.map(({ put }) => put);
+  return (record, out) => {
+    for (let i = 0; i < puts.length; i++) (puts[i] as Put)(record, out);
+  };
+}
+
+class Compiler {
+  readonly #context: PrintContext;
+  readonly #arithmetic: Arithmetic;
+  readonly #args: readonly Expr[];
+  readonly #style: NumberStyle;
+  #next = 0;
+
+  constructor(context: PrintContext, arithmetic: Arithmetic, args: readonly Expr[]) {
+    this.#context = context;
+    this.#arithmetic = arithmetic;
+    this.#args = args;
+    this.#style = { prefixZero: context.dialect === 'kernel' };
+  }
+
+  compile(parts: readonly TemplatePart[]): PrintPart[] {
+    return parts.map((part): PrintPart => {
+      if (typeof part === 'string') return compileText(unescape(part));
+      const width = part.width === ARGUMENT ? this.#takeNumber() : constant(part.width);
+      const precision = part.precision === ARGUMENT ? this.#takeNumber() : constant(part.precision);
+      const expr = this.#args[this.#next++];
+      if (expr === undefined) throw new NotComputable(`there is no argument for ${part.text}`);
+      return { field: plainField(expr), text: undefined, put: this.#compileConversion(part, expr, width, precision) };
+    });
+  }
+
+  #takeNumber(): NumberCode['read'] {
+    const expr = this.#args[this.#next++];
+    if (expr === undefined) throw new NotComputable('there is no argument for a width');
+    return compileNumber(expr, this.#arithmetic).read;
+  }
+
+  #compileConversion(conversion: Conversion, expr: Expr, width: NumberCode['read'], precision: NumberCode['read']): Put {
+    switch (conversion.letter) {
+      case 's':
+        return compileString(expr, { conversion, width, precision }, this.#context, this.#arithmetic);
+      case 'p':
+        return this.#compilePointer(conversion, expr, width);
+      case 'c': {
+        const { read } = compileNumber(expr, this.#arithmetic);
+        return (record, out) => {
+          const mark = out.length;
+          out.putByte(read(record) & 0xff);
+          out.pad(mark, width(record), conversion.left);
+        };
+      }
+      default:
+        return compileInteger(conversion, compileNumber(expr, this.#arithmetic), width, precision, this.#style);
+    }
+  }
+
+  #compilePointer(conversion: Conversion, expr: Expr, width: NumberCode['read']): Put {
+    const { pointer } = conversion;
+    const isKernel = this.#context.dialect === 'kernel';
+    switch (pointer[0]) {
+      case 'S':
+      case 's':
+      case 'F':
+      case 'f':
+      case 'B':
+        if (pointer[0] === 'B' && !isKernel) break;
+        return this.#compileSymbol(pointer, compileNumber(expr, this.#arithmetic));
+      case 'M':
+      case 'm':
+        return this.#compileBytes(expr, 6, 'INVALIDMAC', (out, record) => putMac(out, record.bytes, record.from, pointer));
+      case 'I':
+      case 'i':
+        return this.#compileAddress(expr, pointer);
+      case 'U':
+        return this.#compileBytes(expr, 16, 'INVALIDUUID', (out, record) => putUuid(out, record.bytes, record.from, pointer));
+      case 'h':
+        return this.#compileHex(expr, pointer, width);
+      case 'b':
+        if (isKernel) return this.#compileBitmap(expr, pointer, width);
+        break;
+      default:
+    }
+    return this.#compileAddressNumber(conversion, compileNumber(expr, this.#arithmetic));
+  }
+
+  /** Symbols: the kernel adds the symbol's size and its module, libtraceevent only the offset. */
+  #compileSymbol(pointer: string, code: NumberCode): Put {
+    const read = toWide(code);
+    const { symbols, dialect } = this.#context;
+    const withOffset = /^[SFB]/.test(pointer);
+    if (dialect === 'trace-cmd') {
+      return (record, out) => {
+        const low = read(record);
+        const { high } = record;
+        const symbol = symbols.find(low, high);
+        if (symbol === undefined) {
+          out.putText('0x');
+          out.putHexWords(low, high);
+          return;
+        }
+        out.putText(symbol.name);
+        if (!withOffset) return;
+        out.putText('+0x');
+        out.putHexWords(symbol.offset | 0, 0);
+      };
+    }
+    return (record, out) => {
+      const low = read(record);
+      putSymbol(out, symbols, low, record.high, withOffset);
+    };
+  }
+
+  /** Bytes of a fixed length that the argument points to. */
+  #compileBytes(expr: Expr, sizeBytes: number, invalid: string, put: (out: TextOut, record: EventRecord) => void): Put {
+    const { locate } = compileRegion(expr, this.#arithmetic);
+    return (record, out) => {
+      if (!locate(record)) return;
+      if (record.to - record.from >= sizeBytes) put(out, record);
+      else if (this.#context.dialect === 'trace-cmd') out.putText(invalid);
+    };
+  }
+
+  #compileAddress(expr: Expr, pointer: string): Put {
+    if (pointer[1] === '4') {
+      return this.#compileBytes(expr, 4, 'INVALIDIPv4', (out, record) => putIpv4(out, record.bytes, record.from, pointer, record.little));
+    }
+    if (pointer[1] === '6')
+      return this.#compileBytes(expr, 16, 'INVALIDIPv6', (out, record) => putIpv6(out, record.bytes, record.from, pointer));
+    if (pointer[1] !== 'S') throw new NotComputable(`nothing says what %p${pointer} is`);
+    const { locate } = compileRegion(expr, this.#arithmetic);
+    return (record, out) => {
+      if (locate(record)) putSockaddr(out, record.bytes, record.from, record.to, pointer, record.little);
+    };
+  }
+
+  #compileHex(expr: Expr, pointer: string, width: NumberCode['read']): Put {
+    const { locate } = compileRegion(expr, this.#arithmetic);
+    return (record, out) => {
+      const count = width(record) | 0;
+      if (!locate(record)) return;
+      // The kernel prints at most 64 bytes; without a width, one.
+      const most = this.#context.dialect === 'kernel' ? 64 : Number.MAX_SAFE_INTEGER;
+      const to = Math.min(record.to, record.from + Math.min(most, count < 0 ? 1 : count));
+      putHexBytes(out, record.bytes, record.from, to, pointer);
+    };
+  }
+
+  #compileBitmap(expr: Expr, pointer: string, width: NumberCode['read']): Put {
+    const { locate } = compileRegion(expr, this.#arithmetic);
+    const put = pointer.startsWith('bl') ? putBitmapList : putBitmap;
+    return (record, out) => {
+      const bits = width(record);
+      if (!locate(record)) return;
+      const to = Math.min(record.to, record.from + (((bits + 31) >> 5) << 2));
+      put(out, record.view, record.from, to, record.little, this.#context.longBytes);
+    };
+  }
+
+  /** A pointer as a number. */
+  #compileAddressNumber({ width, left }: Conversion, code: NumberCode): Put {
+    const read = toWide(code);
+    const digits = this.#context.longBytes * 2;
+    if (this.#context.dialect === 'trace-cmd') {
+      return (record, out) => {
+        const low = read(record);
+        if ((low | record.high) === 0) out.putText('(nil)');
+        else {
+          out.putText('0x');
+          out.putHexWords(low, record.high);
+        }
+      };
+    }
+    return (record, out) => {
+      const mark = out.length;
+      const low = read(record);
+      out.putHexWords(low, this.#context.longBytes === 4 ? 0 : record.high);
+      out.insertFill(mark, 48, digits - (out.length - mark));
+      out.pad(mark, width, left);
+    };
+  }
+}
+
+/** `name+0x1f/0x60 [module]`, as the kernel prints an address; the bare number where no symbol is known. */
+export function putSymbol(out: TextOut, symbols: Kallsyms, low: number, high: number, withOffset: boolean): void {
+  const symbol = symbols.find(low, high);
+  if (symbol === undefined) {
+    out.putText('0x');
+    out.putHexWords(low, high);
+    return;
+  }
+  out.putText(symbol.name);
+  if (withOffset) {
+    out.putText('+0x');
+    out.putHexWords(symbol.offset | 0, 0);
+    out.putText('/0x');
+    out.putHexWords(symbol.size | 0, 0);
+  }
+  if (symbol.module === '') return;
+  out.putText(` [${symbol.module}]`);
+}
+
+function constant(value: number): NumberCode['read'] {
+  return () => value;
+}
+
+function compileText(text: string): PrintPart {
+  const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+  return { field: undefined, text, put: (_record, out) => out.putBytes(bytes, 0, bytes.length) };
+}
+
+function plainField(expr: Expr): string | undefined {
+  if (expr.kind === 'cast') return plainField(expr.of);
+  return expr.kind === 'field' ? expr.name : undefined;
+}
+
+/** A number, cut to the bytes that the conversion takes and extended by its sign. */
+function compileInteger(
+  conversion: Conversion,
+  code: NumberCode,
+  width: NumberCode['read'],
+  precision: NumberCode['read'],
+  style: NumberStyle,
+): Put {
+  const { letter, sizeBytes } = conversion;
+  const signed = letter === 'd';
+  const cut = toSize(sizeBytes, signed);
+  if (isPlain(conversion) && sizeBytes < 8) {
+    const { read } = code;
+    if (signed) return (record, out) => out.putDecimal(cut(read(record)));
+    if (letter === 'u') return (record, out) => out.putDecimal(cut(read(record)) >>> 0);
+    if (letter !== 'o') return (record, out) => out.putHexWords(cut(read(record)), 0, letter === 'X');
+  }
+  const read = toWide(code);
+  if (isPlain(conversion) && sizeBytes === 8) {
+    if (letter === 'd' || letter === 'u') return (record, out) => out.putDecimalWords(read(record), record.high, signed);
+    if (letter !== 'o') return (record, out) => out.putHexWords(read(record), record.high, letter === 'X');
+  }
+  return (record, out) => {
+    let low = read(record);
+    let { high } = record;
+    if (sizeBytes < 8) {
+      low = cut(low);
+      high = signed ? low >> 31 : 0;
+    }
+    putConverted(out, conversion, low, high, width(record), precision(record), style);
+  };
+}
+
+function toSize(sizeBytes: number, signed: boolean): (low: number) => number {
+  if (sizeBytes === 1) return signed ? (low) => (low << 24) >> 24 : (low) => low & 0xff;
+  if (sizeBytes === 2) return signed ? (low) => (low << 16) >> 16 : (low) => low & 0xffff;
+  return (low) => low | 0;
+}

@@ -1,0 +1,212 @@
+/**
+ * Text being written, as bytes: kernel text is bytes in no promised encoding, and a line of a report costs some 300 ns, which
+ * is what one short JS string would cost that is only made to be encoded.
+ */
+import { TWO_POW_32 } from '../base/int64.ts';
+
+const DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
+const UPPER_DIGITS = Uint8Array.from('0123456789ABCDEF', (digit) => digit.charCodeAt(0));
+const SPACE = 32;
+const ZERO = 48;
+const MINUS = 45;
+const BILLION = 1_000_000_000;
+/** The longest number: 64 bits in octal. */
+const NUMBER_BYTES = 24;
+
+export class TextOut {
+  bytes: Uint8Array<ArrayBuffer>;
+  length = 0;
+
+  constructor(capacity = 1 << 16) {
+    this.bytes = new Uint8Array(capacity);
+  }
+
+  /** Makes room for `more` bytes. */
+  reserve(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  putByte(byte: number): void {
+    if (this.length === this.bytes.length) this.reserve(1);
+    this.bytes[this.length++] = byte;
+  }
+
+  /** One byte per character: text that was read as latin1, or is ASCII. */
+  putText(text: string): void {
+    const { length } = text;
+    this.reserve(length);
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = 0; i < length; i++) bytes[at++] = text.charCodeAt(i);
+    this.length = at;
+  }
+
+  putBytes(from: Uint8Array, start: number, end: number): void {
+    this.reserve(end - start);
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = start; i < end; i++) bytes[at++] = from[i] as number;
+    this.length = at;
+  }
+
+  /** The bytes up to the first NUL. */
+  putString(from: Uint8Array, start: number, end: number): void {
+    this.reserve(end - start);
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = start; i < end; i++) {
+      const byte = from[i] as number;
+      if (byte === 0) break;
+      bytes[at++] = byte;
+    }
+    this.length = at;
+  }
+
+  putFill(byte: number, count: number): void {
+    if (count <= 0) return;
+    this.reserve(count);
+    this.bytes.fill(byte, this.length, this.length + count);
+    this.length += count;
+  }
+
+  /** A whole number of magnitude below 2^53. */
+  putDecimal(value: number): void {
+    this.reserve(NUMBER_BYTES);
+    let left = value;
+    if (left < 0) {
+      this.bytes[this.length++] = MINUS;
+      left = -left;
+    }
+    this.#putDigits(left, countDigits(left));
+  }
+
+  /** At least `width` digits, zeros in front. */
+  putPaddedDecimal(value: number, width: number): void {
+    this.reserve(NUMBER_BYTES + width);
+    this.#putDigits(value, Math.max(width, countDigits(value)));
+  }
+
+  /** 64 bits given as two words. */
+  putDecimalWords(low: number, high: number, signed: boolean): void {
+    const unsignedLow = low >>> 0;
+    if (high === 0 || (signed && high === -1 && unsignedLow > 0)) {
+      this.putDecimal(high === 0 ? unsignedLow : unsignedLow - TWO_POW_32);
+      return;
+    }
+    const top = signed ? high | 0 : high >>> 0;
+    if (top < 0x20_0000 && top >= -0x20_0000) this.putDecimal(top * TWO_POW_32 + unsignedLow);
+    else this.#putBigDecimal((BigInt(top) << 32n) | BigInt(unsignedLow));
+  }
+
+  putHexWords(low: number, high: number, upper = false): void {
+    this.reserve(NUMBER_BYTES);
+    const digits = upper ? UPPER_DIGITS : DIGITS;
+    const { bytes } = this;
+    let count = high === 0 ? 8 - (Math.clz32(low) >> 2) : 16 - (Math.clz32(high) >> 2);
+    if (count === 0) count = 1;
+    let at = this.length + count;
+    this.length = at;
+    let word = low;
+    for (let i = 0; i < count; i++) {
+      if (i === 8) word = high;
+      bytes[--at] = digits[word & 15] as number;
+      word >>>= 4;
+    }
+  }
+
+  putHexByte(byte: number): void {
+    this.reserve(2);
+    this.bytes[this.length++] = DIGITS[byte >> 4] as number;
+    this.bytes[this.length++] = DIGITS[byte & 15] as number;
+  }
+
+  putOctalWords(low: number, high: number): void {
+    this.putText(((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(8));
+  }
+
+  /** Brings what was written since `mark` to at least `width` bytes: at the right end, or the left one. */
+  pad(mark: number, width: number, left = false): void {
+    const missing = width - (this.length - mark);
+    if (missing <= 0) return;
+    if (left) {
+      this.putFill(SPACE, missing);
+      return;
+    }
+    this.insertFill(mark, SPACE, missing);
+  }
+
+  /** Puts `count` bytes in front of what stands at `at`. */
+  insertFill(at: number, byte: number, count: number): void {
+    if (count <= 0) return;
+    this.reserve(count);
+    this.bytes.copyWithin(at + count, at, this.length);
+    this.bytes.fill(byte, at, at + count);
+    this.length += count;
+  }
+
+  /** Seconds and `places` of the fraction, as `%5lu.%06lu`; `wide` pads the seconds. */
+  putSeconds(seconds: number, fraction: number, places: number, wide: number): void {
+    const mark = this.length;
+    this.putDecimal(seconds);
+    this.pad(mark, wide);
+    this.putByte(46);
+    this.putPaddedDecimal(fraction, places);
+  }
+
+  /** What was written; valid until the next `put`. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.bytes.subarray(0, this.length);
+  }
+
+  clear(): void {
+    this.length = 0;
+  }
+
+  #putDigits(value: number, count: number): void {
+    const { bytes } = this;
+    let at = this.length + count;
+    this.length = at;
+    const end = at - count;
+    let left = value;
+    // Above 2^31 a modulo of doubles is slow: two halves.
+    if (left > 0x7fff_ffff) {
+      const upper = Math.floor(left / BILLION);
+      let lower = left - upper * BILLION;
+      for (let i = 0; i < 9 && at > end; i++) {
+        const next = (lower / 10) | 0;
+        bytes[--at] = ZERO + lower - next * 10;
+        lower = next;
+      }
+      left = upper;
+      while (left > 0x7fff_ffff) {
+        const next = Math.floor(left / 10);
+        bytes[--at] = ZERO + left - next * 10;
+        left = next;
+      }
+    }
+    while (at > end) {
+      const next = (left / 10) | 0;
+      bytes[--at] = ZERO + left - next * 10;
+      left = next;
+    }
+  }
+
+  #putBigDecimal(value: bigint): void {
+    this.putText(value.toString());
+  }
+}
+
+function countDigits(value: number): number {
+  if (value < 10) return 1;
+  if (value < 100) return 2;
+  if (value < 1000) return 3;
+  if (value < 10_000) return 4;
+  if (value < 100_000) return 5;
+  if (value < 1_000_000) return 6;
+  let count = 7;
+  for (let bound = 10_000_000; value >= bound; bound *= 10) count++;
+  return count;
+}
