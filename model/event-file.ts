@@ -91,6 +91,13 @@ export interface CpuSpan {
   readonly lastRaw: bigint;
 }
 
+/** Whole pages of one CPU, oldest first. */
+export interface PageSequence {
+  readonly cpu: number;
+  /** About so many bytes of the next pages, which stay valid; none at the end. */
+  take(bytes: number): Uint8Array;
+}
+
 /** The pages of one tracefs instance. */
 export interface EventFileStream {
   /** Empty for the top-level buffer. */
@@ -100,6 +107,9 @@ export interface EventFileStream {
   readonly sizeBytes: number;
   /** Where each CPU's pages begin and end in time, from its first and last pages alone. */
   survey(): CpuSpan[];
+  /** The pages of each CPU from their beginning, for who walks their records. */
+  pages(): PageSequence[];
+  readonly pageSizeBytes: number;
   /** Appends the events of about so many bytes of pages, of all CPUs in turn of their pages' times; false at the end. */
   read(budgetBytes: number, batch: EventBatch): boolean;
   /** Losses met since the last call; after the last `read` also what only the kernel's own counters tell. */

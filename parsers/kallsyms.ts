@@ -37,12 +37,15 @@ export class Kallsyms {
   #isRead = false;
   readonly #found = new Map<number, Map<number, KernelSymbol | undefined>>();
   #cached = 0;
-  readonly #lastAtAddress: boolean;
+  readonly #pick: 'first' | 'bisected';
 
-  /** `lastAtAddress`: of several names at one address the last, which trace-cmd's search mostly comes to. */
-  constructor(read: () => string, lastAtAddress = false) {
+  /**
+   * Of several names at one address, `first` is the one the kernel prints. `bisected` is the one that libtraceevent's binary
+   * search meets, over a table sorted by address with equal ones in reverse order; it finds nothing above the last symbol.
+   */
+  constructor(read: () => string, pick: 'first' | 'bisected' = 'first') {
     this.#read = read;
-    this.#lastAtAddress = lastAtAddress;
+    this.#pick = pick;
   }
 
   /** The symbol an address lies in; undefined below the first and where there are no symbols. */
@@ -63,17 +66,40 @@ export class Kallsyms {
     return symbol;
   }
 
+  /** The address of a symbol by its name. */
+  addressOf(name: string): bigint | undefined {
+    if (!this.#isRead) this.#parse();
+    const at = this.#names.indexOf(name);
+    return at < 0 ? undefined : (BigInt(this.#high[at] as number) << 32n) | BigInt(this.#low[at] as number);
+  }
+
   #search(low: number, high: number): KernelSymbol | undefined {
-    const at = this.#lastBelow(low, high);
+    const at = this.#pick === 'first' ? this.#firstAt(this.#lastBelow(low, high)) : this.#bisect(low, high);
     if (at < 0) return undefined;
     const baseLow = this.#low[at] as number;
     const baseHigh = this.#high[at] as number;
     const offset = (high - baseHigh) * TWO_POW_32 + (low - baseLow);
-    const next = at + 1;
+    let next = at + 1;
+    while (this.#low[next] === baseLow && this.#high[next] === baseHigh) next++;
     const size =
       next < this.#low.length ? ((this.#high[next] as number) - baseHigh) * TWO_POW_32 + ((this.#low[next] as number) - baseLow) : 0;
-    const first = this.#lastAtAddress ? at : this.#firstAt(at);
-    return { name: this.#names[first] as string, module: this.#modules[first] as string, offset, size };
+    return { name: this.#names[at] as string, module: this.#modules[at] as string, offset, size };
+  }
+
+  /** bsearch(3) over half-open intervals, step by step. */
+  #bisect(low: number, high: number): number {
+    const isAtOrBelow = (i: number): boolean =>
+      (this.#high[i] as number) < high || (this.#high[i] === high && (this.#low[i] as number) <= low);
+    let from = 0;
+    let to = this.#low.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      const isHere = this.#low[middle] === low && this.#high[middle] === high;
+      if (isHere || (isAtOrBelow(middle) && middle + 1 < this.#low.length && !isAtOrBelow(middle + 1))) return middle;
+      if (isAtOrBelow(middle)) from = middle + 1;
+      else to = middle;
+    }
+    return -1;
   }
 
   #firstAt(at: number): number {
@@ -111,7 +137,10 @@ export class Kallsyms {
       if (names.length === MAX_SYMBOLS) break;
     }
     const order = Uint32Array.from(names.keys());
-    order.sort((a, b) => (high[a] as number) - (high[b] as number) || (low[a] as number) - (low[b] as number) || a - b);
+    order.sort(
+      (a, b) =>
+        (high[a] as number) - (high[b] as number) || (low[a] as number) - (low[b] as number) || (this.#pick === 'first' ? a - b : b - a),
+    );
     this.#low = Uint32Array.from(order, (i) => low[i] as number);
     this.#high = Uint32Array.from(order, (i) => high[i] as number);
     this.#names = Array.from(order, (i) => names[i] as string);

@@ -46,6 +46,8 @@ export interface Arithmetic {
   readonly longBytes: 4 | 8;
   /** Enum names that the format left as they are. */
   readonly constants: ReadonlyMap<string, bigint>;
+  /** Value of any other name; undefined = nothing knows it. */
+  readonly resolve: (name: string) => bigint | undefined;
 }
 
 /** What the expression needs that is not there: a function, a name, a field. */
@@ -116,6 +118,11 @@ function compile(expr: Expr, of: Arithmetic): NumberCode {
       return compileCall(expr.name, expr.args, of);
     case 'name':
       return compileName(expr.name, of);
+    case 'string':
+      // libtraceevent reads digits, if there are some.
+      if (of.kind === 'unsigned')
+        return compileLiteral(BigInt(/^\s*(0x[\da-f]{1,16}|\d{1,20})/i.exec(expr.text)?.[1] ?? 0), true, true, of);
+      throw new NotComputable('a string is no number');
     default:
       throw new NotComputable(`a ${expr.kind} is no number`);
   }
@@ -131,7 +138,7 @@ function compileLiteral(value: bigint, unsigned: boolean, long: boolean, { kind,
 }
 
 function compileName(name: string, of: Arithmetic): NumberCode {
-  const value = of.constants.get(name);
+  const value = of.kind === 'c' ? (of.constants.get(name) ?? of.resolve(name)) : of.resolve(name);
   if (value === undefined) throw new NotComputable(`nothing says what ${name} is`);
   return compileLiteral(value, false, false, of);
 }
@@ -186,7 +193,7 @@ export function compileRegion(expr: Expr, of: Arithmetic): Region {
       if (expr.operator === '&') return compileRegion(expr.of, of);
       break;
     case 'field':
-      return regionOf(findField(expr.name, of), of);
+      return compileFieldRegion(findField(expr.name, of), of);
     case 'member':
       // `REC->addr.in6_u`: the whole of a union begins where the union does.
       return compileRegion(expr.of, of);
@@ -194,7 +201,7 @@ export function compileRegion(expr: Expr, of: Arithmetic): Region {
       return compileElement(expr.of, expr.index, of);
     case 'call':
       if (/^__get_(?:rel_)?(?:dynamic_array|str|bitmask|cpumask|sockaddr|buf)$/.test(expr.name) && expr.args[0]?.kind === 'name') {
-        return regionOf(findField(expr.args[0].name, of), of);
+        return compileFieldRegion(findField(expr.args[0].name, of), of);
       }
       break;
     default:
@@ -212,7 +219,8 @@ function elementOfPointer(type: string, of: Arithmetic): { elementBytes?: number
   return bytes === undefined ? {} : { elementBytes: bytes, signed: isSignedType(element) || element === 'char' };
 }
 
-function regionOf(field: FormatField, of: Arithmetic): Region {
+/** Where a field's bytes lie. */
+export function compileFieldRegion(field: FormatField, of: Arithmetic): Region {
   const { offsetBytes, sizeBytes, shape } = field;
   const bound = Number(/\[(\d+)\]$/.exec(field.type)?.[1] ?? 0);
   const elementBytes = elementSizeBytes(field.element, of.longBytes) ?? (bound > 0 ? sizeBytes / bound : 1);
@@ -356,13 +364,15 @@ function compileCall(name: string, args: readonly Expr[], of: Arithmetic): Numbe
   const [first] = args;
   if (name === 'sizeof' && first !== undefined) return compileLiteral(BigInt(sizeOfExpr(first, of)), true, true, of);
   if (/^__get_(?:rel_)?dynamic_array_len$/.test(name) && first?.kind === 'name') {
-    const { locate } = regionOf(findField(first.name, of), of);
+    const { locate } = compileFieldRegion(findField(first.name, of), of);
     return { ...NUMBER, read: (record) => (locate(record) ? record.to - record.from : 0) };
   }
   if (/^__get_(?:rel_)?dynamic_array$/.test(name) && first?.kind === 'name') {
-    const { locate } = regionOf(findField(first.name, of), of);
+    const { locate } = compileFieldRegion(findField(first.name, of), of);
     return { ...NUMBER, read: (record) => (locate(record) ? record.from - record.start : 0) };
   }
+  // A plugin of libtraceevent, which takes a jiffy for a millisecond.
+  if (of.kind === 'unsigned' && name === 'jiffies_to_msecs' && first !== undefined) return compileNumber(first, of);
   throw new NotComputable(`nothing says what ${name}() does`);
 }
 

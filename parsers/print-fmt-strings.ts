@@ -83,12 +83,10 @@ class StringCompiler {
         return this.#compileField(expr.name);
       case 'cast':
         if (this.#context.dialect === 'trace-cmd') return () => undefined;
+        if (isNull(expr)) return (_record, out) => out.putText('(null)');
         return this.#compileRegion(expr);
       case 'call':
         return this.#compileCall(expr.name, expr.args);
-      case 'number':
-        // NULL, in a conditional.
-        return () => undefined;
       default:
         return this.#compileRegion(expr);
     }
@@ -150,6 +148,7 @@ class StringCompiler {
       case '__get_rel_cpumask':
         return this.#compileMask(name, args, true);
       default:
+        if (!name.startsWith('__get_')) throw new NotComputable(`nothing says what ${name}() does`);
         return this.#compileRegion({ kind: 'call', name, args });
     }
   }
@@ -165,7 +164,9 @@ class StringCompiler {
   }
 
   #readPairs(lists: readonly Expr[]): { readonly low: number; readonly high: number; readonly put: Put; readonly known: boolean }[] {
-    return lists.map((list) => {
+    // { 0, NULL } ends a list.
+    const end = lists.findIndex((list) => list.kind === 'list' && list.items[1] !== undefined && isNull(list.items[1]));
+    return (end < 0 ? lists : lists.slice(0, end)).map((list) => {
       const [value, text] = list.kind === 'list' ? list.items : [];
       if (value === undefined || text?.kind !== 'string') throw new NotComputable('a list that is no pair of value and name');
       const put = this.#compileLiteral(text.text);
@@ -273,6 +274,10 @@ class StringCompiler {
       if (locate(record)) put(out, record.view, record.from, record.to, record.little, longBytes);
     });
   }
+}
+
+function isNull(expr: Expr): boolean {
+  return expr.kind === 'cast' ? isNull(expr.of) : expr.kind === 'number' && expr.value === 0n;
 }
 
 /** `{0x1,0xff}`: elements of 1, 2, 4 or 8 bytes, as many as lie in the record. */

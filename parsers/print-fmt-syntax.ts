@@ -12,6 +12,8 @@
  * Kernel: include/trace/stages/stage3_trace_output.h; kernel/trace/trace_events.c (print fmt).
  */
 
+import { joinConditional, joinOperator, leaf, LIBRARY_PRIORITY, singleOperator, toExpr, type LibraryTree } from './print-fmt-library.ts';
+
 export type Expr =
   | { readonly kind: 'number'; readonly value: bigint; readonly unsigned: boolean; readonly long: boolean }
   | { readonly kind: 'string'; readonly text: string }
@@ -64,11 +66,17 @@ const PRECEDENCE: Readonly<Record<string, number>> = {
   '%': 10,
 };
 
+/**
+ * Who reads: `c` as a compiler would. `library` as libtraceevent does, which is another tree where brackets hold an operator that
+ * binds less than the one before them, and where equals follow each other (print-fmt-library.ts).
+ */
+export type Grammar = 'c' | 'library';
+
 /** Reads a print format; a string says what stands in its way. */
-export function parsePrintFormat(text: string): PrintFormat | string {
+export function parsePrintFormat(text: string, grammar: Grammar = 'c'): PrintFormat | string {
   if (text.length > MAX_CHARS) return `a print format of ${text.length} characters`;
   try {
-    return new Reader(text).readAll();
+    return new Reader(text, grammar).readAll();
   } catch (error) {
     if (error instanceof SyntaxProblem) return error.message;
     throw error;
@@ -110,19 +118,33 @@ function codeOf(character: string): number {
   return escapes[character] ?? character.charCodeAt(1);
 }
 
+/** What ends a string for libtraceevent, as no C compiler would have it. */
+function hasControls(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if ((code < 32 && code !== 10) || code > 126) return true;
+  }
+  return false;
+}
+
 class Reader {
+  readonly #grammar: Grammar;
   readonly #tokens: readonly Token[];
   #at = 0;
   #depth = 0;
   /** Variables of the block being read. */
   readonly #variables = new Map<string, Expr>();
 
-  constructor(text: string) {
+  constructor(text: string, grammar: Grammar) {
+    this.#grammar = grammar;
     this.#tokens = readTokens(text);
   }
 
   readAll(): PrintFormat {
     if (this.#peek().kind !== 'string') throw new SyntaxProblem('it does not begin with a string');
+    if (this.#grammar === 'library' && this.#tokens.some(({ kind, text }) => kind === 'string' && hasControls(text))) {
+      throw new SyntaxProblem('a string with control characters');
+    }
     const template = this.#readStrings();
     const args: Expr[] = [];
     while (this.#take(',')) args.push(this.#readExpr());
@@ -153,6 +175,11 @@ class Reader {
 
   #readExpr(): Expr {
     if (++this.#depth > MAX_DEPTH) throw new SyntaxProblem(`more than ${MAX_DEPTH} brackets in each other`);
+    if (this.#grammar === 'library') {
+      const tree = this.#readTree();
+      this.#depth--;
+      return toExpr(tree);
+    }
     const test = this.#readBinary(1);
     let expr = test;
     if (this.#take('?')) {
@@ -162,6 +189,52 @@ class Reader {
     }
     this.#depth--;
     return expr;
+  }
+
+  /** As libtraceevent: an operand, then operators as long as there are some. */
+  #readTree(): LibraryTree {
+    const tree = this.#readOperand();
+    while (this.#isOperator()) this.#applyOperator(tree);
+    return tree;
+  }
+
+  #isOperator(): boolean {
+    const { kind, text } = this.#peek();
+    return kind === 'sign' && (text === '?' || text in LIBRARY_PRIORITY);
+  }
+
+  #applyOperator(tree: LibraryTree): void {
+    const operator = this.#tokens[this.#at++]?.text as string;
+    if (++this.#depth > MAX_DEPTH * 4) throw new SyntaxProblem('too many operators behind each other');
+    let right: LibraryTree | undefined;
+    if (operator === '?') {
+      const yes = this.#readTree();
+      this.#expect(':');
+      joinConditional(tree, yes, this.#readOperand());
+    } else right = joinOperator(tree, operator, this.#readOperand());
+    if (this.#isOperator()) {
+      const isLooser = right === undefined || (LIBRARY_PRIORITY[this.#peek().text] as number) > tree.priority;
+      this.#applyOperator(isLooser ? tree : (right as LibraryTree));
+    }
+    this.#depth--;
+  }
+
+  #readOperand(): LibraryTree {
+    const token = this.#peek();
+    if (token.kind === 'sign' && /^[-+!~]$/.test(token.text)) {
+      this.#at++;
+      const tree = singleOperator(token.text, this.#readOperand());
+      if (this.#isOperator()) this.#applyOperator(tree);
+      return tree;
+    }
+    if (token.kind === 'sign' && token.text === '(' && !this.#isTypeAt(1) && this.#peek(1).text !== '{') {
+      this.#at++;
+      const tree = this.#readTree();
+      this.#expect(')');
+      if (this.#peek().text === '[' || this.#peek().text === '->') return leaf(this.#readPostfix(toExpr(tree)));
+      return tree;
+    }
+    return leaf(this.#readPrefixed());
   }
 
   #readBinary(least: number): Expr {
@@ -185,6 +258,7 @@ class Reader {
   #readPrefixed(): Expr {
     const token = this.#peek();
     if (token.kind === 'sign' && /^[-+!~*&]$/.test(token.text)) {
+      if (this.#grammar === 'library') throw new SyntaxProblem(`${token.text} in front of a value`);
       this.#at++;
       return { kind: 'unary', operator: token.text, of: this.#readUnary() };
     }
@@ -192,7 +266,11 @@ class Reader {
       this.#at++;
       const type = this.#readType();
       this.#expect(')');
-      return { kind: 'cast', type, of: this.#readUnary() };
+      if (this.#grammar === 'c') return { kind: 'cast', type, of: this.#readUnary() };
+      const { kind, text } = this.#peek();
+      // In front of an operator the library takes the type for a name.
+      if (kind === 'sign' && text !== '(') return { kind: 'name', name: type };
+      return { kind: 'cast', type, of: toExpr(this.#readOperand()) };
     }
     return this.#readPostfix(this.#readPrimary());
   }
@@ -232,7 +310,10 @@ class Reader {
     if (token.kind === 'name') return this.#readNamed(token.text);
     if (token.text === '{' && token.kind === 'sign') return this.#readList();
     if (token.text !== '(' || token.kind !== 'sign') throw new SyntaxProblem(`a value expected at ${JSON.stringify(token.text)}`);
-    if (this.#take('{')) return this.#readBlock();
+    if (this.#take('{')) {
+      if (this.#grammar === 'library') throw new SyntaxProblem('a block');
+      return this.#readBlock();
+    }
     const inner = this.#readExpr();
     this.#expect(')');
     return inner;

@@ -44,7 +44,6 @@ export interface PrintContext {
   readonly symbols: Kallsyms;
   /** Strings by their address in hexadecimal: what `printk_formats` lists. */
   readonly strings: ReadonlyMap<string, string>;
-  /** `%p` as the kernel prints it unhashed (16 digits) or the C library (0x…). */
 }
 
 /** Names that formats leave as they are, and their values in every kernel since 2.6.36. */
@@ -85,7 +84,7 @@ export interface PrintPart {
 
 /** Compiles the print format of an event; a string says what it needs that is not there. */
 export function compilePrintFormat(format: EventFormat, context: PrintContext): PrintPart[] | string {
-  const parsed = parsePrintFormat(format.printFormat);
+  const parsed = parsePrintFormat(format.printFormat, context.dialect === 'kernel' ? 'c' : 'library');
   if (typeof parsed === 'string') return parsed;
   return compileTemplate(parsed.template, parsed.args, format, context);
 }
@@ -94,18 +93,19 @@ export function compilePrintFormat(format: EventFormat, context: PrintContext): 
 export function compileTemplate(template: string, args: readonly Expr[], format: EventFormat, context: PrintContext): PrintPart[] | string {
   const parts = parseTemplate(template, context.longBytes, context.dialect === 'kernel');
   if (!Array.isArray(parts)) return parts.problem;
-  const arithmetic: Arithmetic = {
-    kind: context.dialect === 'kernel' ? 'c' : 'unsigned',
-    format,
-    longBytes: context.longBytes,
-    constants: context.dialect === 'kernel' ? CONSTANTS : LIBRARY_CONSTANTS,
-  };
   try {
-    return new Compiler(context, arithmetic, args).compile(parts);
+    return new Compiler(context, toArithmetic(format, context), args).compile(parts);
   } catch (error) {
     if (error instanceof NotComputable) return messageOf(error);
     throw error;
   }
+}
+
+/** How a dialect computes with the fields of an event. */
+export function toArithmetic(format: EventFormat, { dialect, longBytes, symbols }: PrintContext): Arithmetic {
+  if (dialect === 'kernel') return { kind: 'c', format, longBytes, constants: CONSTANTS, resolve: () => undefined };
+  // libtraceevent takes a name it does not know for a symbol, whose address is its value, and 0 where there is none.
+  return { kind: 'unsigned', format, longBytes, constants: LIBRARY_CONSTANTS, resolve: (name) => symbols.addressOf(name) ?? 0n };
 }
 
 /** One function of all parts. */
@@ -317,7 +317,8 @@ function constant(value: number): NumberCode['read'] {
 
 function compileText(text: string): PrintPart {
   const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-  return { field: undefined, text, put: (_record, out) => out.putBytes(bytes, 0, bytes.length) };
+  const put: Put = (_record, out) => out.putBytes(bytes, 0, bytes.length);
+  return { field: undefined, text, put };
 }
 
 function plainField(expr: Expr): string | undefined {

@@ -224,9 +224,17 @@ class DatStream implements EventFileStream {
     });
   }
 
+  pages(): CpuPages[] {
+    return this.#buffer.cpus.map((extent) => new CpuPages(this.#file, this.#buffer, extent));
+  }
+
+  get pageSizeBytes(): number {
+    return this.#buffer.pageSizeBytes;
+  }
+
   read(budgetBytes: number, batch: EventBatch): boolean {
     batch.clock = this.clock;
-    this.#cpus ??= this.#buffer.cpus.map((extent) => new CpuPages(this.#file, this.#buffer, extent));
+    this.#cpus ??= this.pages();
     for (let left = budgetBytes; left > 0;) {
       const turn = this.#nextTurn(this.#cpus);
       if (turn === undefined) {

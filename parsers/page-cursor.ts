@@ -1,0 +1,252 @@
+/**
+ * The records of one CPU's pages, one after the other: for text, where each record is looked at once and in order of time.
+ * (Tables are filled by ring-buffer.ts, which also draws the layout of pages and records.)
+ */
+import { EventRecord } from './print-fmt-numbers.ts';
+import type { PageLayout } from './page-header.ts';
+import type { PageSequence } from '../model/event-file.ts';
+import type { ParseCounts } from '../model/parser.ts';
+import { countMalformed } from '../model/parser.ts';
+
+const COMMIT_BYTES_MASK = 0x07ff_ffff;
+const LOST_FLAG = 0x8000_0000;
+const LOST_STORED_FLAG = 0x4000_0000;
+const TOP_BITS = 0xf800_0000;
+const PADDING = 29;
+const TIME_EXTEND = 30;
+const ABSOLUTE = 31;
+
+/** Sets `low` and `high` of a cursor, which are raw, to another clock. */
+export type TimeConversion = (cursor: PageCursor) => void;
+
+/** Pages taken at a time. */
+const TAKE_BYTES = 256 << 10;
+/** `lost` where a page says that events are missing, and not how many. */
+export const LOST_UNKNOWN = -1;
+
+export class PageCursor {
+  readonly cpu: number;
+  readonly record = new EventRecord();
+  /** Time of the record at hand: raw, or what `convert` made of it. */
+  low = 0;
+  high = 0;
+  /** Events lost before the record at hand; LOST_UNKNOWN = the page does not say how many. */
+  lost = 0;
+  /** The record at hand is the first of its page. */
+  isFirstOfPage = false;
+  readonly #pages: PageSequence;
+  readonly #pageSizeBytes: number;
+  readonly #layout: PageLayout;
+  readonly #counts: ParseCounts;
+  readonly #convert: TimeConversion | undefined;
+  /** Running time. */
+  #low = 0;
+  #high = 0;
+  #run = new Uint8Array(0);
+  /** The next page in the run. */
+  #pageAt = 0;
+  /** The next record, and the end of the records of its page. */
+  #at = 0;
+  #end = 0;
+
+  constructor(
+    pages: PageSequence,
+    pageSizeBytes: number,
+    layout: PageLayout,
+    little: boolean,
+    counts: ParseCounts,
+    convert?: TimeConversion,
+  ) {
+    this.cpu = pages.cpu;
+    this.#pages = pages;
+    this.#pageSizeBytes = pageSizeBytes;
+    this.#layout = layout;
+    this.#counts = counts;
+    this.#convert = convert;
+    this.record.little = little;
+  }
+
+  /** Goes to the next record; false at the end. Damage ends its page, and is counted. */
+  next(): boolean {
+    const { record } = this;
+    const { view, little } = record;
+    this.lost = 0;
+    this.isFirstOfPage = false;
+    for (;;) {
+      const at = this.#at;
+      if (at + 4 > this.#end) {
+        if (!this.#nextPage()) return false;
+        return this.#nextOfPage();
+      }
+      const word = view.getUint32(at, little);
+      const type = little ? word & 31 : word >>> 27;
+      const delta = little ? word >>> 5 : word & 0x07ff_ffff;
+      if (type >= PADDING) {
+        this.#at = this.#skipSpecial(type, delta, at);
+        continue;
+      }
+      const low = (this.#low + delta) >>> 0;
+      if (low < delta) this.#high = (this.#high + 1) >>> 0;
+      this.#low = low;
+      const payload = type === 0 ? at + 8 : at + 4;
+      const length = type === 0 ? this.#readLength(at) : type * 4;
+      if (length < 2 || length > this.#end - payload) {
+        countMalformed(this.#counts, 'record_length', record.bytes, at, this.#end);
+        this.#at = this.#end;
+        continue;
+      }
+      record.start = payload;
+      record.end = payload + length;
+      this.#at = payload + ((length + 3) & ~3);
+      this.#counts.records++;
+      this.low = low;
+      this.high = this.#high;
+      this.#convert?.(this);
+      return true;
+    }
+  }
+
+  /** The first record behind the head of a page, with what the head says of losses. */
+  #nextOfPage(): boolean {
+    const { lost } = this;
+    const found = this.next();
+    if (this.lost === 0) this.lost = lost;
+    else if (lost !== 0) this.lost = lost === LOST_UNKNOWN || this.lost === LOST_UNKNOWN ? LOST_UNKNOWN : this.lost + lost;
+    this.isFirstOfPage = true;
+    return found;
+  }
+
+  /** Opens the next page; false at the end. */
+  #nextPage(): boolean {
+    const { record } = this;
+    const size = this.#pageSizeBytes;
+    if (this.#pageAt + size > this.#run.length) {
+      if (this.#pageAt < this.#run.length) countMalformed(this.#counts, 'torn_page', this.#run, this.#pageAt, this.#run.length);
+      this.#run = this.#pages.take(TAKE_BYTES) as Uint8Array<ArrayBuffer>;
+      this.#pageAt = 0;
+      record.bytes = this.#run;
+      record.view = new DataView(this.#run.buffer, this.#run.byteOffset, this.#run.length);
+      if (this.#run.length === 0) return false;
+      if (this.#run.length < size) return this.#nextPage();
+    }
+    const at = this.#pageAt;
+    this.#pageAt += size;
+    const { little, view } = record;
+    const { timestampOffset, commitOffset, longBytes, dataOffset } = this.#layout;
+    const stampAt = at + timestampOffset;
+    this.#low = view.getUint32(little ? stampAt : stampAt + 4, little);
+    this.#high = view.getUint32(little ? stampAt + 4 : stampAt, little);
+    const commitAt = at + commitOffset;
+    const commit = view.getUint32(little || longBytes === 4 ? commitAt : commitAt + 4, little);
+    this.#at = at + dataOffset;
+    this.#end = this.#at + (commit & COMMIT_BYTES_MASK);
+    if (this.#end > at + size) {
+      countMalformed(this.#counts, 'commit_too_long', this.#run, at, at + size);
+      this.#end = this.#at;
+      return true;
+    }
+    this.#counts.parsedBytes += size;
+    if ((commit & LOST_FLAG) !== 0) this.lost = (commit & LOST_STORED_FLAG) === 0 ? LOST_UNKNOWN : this.#readLost(at + size);
+    return true;
+  }
+
+  #readLost(pageEnd: number): number {
+    const { view, little } = this.record;
+    const { longBytes } = this.#layout;
+    if (this.#end + longBytes > pageEnd) return LOST_UNKNOWN;
+    return view.getUint32(little || longBytes === 4 ? this.#end : this.#end + 4, little) || LOST_UNKNOWN;
+  }
+
+  #readLength(at: number): number {
+    return at + 8 > this.#end ? 0 : this.record.view.getUint32(at + 4, this.record.little) - 4;
+  }
+
+  /** Padding and time records: moves the running time and returns where the next record begins. */
+  #skipSpecial(type: number, delta: number, at: number): number {
+    if (type === PADDING && delta === 0) return this.#end;
+    if (at + 8 > this.#end) {
+      countMalformed(this.#counts, 'record_cut', this.record.bytes, at, this.#end);
+      return this.#end;
+    }
+    const extra = this.record.view.getUint32(at + 4, this.record.little);
+    const deltaLow = type === PADDING ? delta : ((extra << 27) | delta) >>> 0;
+    const deltaHigh = type === PADDING ? 0 : extra >>> 5;
+    if (type === ABSOLUTE) {
+      this.#setAbsolute(deltaLow, deltaHigh);
+      return at + 8;
+    }
+    const low = (this.#low + deltaLow) >>> 0;
+    this.#high = (this.#high + deltaHigh + (low < deltaLow ? 1 : 0)) >>> 0;
+    this.#low = low;
+    if (type === TIME_EXTEND) return at + 8;
+    if (extra < 4 || extra > this.#end - at - 4) {
+      countMalformed(this.#counts, 'record_length', this.record.bytes, at, this.#end);
+      return this.#end;
+    }
+    return at + 4 + ((extra + 3) & ~3);
+  }
+
+  /** An absolute stamp has 59 bits: the rest comes from the running time, one step up where it would run backwards. */
+  #setAbsolute(low: number, high: number): void {
+    const top = (this.#high & TOP_BITS) >>> 0;
+    let full = (high | top) >>> 0;
+    if (top !== 0 && (full < this.#high || (full === this.#high && low < this.#low))) full = (full + 0x0800_0000) >>> 0;
+    this.#low = low;
+    this.#high = full;
+  }
+}
+
+/** Records of several CPUs in order of their times; of equal ones, the cursor that stands first in the list. */
+export class CursorMerge {
+  readonly #cursors: PageCursor[];
+  #current: PageCursor | undefined;
+  #index = -1;
+  /** The earliest of the others, up to which the current one may go on; -1 = there is no other. */
+  #bound = -1;
+  #isBack = false;
+
+  constructor(cursors: readonly PageCursor[]) {
+    this.#cursors = cursors.filter((cursor) => cursor.next());
+  }
+
+  /** The cursor whose record is next; undefined at the end. */
+  next(): PageCursor | undefined {
+    const current = this.#current;
+    if (this.#isBack) {
+      this.#isBack = false;
+      return current;
+    }
+    if (current !== undefined) {
+      if (!current.next()) this.#cursors.splice(this.#index, 1);
+      else if (this.#bound < 0 || isBefore(current, this.#cursors[this.#bound] as PageCursor, this.#index < this.#bound)) return current;
+    }
+    return this.#select();
+  }
+
+  /** The record at hand is given again by the next call of `next`. */
+  back(): void {
+    this.#isBack = true;
+  }
+
+  #select(): PageCursor | undefined {
+    const cursors = this.#cursors;
+    if (cursors.length === 0) return (this.#current = undefined);
+    let first = 0;
+    let second = -1;
+    for (let i = 1; i < cursors.length; i++) {
+      const cursor = cursors[i] as PageCursor;
+      if (isBefore(cursor, cursors[first] as PageCursor, false)) {
+        second = first;
+        first = i;
+      } else if (second < 0 || isBefore(cursor, cursors[second] as PageCursor, i < second)) second = i;
+    }
+    this.#index = first;
+    this.#bound = second;
+    return (this.#current = cursors[first]);
+  }
+}
+
+function isBefore(a: PageCursor, b: PageCursor, orEqual: boolean): boolean {
+  if (a.high !== b.high) return a.high < b.high;
+  return orEqual ? a.low <= b.low : a.low < b.low;
+}

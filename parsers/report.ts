@@ -1,0 +1,361 @@
+/**
+ * Recorded events as text, line for line what `trace-cmd report` prints:
+ *
+ *   cpus=2
+ *   web:            bash-812   [001] 13432.829484: sched_switch:         bash:812 [120] S ==> swapper/1:0 [120]
+ *   |    |               |     |     |             |                     +-- body: plugin, print format or fields
+ *   |    |               |     |     |             +-- event, padded to 20
+ *   |    |               |     |     +-- s.µs, rounded; s.ns with -t; the bare number where the clock counts no ns
+ *   |    |               |     +-- CPU
+ *   |    +-- task, right-aligned in 16: from saved_cmdlines, and from scheduler events already printed
+ *   +-- instance, where the file has some
+ *   CPU:1 [39915 EVENTS DROPPED]         in front of the event behind the loss
+ *
+ * -l: `bash-812      1d.h.. 13432.829484: …`. -R: fields instead of bodies (report-fields.ts).
+ * Not handled: --profile, --tail, plugin options, text of the latency tracers.
+ * Source: trace-cmd 3.1 tracecmd/trace-read.c (trace_show_data).
+ */
+import type { EventFile, EventFileStream } from '../model/event-file.ts';
+import { createCounts, type ParseCounts } from '../model/parser.ts';
+import { parseEventFormat, type EventFormat } from './event-format.ts';
+import { Kallsyms } from './kallsyms.ts';
+import { parseHeaderPage, type PageLayout } from './page-header.ts';
+import { CursorMerge, LOST_UNKNOWN, PageCursor, type TimeConversion } from './page-cursor.ts';
+import type { EventRecord } from './print-fmt-numbers.ts';
+import { toAddress, type Put } from './print-fmt-strings.ts';
+import { compilePrintFormat, joinParts, toArithmetic, type PrintContext } from './print-fmt.ts';
+import { compileBprint } from './report-bprint.ts';
+import { compileFields } from './report-fields.ts';
+import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
+import { compilePlugin, type ReportHandler } from './report-plugins.ts';
+import { TextOut } from './text-out.ts';
+
+export interface ReportOptions {
+  /** -l: flags of each event, short task names. */
+  readonly latency: boolean;
+  /** -R: fields as they are. */
+  readonly raw: boolean;
+  /** -t: all nine digits. */
+  readonly nanoseconds: boolean;
+  /** --ts-diff: time since the line before. */
+  readonly timeDifference: boolean;
+  /** Which records are printed; undefined = all. */
+  readonly filter: ReportFilter | undefined;
+  /** The clock counts nanoseconds, once converted. */
+  readonly isNanoseconds: boolean;
+  /** From raw times of a CPU to those shown. */
+  readonly convert: TimeConversion | undefined;
+}
+
+export interface ReportFilter {
+  readonly cpus: ReadonlySet<number> | undefined;
+  readonly pids: ReadonlySet<number> | undefined;
+  /** By event; undefined = all. */
+  readonly events: ((system: string, event: string) => boolean) | undefined;
+  /** Times shown, in ns or ticks of the clock, both included. */
+  readonly since: bigint | undefined;
+  readonly until: bigint | undefined;
+}
+
+/** What one event needs to become a line. */
+interface EventPrinter {
+  readonly name: Uint8Array;
+  readonly handler: ReportHandler | undefined;
+  /** Behind the handler, or alone. */
+  readonly put: Put;
+  readonly isShown: boolean;
+}
+
+interface Source {
+  readonly prefix: string;
+  readonly cursor: PageCursor;
+}
+
+const NAME_WIDTH = 20;
+const COMM_WIDTH = 16;
+const SHORT_COMM_WIDTH = 8;
+const BILLION = 1_000_000_000n;
+const TWO_POW_32 = 0x1_0000_0000;
+const FLAG_IRQS_OFF = 0x01;
+const FLAG_IRQS_NOSUPPORT = 0x02;
+const FLAG_NEED_RESCHED = 0x04;
+const FLAG_HARDIRQ = 0x08;
+const FLAG_SOFTIRQ = 0x10;
+
+export class Reporter {
+  readonly counts: ParseCounts = createCounts();
+  /** Lines written, notices of losses not counted. */
+  lines = 0;
+  readonly #options: ReportOptions;
+  readonly #context: PrintContext;
+  readonly #tools: FunctionTools;
+  readonly #formats: (EventFormat | undefined)[] = [];
+  readonly #printers: (EventPrinter | undefined)[] = [];
+  readonly #merge: CursorMerge;
+  readonly #prefixes = new Map<PageCursor, string>();
+  readonly #cpuCount: number;
+  readonly #commonPid: number;
+  readonly #commonFlags: number;
+  readonly #commonPreempt: number;
+  readonly #comms = new Map<number, Uint8Array>();
+  #lastShown: bigint | undefined;
+  #lastWasShown = new Map<number, boolean>();
+  readonly #stackId: number;
+  #isHeaderWritten = false;
+
+  constructor(file: EventFile, options: ReportOptions) {
+    this.#options = options;
+    const layout = parseHeaderPage(file.formats.headerPage);
+    const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
+    const symbols = new Kallsyms(file.info.readKallsyms, 'bisected');
+    this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(file.formats.printkFormats) };
+    for (const { system, format } of file.formats.events) {
+      const parsed = parseEventFormat(format, system);
+      if (typeof parsed !== 'string') this.#formats[parsed.id] = parsed;
+    }
+    const sources = typeof layout === 'string' ? [] : this.#openSources(file, layout);
+    for (const { prefix, cursor } of sources) this.#prefixes.set(cursor, prefix);
+    this.#merge = new CursorMerge(sources.map(({ cursor }) => cursor));
+    this.#cpuCount = file.info.cpuCount;
+    const common = this.#formats.find((format) => format !== undefined)?.common ?? [];
+    const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
+    this.#commonPid = offsetOf('common_pid', 4);
+    this.#commonFlags = offsetOf('common_flags', 2);
+    this.#commonPreempt = offsetOf('common_preempt_count', 3);
+    const exit = this.#formats.find((format) => format?.system === 'ftrace' && format.event === 'funcgraph_exit');
+    this.#stackId = this.#formats.findIndex((format) => format?.system === 'ftrace' && format.event === 'kernel_stack');
+    this.#tools = {
+      symbols,
+      longBytes,
+      comms: new Map(Object.entries(file.info.comms).map(([pid, comm]) => [Number(pid), comm])),
+      merge: () => this.#merge,
+      putTime: (out, low, high) => this.#putTime(out, low, high),
+      graphExit: exit === undefined ? undefined : toArithmetic(exit, this.#context),
+    };
+  }
+
+  /** Appends about so many bytes of lines; false when there are no more. */
+  write(out: TextOut, budgetBytes: number): boolean {
+    const end = out.length + budgetBytes;
+    if (!this.#isHeaderWritten) this.#writeHeader(out);
+    while (out.length < end) {
+      const cursor = this.#merge.next();
+      if (cursor === undefined) return false;
+      this.#writeRecord(cursor, out);
+    }
+    return true;
+  }
+
+  #writeHeader(out: TextOut): void {
+    this.#isHeaderWritten = true;
+    out.putText(`cpus=${this.#cpuCount}\n`);
+  }
+
+  #openSources(file: EventFile, layout: PageLayout): Source[] {
+    const little = file.formats.endian === 'little';
+    const { cpus } = this.#options.filter ?? { cpus: undefined };
+    const named = file.streams.filter(({ instance }) => instance !== '');
+    const widest = Math.max(0, ...named.map(({ instance }) => instance.length));
+    const prefixOf = ({ instance }: EventFileStream): string => {
+      if (named.length === 0) return '';
+      return instance === '' ? ' '.repeat(widest + 2) : `${instance.padStart(widest)}: `;
+    };
+    const ordered = [...file.streams.filter(({ instance }) => instance === ''), ...named];
+    return ordered.flatMap((stream) =>
+      stream
+        .pages()
+        .filter(({ cpu }) => cpus?.has(cpu) ?? true)
+        .map((pages) => ({
+          prefix: prefixOf(stream),
+          cursor: new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, this.#options.convert),
+        })),
+    );
+  }
+
+  #writeRecord(cursor: PageCursor, out: TextOut): void {
+    const { record, cpu } = cursor;
+    const id = record.view.getUint16(record.start, record.little);
+    const printer = this.#printers[id] ?? this.#compile(id);
+    if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
+    const prefix = this.#prefixes.get(cursor) as string;
+    if (prefix !== '') out.putText(prefix);
+    if (cursor.lost !== 0) {
+      out.putText(cursor.lost === LOST_UNKNOWN ? `CPU:${cpu} [EVENTS DROPPED]\n` : `CPU:${cpu} [${cursor.lost} EVENTS DROPPED]\n`);
+    }
+    this.#putTask(record, cpu, out);
+    this.#putStamp(cursor, out);
+    out.putBytes(printer.name, 0, printer.name.length);
+    const body = out.length;
+    if (printer.handler === undefined || printer.handler(cursor, out)) printer.put(record, out);
+    if (out.length > body && out.bytes[out.length - 1] === 10) out.length--;
+    out.putByte(10);
+    this.lines++;
+  }
+
+  #putTask(record: EventRecord, cpu: number, out: TextOut): void {
+    const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
+    const comm = this.#commOf(pid);
+    const { latency } = this.#options;
+    const width = latency ? SHORT_COMM_WIDTH : COMM_WIDTH;
+    out.putFill(32, width - comm.length);
+    out.putBytes(comm, 0, latency ? Math.min(comm.length, SHORT_COMM_WIDTH) : comm.length);
+    out.putByte(45);
+    const mark = out.length;
+    out.putDecimal(pid);
+    out.pad(mark, 5, true);
+    if (latency) {
+      out.putByte(32);
+      const at = out.length;
+      out.putDecimal(cpu);
+      out.pad(at, 3);
+      this.#putFlags(record, out);
+    } else {
+      out.putText(' [');
+      out.putPaddedDecimal(cpu, 3);
+      out.putByte(93);
+    }
+  }
+
+  #commOf(pid: number): Uint8Array {
+    const known = this.#comms.get(pid);
+    if (known !== undefined) return known;
+    const { comms } = this.#tools;
+    const text = comms.get(pid);
+    // A name that is not known yet may become so.
+    const bytes = Uint8Array.from(text ?? (pid === 0 ? '<idle>' : '<...>'), (character) => character.charCodeAt(0));
+    if (text !== undefined || pid === 0) this.#comms.set(pid, bytes);
+    return bytes;
+  }
+
+  #putFlags({ bytes, start }: EventRecord, out: TextOut): void {
+    const flags = bytes[start + this.#commonFlags] as number;
+    const preempt = bytes[start + this.#commonPreempt] as number;
+    if (this.#options.raw) {
+      out.putText('-0x');
+      out.putHexWords(flags, 0);
+      return;
+    }
+    out.putText((flags & FLAG_IRQS_OFF) !== 0 ? 'd' : (flags & FLAG_IRQS_NOSUPPORT) !== 0 ? 'X' : '.');
+    out.putText((flags & FLAG_NEED_RESCHED) !== 0 ? 'N' : '.');
+    const inHardirq = (flags & FLAG_HARDIRQ) !== 0;
+    const inSoftirq = (flags & FLAG_SOFTIRQ) !== 0;
+    out.putText(inHardirq ? (inSoftirq ? 'H' : 'h') : inSoftirq ? 's' : '.');
+    for (const depth of [preempt & 15, preempt >> 4]) {
+      if (depth === 0) out.putByte(46);
+      else out.putHexWords(depth, 0);
+    }
+  }
+
+  #putStamp({ low, high }: PageCursor, out: TextOut): void {
+    out.putByte(32);
+    this.#putTime(out, low, high);
+    out.putByte(58);
+    if (this.#options.timeDifference) this.#putDifference(low, high, out);
+  }
+
+  #putTime(out: TextOut, low: number, high: number): void {
+    if (!this.#options.isNanoseconds) {
+      const mark = out.length;
+      out.putDecimalWords(low | 0, high | 0, false);
+      out.pad(mark, 12);
+      return;
+    }
+    // Exact below 2^53 ns, 104 days; later times go through a bigint.
+    if (high < 0x20_0000) {
+      const ns = high * TWO_POW_32 + low;
+      const shown = this.#options.nanoseconds ? ns : Math.floor((ns + 500) / 1000);
+      const perSecond = this.#options.nanoseconds ? 1e9 : 1e6;
+      const seconds = Math.floor(shown / perSecond);
+      out.putSeconds(seconds, shown - seconds * perSecond, this.#options.nanoseconds ? 9 : 6, 5);
+      return;
+    }
+    const ns = (BigInt(high) << 32n) | BigInt(low);
+    const rounded = this.#options.nanoseconds ? ns : ((ns + 500n) / 1000n) * 1000n;
+    const fraction = Number(rounded % BILLION);
+    out.putSeconds(Number(rounded / BILLION), this.#options.nanoseconds ? fraction : fraction / 1000, this.#options.nanoseconds ? 9 : 6, 5);
+  }
+
+  #putDifference(low: number, high: number, out: TextOut): void {
+    const time = (BigInt(high) << 32n) | BigInt(low);
+    const shown = this.#options.isNanoseconds && !this.#options.nanoseconds ? (time + 500n) / 1000n : time;
+    out.putByte(32);
+    const mark = out.length;
+    if (this.#lastShown !== undefined && this.#lastShown !== 0n) out.putText(`(+${shown - this.#lastShown})`);
+    out.pad(mark, 8, true);
+    this.#lastShown = shown;
+  }
+
+  #isWanted(cursor: PageCursor, id: number, printer: EventPrinter): boolean {
+    const { pids, since, until } = this.#options.filter as ReportFilter;
+    // The stack of an event that is shown belongs to it.
+    if (id === this.#stackId && id >= 0) return this.#lastWasShown.get(cursor.cpu) ?? false;
+    let wanted = printer.isShown;
+    if (wanted && pids !== undefined)
+      wanted = pids.has(cursor.record.view.getInt32(cursor.record.start + this.#commonPid, cursor.record.little));
+    if (wanted && (since !== undefined || until !== undefined)) {
+      const time = (BigInt(cursor.high) << 32n) | BigInt(cursor.low);
+      wanted = time >= (since ?? time) && time <= (until ?? time);
+    }
+    if (this.#stackId >= 0) this.#lastWasShown.set(cursor.cpu, wanted);
+    return wanted;
+  }
+
+  #compile(id: number): EventPrinter {
+    const format = this.#formats[id];
+    const printer = format === undefined ? unknownEvent() : this.#compileFormat(format);
+    this.#printers[id] = printer;
+    return printer;
+  }
+
+  #compileFormat(format: EventFormat): EventPrinter {
+    const context = this.#context;
+    const of = toArithmetic(format, context);
+    const parts = compilePrintFormat(format, context);
+    const fields = compileFields(format, typeof parts === 'string' ? [] : parts, of);
+    const isBprint = format.system === 'ftrace' && format.event === 'bprint';
+    const { raw, filter } = this.#options;
+    const common = { name: padName(format.event), isShown: filter?.events?.(format.system, format.event) ?? true };
+    if (raw) return { ...common, handler: undefined, put: fields };
+    const handler = compileFunctionEvent(format, of, this.#tools) ?? compilePlugin(format, of, this.#tools);
+    const bprint = isBprint ? this.#compileBprint(format) : undefined;
+    if (bprint !== undefined) return { ...common, handler, put: bprint };
+    if (typeof parts !== 'string') return { ...common, handler, put: joinParts(parts) };
+    const failed: Put = (record, out) => {
+      out.putText('[FAILED TO PARSE]');
+      fields(record, out);
+    };
+    return { ...common, handler, put: failed };
+  }
+
+  /** `function: text`, as the format of bprint would have it. */
+  #compileBprint(format: EventFormat): Put | undefined {
+    const context = this.#context;
+    const of = toArithmetic(format, context);
+    const put = compileBprint(format, of, context);
+    const caller = compilePrintFormat({ ...format, printFormat: '"%ps: ", (void *)REC->ip' }, context);
+    if (put === undefined || typeof caller === 'string') return undefined;
+    const putCaller = joinParts(caller);
+    return (record, out) => {
+      putCaller(record, out);
+      put(record, out);
+    };
+  }
+}
+
+function padName(name: string): Uint8Array {
+  return Uint8Array.from(` ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`, (character) => character.charCodeAt(0));
+}
+
+function unknownEvent(): EventPrinter {
+  return { name: padName('(NULL)'), handler: undefined, put: (_record, out) => out.putText('[UNKNOWN EVENT]'), isShown: true };
+}
+
+/** `0xffffffff8225d1b8 : "count %d\n"` → address → text, without the quotes and a line end. */
+export function readStrings(printkFormats: string): Map<string, string> {
+  const strings = new Map<string, string>();
+  for (const [, address, text = ''] of printkFormats.matchAll(/^(?:0x)?([\da-fA-F]+) : "?(.*?)"?$/gm)) {
+    const value = BigInt(`0x${address}`);
+    strings.set(toAddress(Number(value & 0xffff_ffffn), Number(value >> 32n)), text.replace(/\\n$/, ''));
+  }
+  return strings;
+}
