@@ -86,7 +86,7 @@ export class FileSource implements ByteSource {
   readonly #fd: number;
   #memory = new Uint8Array(64 << 10);
 
-  constructor({ path, sizeBytes }: StagedFile) {
+  constructor({ path, sizeBytes }: Pick<StagedFile, 'path' | 'sizeBytes'>) {
     this.sizeBytes = sizeBytes;
     this.#fd = openSync(path, 'r');
   }

@@ -20,7 +20,7 @@ import {
   toTest,
   toWide,
   type Arithmetic,
-  type EventRecord,
+  EventRecord,
   type NumberCode,
 } from './print-fmt-numbers.ts';
 import { putBitmap, putBitmapList } from './print-fmt-pointers.ts';
@@ -304,7 +304,7 @@ function putHex(out: TextOut, low: number, high: number): void {
 function constantOf(expr: Expr, of: Arithmetic): bigint | undefined {
   try {
     const code = compileNumber(expr, of);
-    const scratch = { ...EMPTY };
+    const scratch = new EventRecord();
     const low = toWide(code)(scratch);
     return (BigInt(scratch.high) << 32n) | BigInt(low >>> 0);
   } catch (error) {
@@ -312,17 +312,6 @@ function constantOf(expr: Expr, of: Arithmetic): bigint | undefined {
     throw error;
   }
 }
-
-const EMPTY: EventRecord = {
-  view: new DataView(new ArrayBuffer(0)),
-  bytes: new Uint8Array(0),
-  little: true,
-  start: 0,
-  end: 0,
-  high: 0,
-  from: 0,
-  to: 0,
-};
 
 /** Key of a string by its address. */
 export function toAddress(low: number, high: number): string {

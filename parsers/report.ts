@@ -15,7 +15,7 @@
  * Not handled: --profile, --tail, plugin options, text of the latency tracers.
  * Source: trace-cmd 3.1 tracecmd/trace-read.c (trace_show_data).
  */
-import type { EventFile, EventFileStream } from '../model/event-file.ts';
+import type { EventFile, EventFileInfo, EventFileStream } from '../model/event-file.ts';
 import { createCounts, type ParseCounts } from '../model/parser.ts';
 import { parseEventFormat, type EventFormat } from './event-format.ts';
 import { Kallsyms } from './kallsyms.ts';
@@ -28,7 +28,7 @@ import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
 import { compilePlugin, type ReportHandler } from './report-plugins.ts';
-import { TextOut } from './text-out.ts';
+import type { TextOut } from './text-out.ts';
 
 export interface ReportOptions {
   /** -l: flags of each event, short task names. */
@@ -41,8 +41,6 @@ export interface ReportOptions {
   readonly timeDifference: boolean;
   /** Which records are printed; undefined = all. */
   readonly filter: ReportFilter | undefined;
-  /** The clock counts nanoseconds, once converted. */
-  readonly isNanoseconds: boolean;
   /** From raw times of a CPU to those shown. */
   readonly convert: TimeConversion | undefined;
 }
@@ -71,6 +69,8 @@ interface Source {
   readonly cursor: PageCursor;
 }
 
+/** Clocks whose times trace-cmd shows in seconds, be they or not; those of the others are the bare number. */
+const SECONDS_CLOCK = /^(?:local|global|uptime|perf|tai|mono.*)$/;
 const NAME_WIDTH = 20;
 const COMM_WIDTH = 16;
 const SHORT_COMM_WIDTH = 8;
@@ -97,6 +97,7 @@ export class Reporter {
   readonly #commonPid: number;
   readonly #commonFlags: number;
   readonly #commonPreempt: number;
+  readonly #isNanoseconds: boolean;
   readonly #comms = new Map<number, Uint8Array>();
   #lastShown: bigint | undefined;
   #lastWasShown = new Map<number, boolean>();
@@ -117,6 +118,7 @@ export class Reporter {
     for (const { prefix, cursor } of sources) this.#prefixes.set(cursor, prefix);
     this.#merge = new CursorMerge(sources.map(({ cursor }) => cursor));
     this.#cpuCount = file.info.cpuCount;
+    this.#isNanoseconds = showsSeconds(file.info);
     const common = this.#formats.find((format) => format !== undefined)?.common ?? [];
     const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
     this.#commonPid = offsetOf('common_pid', 4);
@@ -247,14 +249,14 @@ export class Reporter {
   }
 
   #putStamp({ low, high }: PageCursor, out: TextOut): void {
-    out.putByte(32);
+    if (this.#isNanoseconds) out.putByte(32);
     this.#putTime(out, low, high);
     out.putByte(58);
     if (this.#options.timeDifference) this.#putDifference(low, high, out);
   }
 
   #putTime(out: TextOut, low: number, high: number): void {
-    if (!this.#options.isNanoseconds) {
+    if (!this.#isNanoseconds) {
       const mark = out.length;
       out.putDecimalWords(low | 0, high | 0, false);
       out.pad(mark, 12);
@@ -277,7 +279,8 @@ export class Reporter {
 
   #putDifference(low: number, high: number, out: TextOut): void {
     const time = (BigInt(high) << 32n) | BigInt(low);
-    const shown = this.#options.isNanoseconds && !this.#options.nanoseconds ? (time + 500n) / 1000n : time;
+    // Rounded as µs are, whatever the clock counts.
+    const shown = this.#options.nanoseconds ? time : (time + 500n) / 1000n;
     out.putByte(32);
     const mark = out.length;
     if (this.#lastShown !== undefined && this.#lastShown !== 0n) out.putText(`(+${shown - this.#lastShown})`);
@@ -340,6 +343,11 @@ export class Reporter {
       put(record, out);
     };
   }
+}
+
+/** Are times shown in seconds, and not as the bare number that the clock counts? */
+export function showsSeconds({ clock, tscToNs }: EventFileInfo): boolean {
+  return SECONDS_CLOCK.test(clock) || tscToNs !== undefined;
 }
 
 function padName(name: string): Uint8Array {

@@ -12,6 +12,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'load recorded files: dmesg, console, kmsg, ftrace text, lab sessions',
     load: async () => (await import('./import.ts')).command,
   },
+  report: {
+    summary: 'a recording as text, as trace-cmd report prints it',
+    load: async () => (await import('./report.ts')).command,
+  },
   query: { summary: 'run SQL on everything that is stored', load: async () => (await import('./query.ts')).command },
   doctor: {
     summary: 'what this machine can and cannot observe, and how to fix it',

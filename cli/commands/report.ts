@@ -1,0 +1,138 @@
+import { OperationalError } from '../../base/errors.ts';
+import { Reporter, showsSeconds, type ReportFilter } from '../../parsers/report.ts';
+import { TextOut } from '../../parsers/text-out.ts';
+import { defineCommand } from '../command.ts';
+import { openRecording } from '../recording.ts';
+import { toConversion } from '../report-times.ts';
+import { createPaint, escapeControls, print } from '../terminal.ts';
+
+/** Written at a time. */
+const CHUNK_BYTES = 256 << 10;
+const NS_PER_SECOND = 1_000_000_000n;
+
+export const command = defineCommand({
+  name: 'report',
+  usage: '[options] FILE',
+  about:
+    'a recording of trace-cmd (trace.dat) as text, line for line what `trace-cmd report` prints of it, instances and losses included. On a terminal, control characters of kernel text are shown and not sent.',
+  options: {
+    latency: { type: 'boolean', short: 'l', help: 'flags of each event: interrupts off, need-resched, context, preemption depth' },
+    raw: { type: 'boolean', short: 'R', help: 'the fields of each event instead of its print format' },
+    nanoseconds: { type: 'boolean', short: 't', help: 'all nine digits of a time' },
+    'ts-diff': { type: 'boolean', help: 'time since the line before' },
+    event: {
+      type: 'string',
+      short: 'e',
+      multiple: true,
+      value: 'PATTERN',
+      help: 'only these events: sched, sched:sched_switch, irq_* (repeatable)',
+    },
+    cpu: { type: 'string', value: 'LIST', help: 'only these CPUs: 0,2-3' },
+    pid: { type: 'string', value: 'LIST', help: 'only events of these threads: 1,812' },
+    since: { type: 'string', value: 'TIME', help: 'from this time on, as the report shows it: 13432.829484' },
+    until: { type: 'string', value: 'TIME', help: 'up to this time' },
+  },
+  examples: [
+    ['mkscope report trace.dat', 'all of it'],
+    ['mkscope report -t -e sched -e irq --cpu 1 trace.dat', 'what the scheduler and interrupts did on CPU 1'],
+    ['mkscope report --since 13432.82 --until 13432.83 trace.dat | less', 'ten milliseconds'],
+  ],
+  positionals: { least: 1, most: 1 },
+  async run(flags, [path = '']) {
+    const recording = openRecording(path);
+    const { file } = recording;
+    try {
+      const filter = toFilter(flags, showsSeconds(file.info));
+      const { latency, raw, nanoseconds } = flags;
+      const convert = toConversion(file.info);
+      const reporter = new Reporter(file, { latency, raw, nanoseconds, timeDifference: flags['ts-diff'], filter, convert });
+      const out = new TextOut(CHUNK_BYTES * 2);
+      for (let more = true; more;) {
+        more = reporter.write(out, CHUNK_BYTES);
+        await print(toShown(out.view()));
+        out.clear();
+      }
+      reportProblems(path, [...file.counts.malformed, ...reporter.counts.malformed]);
+      return 0;
+    } finally {
+      recording.close();
+    }
+  },
+});
+
+/** A copy, because a pipe takes it later. */
+function toShown(bytes: Uint8Array): Uint8Array | string {
+  return process.stdout.isTTY ? escapeControls(Buffer.from(bytes).toString('utf8')) : bytes.slice();
+}
+
+function reportProblems(path: string, problems: readonly (readonly [string, number])[]): void {
+  const paint = createPaint(process.stderr);
+  for (const [what, count] of problems) {
+    process.stderr.write(`${paint('yellow', 'warning:')} ${escapeControls(`${path}: ${what}`)}${count > 1 ? ` (${count} times)` : ''}\n`);
+  }
+}
+
+interface FilterFlags {
+  readonly event: readonly string[];
+  readonly cpu: string | undefined;
+  readonly pid: string | undefined;
+  readonly since: string | undefined;
+  readonly until: string | undefined;
+}
+
+function toFilter({ event, cpu, pid, since, until }: FilterFlags, inSeconds: boolean): ReportFilter | undefined {
+  if (event.length === 0 && [cpu, pid, since, until].every((value) => value === undefined)) return undefined;
+  return {
+    cpus: cpu === undefined ? undefined : parseList('cpu', cpu),
+    pids: pid === undefined ? undefined : parseList('pid', pid),
+    events: event.length === 0 ? undefined : matchEvents(event),
+    since: since === undefined ? undefined : parseTime('since', since, inSeconds),
+    until: until === undefined ? undefined : parseTime('until', until, inSeconds),
+  };
+}
+
+/** `sched`, `sched:sched_switch`, `irq_*`: a word alone is a system or an event. */
+function matchEvents(patterns: readonly string[]): (system: string, event: string) => boolean {
+  const toExpression = (pattern: string): RegExp =>
+    new RegExp(
+      `^${pattern
+        .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+        .replaceAll('*', '.*')
+        .replaceAll('?', '.')}$`,
+    );
+  const matchers = patterns.map((pattern) => {
+    const [system = '', event] = pattern.split(':');
+    const [first, second] = [toExpression(system), toExpression(event ?? '*')];
+    if (event !== undefined) return (of: string, name: string) => first.test(of) && second.test(name);
+    return (of: string, name: string) => first.test(of) || first.test(name);
+  });
+  return (system, event) => matchers.some((matches) => matches(system, event));
+}
+
+const MAX_LIST = 1 << 16;
+
+function parseList(option: string, text: string): ReadonlySet<number> {
+  const numbers = new Set<number>();
+  for (const part of text.split(',')) {
+    const [, from, to = from] = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(part) ?? [];
+    const [first, last] = [Number(from ?? Number.NaN), Number(to ?? Number.NaN)];
+    if (!(first <= last) || last - first >= MAX_LIST) {
+      throw new OperationalError('E_ARGS', `--${option} ${text} is no list of numbers`, `write it as --${option} 0,2-3`);
+    }
+    for (let number = first; number <= last; number++) numbers.add(number);
+  }
+  return numbers;
+}
+
+/** `13432.829484`, or the bare number where the report shows no seconds. */
+function parseTime(option: string, text: string, inSeconds: boolean): bigint {
+  const [, whole, fraction = ''] = /^(\d{1,19})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+  if (whole === undefined || (fraction !== '' && !inSeconds)) {
+    throw new OperationalError(
+      'E_ARGS',
+      `--${option} ${text} is no time of this recording`,
+      'write it as the report shows it: 13432.829484',
+    );
+  }
+  return inSeconds ? BigInt(whole) * NS_PER_SECOND + BigInt(fraction.padEnd(9, '0')) : BigInt(whole);
+}
