@@ -6,7 +6,21 @@ import { z } from 'zod';
 
 import { DEFAULT_TRACE_EVENTS } from '../collector/options.ts';
 import { CLOCK_DOMAINS } from '../model/time.ts';
-import { address, choice, count, durationMs, flag, list, names, sizeBytes, streams, text, url } from './config-kinds.ts';
+import {
+  address,
+  addresses,
+  choice,
+  count,
+  durationMs,
+  flag,
+  list,
+  names,
+  senders,
+  sizeBytes,
+  streams,
+  text,
+  url,
+} from './config-kinds.ts';
 
 const MIB = 2 ** 20;
 const TIB = 2 ** 40;
@@ -108,6 +122,17 @@ export const CONFIG_KEYS = {
     streams,
     {},
     'kernels to read through a guest forwarder: name → address, or { from: address, kernel: id, console: address }',
+  ),
+  'collector.netconsole.listen': key(addresses, [], 'UDP addresses that take netconsole of other kernels, such as 10.77.0.1:6666'),
+  'collector.netconsole.kernels': key(
+    senders,
+    {},
+    'who sends netconsole: name → IP address, or { from: address, kernel: id }; ids left out count from 1, "host" is 0',
+  ),
+  'collector.netconsole.others': key(
+    choice(['refuse', 'accept']),
+    'refuse',
+    'packets of other senders: counted and refused, or taken as kernels named by their address',
   ),
   'collector.system.enabled': key(flag, true, 'sample CPU, memory, PSI and interrupts'),
   'collector.system.interval': key(durationMs(100, HOUR_MS), '1s', 'how often the system is sampled'),

@@ -1,4 +1,5 @@
 /** Kinds of configuration values: each takes what YAML gives and what stands as text in a flag or an environment variable. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 import { parseGuestAddress } from '../collector/guest-address.ts';
@@ -113,6 +114,37 @@ export const streams = z
     z.record(z.string(), stream, 'must be a map of "name: address" lines'),
   )
   .refine((all) => Object.keys(all).every((name) => NAME.test(name)), 'must be NAME=ADDRESS, names of letters, digits, "_", "-" and "."');
+
+/** `10.0.0.2`, `10.0.0.2:6665`, `fe80::2`, `[fe80::2]:6665`: who sends; a name would have to be looked up, and could change. */
+const senderAddress = text.refine((from) => {
+  const withPort = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(from);
+  return isIP(withPort?.[1] ?? withPort?.[2] ?? from) !== 0 && Number(withPort?.[3] ?? 1) <= 65_535;
+}, 'must be an IP address, with or without a port: 10.0.0.2, 10.0.0.2:6665, [fe80::2]:6665');
+const sender = z.union(
+  [
+    senderAddress.transform((from) => ({ from, kernel: undefined })),
+    z.strictObject({ from: senderAddress, kernel: count(0, 65_535).optional() }),
+  ],
+  { error: (issue) => firstMessage(issue) ?? 'must be an address, or { from: ADDRESS, kernel: ID }' },
+);
+
+/** Kernels that send, by name. */
+export const senders = z
+  .preprocess(
+    (written) => (typeof written === 'string' ? (splitPairs(written) ?? written) : written),
+    z.record(z.string(), sender, 'must be a map of "name: address" lines'),
+  )
+  .refine((all) => Object.keys(all).every((name) => NAME.test(name)), 'must be NAME=ADDRESS, names of letters, digits, "_", "-" and "."');
+
+/** Addresses to listen on: a YAML list, or text with commas. */
+export const addresses = z.union([
+  z.array(address),
+  z
+    .union([z.string(), z.number().transform(String)], 'must be host:port')
+    .transform((written) => written.split(',').map((one) => parseAddress(one.trim())))
+    .refine((all) => all.every((one) => one !== undefined), 'must be host:port, for example 10.77.0.1:6666')
+    .transform((all) => all.filter((one) => one !== undefined)),
+]);
 
 export function splitPairs(written: string): Record<string, string> | undefined {
   const pairs: Record<string, string> = {};

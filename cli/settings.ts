@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { messageOf, OperationalError } from '../base/errors.ts';
 import type { CollectorOptions, SourceOptions } from '../collector/options.ts';
 import type { AccessToken, HubOptions } from '../hub/hub.ts';
+import { HOST_KERNEL_ID } from '../model/identity.ts';
 import type { Config } from './config.ts';
 import type { ConfigValue } from './config-keys.ts';
 import { findPackageRoot, readVersion } from './package-root.ts';
@@ -109,10 +110,34 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       kernel: of.kernel,
       console: of.console,
     })),
+    netconsole: toNetconsole(config),
     spans: config.find('collector.spans'),
     events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
     ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),
   };
+}
+
+function toNetconsole(config: Config): CollectorOptions['netconsole'] {
+  const listen = config.get('collector.netconsole.listen');
+  const kernels = Object.entries(config.get('collector.netconsole.kernels'));
+  if (listen.length === 0) return undefined;
+  const taken = new Set([0, ...kernels.map(([, { kernel }]) => kernel)]);
+  return {
+    listen,
+    others: config.get('collector.netconsole.others'),
+    kernels: kernels.map(([name, { from, kernel }]) => ({
+      name,
+      from,
+      kernelId: kernel ?? (name === 'host' ? HOST_KERNEL_ID : takeNext(taken)),
+    })),
+  };
+}
+
+function takeNext(taken: Set<number | undefined>): number {
+  let id = 1;
+  while (taken.has(id)) id++;
+  taken.add(id);
+  return id;
 }
 
 function toSources(config: Config): SourceOptions {

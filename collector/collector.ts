@@ -11,17 +11,19 @@ import { SPAN_RULES, findSpanRule, type SpanRule } from '../correlate/span-rules
 import { CollectorClock } from './collector-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
-import { KernelFeed, type FeedStatus, type SharedParts } from './kernel-feed.ts';
+import { KernelFeed, type FeedStatus, type KernelReader, type ReadKernel, type SharedParts } from './kernel-feed.ts';
 import { openLinks, type Links } from './links.ts';
 import { DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from './options.ts';
 import { Peer, type PeerKind } from './peer.ts';
 import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
 import { GuestConsoleSource } from './sources/guest-console.ts';
+import { NetconsoleSource } from './sources/netconsole.ts';
 import { StreamSource } from './sources/stream.ts';
 import { TracefsSource } from './sources/tracefs.ts';
 import { openTelemetry, type OwnTelemetry } from './telemetry.ts';
 import { findTracefs } from './tracefs.ts';
+import type { UnixNs } from '../model/time.ts';
 
 const BOOKS_INTERVAL_MS = 1000;
 const HEALTH_INTERVAL_MS = 60_000;
@@ -112,8 +114,8 @@ interface Guest {
   readonly console: GuestConsoleSource | undefined;
 }
 
-function toGuestStatus({ name, feed, source }: Guest): GuestStatus {
-  return { name, identity: source.identity, ...feed.status() };
+function toGuestStatus({ name, identity, feed }: ReadKernel): GuestStatus {
+  return { name, identity, ...feed.status() };
 }
 
 class RunningCollector implements Collector {
@@ -125,6 +127,7 @@ class RunningCollector implements Collector {
   readonly #shared: SharedParts;
   readonly #feed: KernelFeed;
   readonly #guests: Guest[] = [];
+  readonly #readers: KernelReader[] = [];
   #telemetry: OwnTelemetry | undefined;
   #sources: Source[] = [];
   readonly #problems: SourceProblem[] = [];
@@ -151,9 +154,10 @@ class RunningCollector implements Collector {
     this.#feed.startSender(this.#telemetry);
     this.#feed.begin(this.#identity, this.#clock);
     for (const stream of this.#options.streams ?? []) this.#guests.push(this.#openGuest(stream, rules, this.#telemetry));
+    this.#openReaders(this.#telemetry);
     // Known at once where the receiver is there: then nothing is spooled in a form that has to be changed later.
     await this.#peer.meet();
-    for (const { feed } of this.#guests) feed.sendLeftOver();
+    for (const { feed } of this.#otherKernels()) feed.sendLeftOver();
     await this.#startSources(rules, resume);
     this.#timers.push(setInterval(() => void this.#writeBooks(), BOOKS_INTERVAL_MS));
     this.#timers.push(setInterval(() => log.info(this.healthLine()), HEALTH_INTERVAL_MS).unref());
@@ -161,7 +165,7 @@ class RunningCollector implements Collector {
 
   status(): CollectorStatus {
     const { sender, spool } = this.#feed.status();
-    const guests = this.#guests.map(toGuestStatus);
+    const guests = this.#otherKernels().map(toGuestStatus);
     return {
       identity: this.#identity,
       sources: this.#running().map(toNamedStatus),
@@ -200,7 +204,7 @@ class RunningCollector implements Collector {
 
   async #shutDown(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    const feeds = [this.#feed, ...this.#guests.map(({ feed }) => feed)];
+    const feeds = [this.#feed, ...this.#otherKernels().map(({ feed }) => feed)];
     // A source that waits for its batch to be spooled must not wait for the timer of the batch.
     const flushing = setInterval(() => {
       for (const feed of feeds) feed.flush();
@@ -223,12 +227,21 @@ class RunningCollector implements Collector {
   /** This kernel's sources and those of the guests. */
   #running(): Source[] {
     // A console after its stream: what the log brings last is then known.
-    return [...this.#sources, ...this.#guests.flatMap(({ source, console }) => (console === undefined ? [source] : [source, console]))];
+    const guests = this.#guests.flatMap(({ source, console }) => (console === undefined ? [source] : [source, console]));
+    return [...this.#sources, ...guests, ...this.#readers];
+  }
+
+  /** Those that are read for others, each with a feed of its own. */
+  #otherKernels(): ReadKernel[] {
+    const guests = this.#guests.map(({ name, feed, source }) => ({ name, feed, identity: source.identity }));
+    return [...guests, ...this.#readers.flatMap((reader) => reader.kernels())];
   }
 
   /** The bound of the configuration holds for all feeds together. */
   #spoolBytes(): number {
-    return Math.floor((this.#options.spoolMaxBytes ?? DEFAULT_SPOOL_BYTES) / (1 + (this.#options.streams?.length ?? 0)));
+    const { spoolMaxBytes = DEFAULT_SPOOL_BYTES, streams = [], netconsole } = this.#options;
+    const senders = (netconsole?.kernels.length ?? 0) + (netconsole?.others === 'accept' ? 1 : 0);
+    return Math.floor(spoolMaxBytes / (1 + streams.length + senders));
   }
 
   #ships(): boolean {
@@ -257,6 +270,20 @@ class RunningCollector implements Collector {
     return { name, feed, source, console };
   }
 
+  #openReaders(telemetry: OwnTelemetry): void {
+    const { netconsole, spoolDir } = this.#options;
+    const openFeed = (folder: string, sharedBy: number): KernelFeed => {
+      const feed = new KernelFeed(join(spoolDir, folder), Math.floor(this.#spoolBytes() / sharedBy), this.#shared);
+      feed.startSender(telemetry);
+      return feed;
+    };
+    if (netconsole !== undefined) {
+      const now = (): UnixNs => this.#clock.nowUnixNs();
+      const open = (name: string, sharedBy: number): KernelFeed => openFeed(join('netconsole', name), sharedBy);
+      this.#readers.push(new NetconsoleSource({ ...netconsole, machine: this.#identity, now, openFeed: open }));
+    }
+  }
+
   async #startSources(rules: readonly SpanRule[], resume: ReadonlyMap<string, SourcePosition>): Promise<void> {
     const context = {
       identity: this.#identity,
@@ -274,6 +301,7 @@ class RunningCollector implements Collector {
       if (console !== undefined) await this.#startSource(console);
       await this.#startSource(source);
     }
+    for (const reader of this.#readers) await this.#startSource(reader);
   }
 
   async #startSource(source: Source): Promise<boolean> {

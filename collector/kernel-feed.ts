@@ -9,7 +9,7 @@
 import { ensureDefined } from '../base/assert.ts';
 import { toResource, type KernelIdentity } from '../model/identity.ts';
 import { MetricBatch } from '../model/metric-batch.ts';
-import type { Sink, SourcePosition, SourceRecord, StreamCounts } from '../model/pipeline.ts';
+import type { Sink, Source, SourcePosition, SourceRecord, StreamCounts } from '../model/pipeline.ts';
 import { readResourceAttributes } from '../otlp/endpoint.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { FormatStore } from './format-store.ts';
@@ -35,6 +35,19 @@ export interface FeedStatus {
   readonly spool: { readonly bytes: number; readonly maxBytes: number };
   /** Records that mkscope itself dropped. */
   readonly dropped: number;
+}
+
+/** A kernel that a source reads for, with a feed of its own. */
+export interface ReadKernel {
+  readonly name: string;
+  /** Undefined until it is known. */
+  readonly identity: KernelIdentity | undefined;
+  readonly feed: KernelFeed;
+}
+
+/** A source whose records are other kernels'. */
+export interface KernelReader extends Source {
+  kernels(): readonly ReadKernel[];
 }
 
 interface Incarnation {

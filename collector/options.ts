@@ -34,18 +34,35 @@ export interface StreamOptions {
   readonly console?: string | undefined;
 }
 
+/** A kernel that sends netconsole: `from` is its IP address, or `ADDRESS:PORT` where two send from one. */
+export interface NetconsoleSender {
+  readonly name: string;
+  readonly from: string;
+  readonly kernelId: number;
+}
+
+export interface NetconsoleOptions {
+  /** UDP addresses; port 0 is any free one. */
+  readonly listen: readonly { readonly host: string; readonly port: number }[];
+  readonly kernels: readonly NetconsoleSender[];
+  /** What becomes of packets of other senders. Default: refused. */
+  readonly others?: 'refuse' | 'accept' | undefined;
+}
+
 export interface CollectorOptions {
   /** Folder that stands for `/` where it is asked who the kernel is and where its consoles are: a lab has one. Default `/`. */
   readonly root?: string | undefined;
   /** Endpoint, headers, TLS; what is left out comes from OTEL_EXPORTER_OTLP_*. */
   readonly to: EndpointOptions;
   readonly spoolDir: string;
-  /** Default 512 MiB, divided evenly between this kernel and the streams. */
+  /** Default 512 MiB, divided evenly between this kernel and the others. */
   readonly spoolMaxBytes?: number | undefined;
   readonly identity?: Partial<KernelIdentity> | undefined;
   readonly sources: SourceOptions;
   /** Other kernels, each with a feed of its own below `<spoolDir>/streams`. */
   readonly streams?: readonly StreamOptions[] | undefined;
+  /** Kernels that send netconsole, each with a feed of its own below `<spoolDir>/netconsole`. */
+  readonly netconsole?: NetconsoleOptions | undefined;
   /** Names of span rules (correlate/span-rules.ts); default: all. */
   readonly spans?: readonly string[] | undefined;
   /** Trace events go to the hub, or nowhere. */

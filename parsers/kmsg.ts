@@ -13,7 +13,7 @@
  *
  * A record ends where a line begins that is no dictionary line, so `parse` keeps the last one back. A live reader, whose
  * bytes are whole read()s, calls `finish` on each of them: it may be called any number of times.
- * Not handled: netconsole's extended form (release as first field, fragments by `ncfrag=`).
+ * Not handled: release and fragments of netconsole's extended form, which parsers/netconsole.ts takes off first.
  * Spec: Documentation/ABI/testing/dev-kmsg, kernel/printk/printk.c (info_print_ext_header, msg_add_ext_text).
  */
 import { NO_RAW_TIME } from '../model/time.ts';
