@@ -111,6 +111,9 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       console: of.console,
     })),
     netconsole: toNetconsole(config),
+    ...(config.get('collector.pstore.enabled')
+      ? { pstore: { folders: config.get('collector.pstore.folders'), remove: config.get('collector.pstore.remove') } }
+      : {}),
     spans: config.find('collector.spans'),
     events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
     ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),

@@ -2,6 +2,7 @@
  * The agent of one kernel, and of the guests that are too small for one: sources → feed → receiver, a feed per kernel. What
  * cannot be read is said, with what to do about it, and the rest goes on.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationalError, errnoOf, isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
@@ -12,23 +13,31 @@ import { CollectorClock } from './collector-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
 import { KernelFeed, type FeedStatus, type KernelReader, type ReadKernel, type SharedParts } from './kernel-feed.ts';
+import { readKnownBoots, writeKnownBoot, type KnownBoot } from './known-boots.ts';
 import { openLinks, type Links } from './links.ts';
 import { DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from './options.ts';
 import { Peer, type PeerKind } from './peer.ts';
 import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
 import { GuestConsoleSource } from './sources/guest-console.ts';
+import { KMSG_STREAM } from './sources/kmsg.ts';
 import { NetconsoleSource } from './sources/netconsole.ts';
+import { PstoreSource } from './sources/pstore.ts';
 import { StreamSource } from './sources/stream.ts';
 import { TracefsSource } from './sources/tracefs.ts';
 import { openTelemetry, type OwnTelemetry } from './telemetry.ts';
 import { findTracefs } from './tracefs.ts';
-import type { UnixNs } from '../model/time.ts';
+import { toPrintkNs, type UnixNs } from '../model/time.ts';
 
 const BOOKS_INTERVAL_MS = 1000;
 const HEALTH_INTERVAL_MS = 60_000;
 /** How long `close` goes on sending what is in the spool. */
 const CLOSE_GRACE_MS = 3000;
+
+/** Of earlier boots of this kernel, beside the spool. */
+const KNOWN_BOOTS = 'boots.json';
+/** Crash records are small: their spool gets this part of what another kernel's gets. */
+const PSTORE_SHARE = 16;
 
 const log = createLogger('collector');
 
@@ -154,13 +163,13 @@ class RunningCollector implements Collector {
     this.#feed.startSender(this.#telemetry);
     this.#feed.begin(this.#identity, this.#clock);
     for (const stream of this.#options.streams ?? []) this.#guests.push(this.#openGuest(stream, rules, this.#telemetry));
-    this.#openReaders(this.#telemetry);
+    this.#openReaders(this.#telemetry, resume);
     // Known at once where the receiver is there: then nothing is spooled in a form that has to be changed later.
     await this.#peer.meet();
     for (const { feed } of this.#otherKernels()) feed.sendLeftOver();
     await this.#startSources(rules, resume);
     this.#timers.push(setInterval(() => void this.#writeBooks(), BOOKS_INTERVAL_MS));
-    this.#timers.push(setInterval(() => log.info(this.healthLine()), HEALTH_INTERVAL_MS).unref());
+    this.#timers.push(setInterval(() => this.#everyMinute(), HEALTH_INTERVAL_MS).unref());
   }
 
   status(): CollectorStatus {
@@ -241,7 +250,7 @@ class RunningCollector implements Collector {
   #spoolBytes(): number {
     const { spoolMaxBytes = DEFAULT_SPOOL_BYTES, streams = [], netconsole } = this.#options;
     const senders = (netconsole?.kernels.length ?? 0) + (netconsole?.others === 'accept' ? 1 : 0);
-    return Math.floor(spoolMaxBytes / (1 + streams.length + senders));
+    return Math.floor(spoolMaxBytes / (1 + streams.length + senders + (this.#options.pstore === undefined ? 0 : 1 / PSTORE_SHARE)));
   }
 
   #ships(): boolean {
@@ -270,7 +279,7 @@ class RunningCollector implements Collector {
     return { name, feed, source, console };
   }
 
-  #openReaders(telemetry: OwnTelemetry): void {
+  #openReaders(telemetry: OwnTelemetry, resume: ReadonlyMap<string, SourcePosition>): void {
     const { netconsole, spoolDir } = this.#options;
     const openFeed = (folder: string, sharedBy: number): KernelFeed => {
       const feed = new KernelFeed(join(spoolDir, folder), Math.floor(this.#spoolBytes() / sharedBy), this.#shared);
@@ -282,6 +291,39 @@ class RunningCollector implements Collector {
       const open = (name: string, sharedBy: number): KernelFeed => openFeed(join('netconsole', name), sharedBy);
       this.#readers.push(new NetconsoleSource({ ...netconsole, machine: this.#identity, now, openFeed: open }));
     }
+    this.#openPstore(resume.get(KMSG_STREAM), () => openFeed('pstore', PSTORE_SHARE));
+  }
+
+  #openPstore(kmsg: SourcePosition | undefined, openFeed: () => KernelFeed): void {
+    const { pstore, spoolDir } = this.#options;
+    if (pstore === undefined) return;
+    const source = new PstoreSource({
+      folders: pstore.folders,
+      remove: pstore.remove === true,
+      identity: this.#identity,
+      knownBoots: [...readKnownBoots(join(spoolDir, KNOWN_BOOTS)), this.#knownBoot()],
+      collectedMicros: (bootId) => (kmsg?.bootId === bootId ? kmsg.counts?.['micros'] : undefined),
+      now: () => this.#clock.nowUnixNs(),
+      openFeed,
+    });
+    if (existsSync(join(spoolDir, 'pstore'))) source.openFeed();
+    this.#readers.push(source);
+    this.#noteBoot();
+  }
+
+  #knownBoot(): KnownBoot {
+    const { bootId, release } = this.#identity;
+    return { bootId, release, zeroMs: Number(this.#clock.toUnixNs(toPrintkNs(0n)) / 1_000_000n) };
+  }
+
+  /** Each minute: the clock of a kernel that is suspended begins later each time. */
+  #noteBoot(): void {
+    if (this.#options.pstore !== undefined) writeKnownBoot(join(this.#options.spoolDir, KNOWN_BOOTS), this.#knownBoot());
+  }
+
+  #everyMinute(): void {
+    log.info(this.healthLine());
+    this.#noteBoot();
   }
 
   async #startSources(rules: readonly SpanRule[], resume: ReadonlyMap<string, SourcePosition>): Promise<void> {

@@ -116,7 +116,7 @@ export class NetconsoleBoot {
   }
 
   /** Takes a packet; what it returns is of another boot of the sender, and was not taken. */
-  add(packet: Uint8Array, seenNs: bigint, nowMs: number): Uint8Array | undefined {
+  add(packet: Uint8Array, seenNs: bigint, nowMs: number): readonly Uint8Array[] {
     const header = readNetconsoleHeader(packet);
     return header === undefined ? this.#addText(packet, seenNs, nowMs) : this.#addExtended(header, packet, seenNs, nowMs);
   }
@@ -132,23 +132,23 @@ export class NetconsoleBoot {
     return heard;
   }
 
-  #addExtended(header: NetconsoleHeader, packet: Uint8Array, seenNs: bigint, nowMs: number): Uint8Array | undefined {
+  #addExtended(header: NetconsoleHeader, packet: Uint8Array, seenNs: bigint, nowMs: number): readonly Uint8Array[] {
     if (header.release !== '') this.release = header.release;
     const body = packet.subarray(header.bodyAt);
     const record =
       header.fragment === undefined
         ? { sequence: header.sequence, micros: header.micros, bytes: withHeader(header, body), isTorn: false, arrivedNs: seenNs }
         : this.#fragments.add(header, body, nowMs, seenNs);
-    if (record === 'open') return undefined;
+    if (record === 'open') return [];
     const outcome = typeof record === 'string' ? record : this.#order.add(record, nowMs);
-    if (outcome === 'reboot') return typeof record === 'string' ? undefined : record.bytes;
+    if (outcome === 'reboot' && typeof record !== 'string') return [...this.#order.takeAgain(record), record].map(({ bytes }) => bytes);
     if (outcome === 'duplicate' && typeof record === 'string') this.#order.duplicates++;
     if (outcome === 'malformed') this.malformed++;
     if (outcome === 'taken') this.clock.see(BigInt(header.micros) * 1000n, seenNs);
-    return undefined;
+    return [];
   }
 
-  #addText(packet: Uint8Array, seenNs: bigint, nowMs: number): Uint8Array | undefined {
+  #addText(packet: Uint8Array, seenNs: bigint, nowMs: number): readonly Uint8Array[] {
     const text = Buffer.from(packet.buffer, packet.byteOffset, packet.length).toString('latin1');
     let end = packet.length;
     for (const match of text.matchAll(STAMP)) {
@@ -165,7 +165,7 @@ export class NetconsoleBoot {
     this.#textHeldBytes += end;
     this.#textSeenNs = seenNs;
     this.#textAtMs = nowMs;
-    return end < packet.length ? packet.subarray(end) : undefined;
+    return end < packet.length ? [packet.subarray(end)] : [];
   }
 
   #toExtended(records: readonly NetconsoleRecord[], missing: readonly MissingRecords[]): HeardRecords {

@@ -54,13 +54,12 @@ export class NetconsoleKernel {
   add(packet: Uint8Array, nowMs: number): void {
     this.packets++;
     const seenNs = this.#options.now();
-    this.#boot ??= this.#openBoot(nowMs);
-    let rest = this.#boot.add(packet, seenNs, nowMs);
+    let rest: readonly Uint8Array[] = [packet];
     // One packet holds the lines of two boots at most; what says otherwise is noise, and ends here.
-    for (let turn = 0; rest !== undefined && turn < 8; turn++) {
-      this.#endBoot(nowMs);
-      this.#boot = this.#openBoot(nowMs);
-      rest = this.#boot.add(rest, seenNs, nowMs);
+    for (let turn = 0; rest.length > 0 && turn < 8; turn++) {
+      if (turn > 0) this.#endBoot(nowMs);
+      const boot = (this.#boot ??= this.#openBoot(nowMs));
+      rest = rest.flatMap((one) => boot.add(one, seenNs, nowMs));
     }
   }
 

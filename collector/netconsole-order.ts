@@ -10,6 +10,8 @@
  *   remembered  0:0.000  1:0.000 …  350:17.2  360:17.9 …  1200:99.1
  *   came        355 at 17.5: between its neighbours, the same boot sent it again     355 at 3.1: a new boot
  *
+ * The first records of every boot are stamped 0: they pass for repetitions until one comes that does not, and are then given back.
+ *
  * Not handled: a sender whose module is loaded anew and sends the start of its log, which we did not hear: taken for a new boot.
  */
 const WINDOW_MS = 500;
@@ -56,6 +58,8 @@ export class NetconsoleOrder {
   /** Given up: what of it comes late is taken all the same. */
   readonly #missing = new Set<number>();
   #late: NetconsoleRecord[] = [];
+  /** Taken for repetitions since the last record that was new. */
+  #again: NetconsoleRecord[] = [];
   #pendingBytes = 0;
   #firstMs: number | undefined;
   /** Last number taken; -1 before the first. */
@@ -77,15 +81,16 @@ export class NetconsoleOrder {
     if (lastSequence >= 0) this.#marks.push({ sequence: lastSequence, micros: lastMicros });
   }
 
-  /** `'reboot'`: it is not of this boot, and was not taken. */
+  /** `'reboot'`: it is not of this boot, and was not taken, nor were those that `takeAgain` gives. */
   add(record: NetconsoleRecord, nowMs: number): 'taken' | 'duplicate' | 'reboot' | 'malformed' {
     const { sequence, micros } = record;
     const waiting = this.#pending.get(sequence);
-    if (waiting !== undefined) return waiting.record.micros === micros ? this.#noteDuplicate() : 'reboot';
+    if (waiting !== undefined) return waiting.record.micros === micros ? this.#noteDuplicate(record) : 'reboot';
     if (sequence <= this.lastSequence) return this.#addOld(record);
     if (micros + STEP_DOWN_MICROS < this.lastMicros) return 'reboot';
     if (this.lastSequence >= 0 && sequence - this.lastSequence > MAX_JUMP) return 'malformed';
     this.#firstMs ??= nowMs;
+    this.#again = [];
     this.#pending.set(sequence, { record, sinceMs: nowMs });
     this.#pendingBytes += record.bytes.length;
     return 'taken';
@@ -114,17 +119,26 @@ export class NetconsoleOrder {
     return { records, missing };
   }
 
+  /** What came before this first record of another boot, and passed for repetitions of ours. */
+  takeAgain({ sequence, micros }: NetconsoleRecord): NetconsoleRecord[] {
+    const taken = this.#again.filter((one) => one.sequence < sequence && one.micros <= micros);
+    this.#again = [];
+    this.duplicates -= taken.length;
+    return taken;
+  }
+
   #addOld(record: NetconsoleRecord): 'taken' | 'duplicate' | 'reboot' {
     const { sequence, micros } = record;
     if (!this.#fits(sequence, micros)) return 'reboot';
-    if (!this.#missing.delete(sequence)) return this.#noteDuplicate();
+    if (!this.#missing.delete(sequence)) return this.#noteDuplicate(record);
     this.#late.push(record);
     this.recovered++;
     return 'taken';
   }
 
-  #noteDuplicate(): 'duplicate' {
+  #noteDuplicate(record: NetconsoleRecord): 'duplicate' {
     this.duplicates++;
+    if (this.#again.length < MAX_PENDING) this.#again.push(record);
     return 'duplicate';
   }
 

@@ -63,6 +63,8 @@ export interface CollectorOptions {
   readonly streams?: readonly StreamOptions[] | undefined;
   /** Kernels that send netconsole, each with a feed of its own below `<spoolDir>/netconsole`. */
   readonly netconsole?: NetconsoleOptions | undefined;
+  /** Crash records of earlier boots of this kernel; their feed is `<spoolDir>/pstore`. */
+  readonly pstore?: { readonly folders: readonly string[]; readonly remove?: boolean | undefined } | undefined;
   /** Names of span rules (correlate/span-rules.ts); default: all. */
   readonly spans?: readonly string[] | undefined;
   /** Trace events go to the hub, or nowhere. */

@@ -66,6 +66,13 @@ export function toPstoreBoots(records: readonly PstoreRecord[]): PstoreBoot[] {
   return boots.map(toBoot);
 }
 
+/** The text without what the crashes that `isKnown` names have, and without lines stamped before `fromRaw`. */
+export function textBeyond({ crashes }: PstoreBoot, isKnown: (crash: PstoreCrash) => boolean, fromRaw: bigint): Uint8Array {
+  const known = crashes.filter(isKnown);
+  const isNew = ({ raw, key }: Line): boolean => raw === undefined || (raw >= fromRaw && !known.some(({ keys }) => keys.has(key)));
+  return joinLines(crashes.filter((crash) => !isKnown(crash)).map(({ lines }) => lines.filter(isNew)));
+}
+
 function toCrashes(records: readonly PstoreRecord[]): PstoreCrash[] {
   const open = new Map<string, PstoreRecord[]>();
   const groups: PstoreRecord[][] = [];

@@ -3,6 +3,7 @@ import { loadConfig } from '../config.ts';
 import { checkHub } from '../doctor/hub.ts';
 import { checkDevkmsgLimit, checkKernelLog } from '../doctor/kernel-log.ts';
 import type { Finding, FindingStatus } from '../doctor/finding.ts';
+import { checkPstore } from '../doctor/pstore.ts';
 import { checkDisk, checkMultikernel, checkNode, checkPressure } from '../doctor/system.ts';
 import { checkTracing } from '../doctor/tracing.ts';
 import { CONFIG_FLAG, LISTEN_FLAGS, SOURCE_FLAGS, toFlagValues } from '../config-flags.ts';
@@ -44,6 +45,7 @@ export const command = defineCommand({
       ...checkTracing(config.get('collector.tracefs.clock'), config.get('collector.tracefs.events')),
       checkPressure(),
       checkMultikernel(),
+      checkPstore(),
       checkDisk(config.get('data')),
       ...(await checkHub(client, addresses)),
     ];

@@ -253,6 +253,7 @@ export class KmsgSource implements Source {
           lost: this.#lost,
           dropped: this.#options.ledger.droppedOf(KMSG_STREAM),
           sinceMs: this.#sinceMs,
+          micros: last.micros,
         },
       };
       await this.#sink?.write({ kind: 'logs', stream: KMSG_STREAM, batch, position });

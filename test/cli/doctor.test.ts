@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 
 import type { Finding } from '../../cli/doctor/finding.ts';
+import { checkPstore } from '../../cli/doctor/pstore.ts';
 import { runCli, withFolder } from '../support/run-cli.ts';
 import type { CliOptions } from '../support/run-cli.ts';
 
@@ -34,7 +36,19 @@ test('doctor: every finding has its id, and what is wrong has its effect and its
     const diagnosis = await diagnose(APART, { cwd });
     const ids = diagnosis.findings.map((finding) => finding.id);
     assert.equal(new Set(ids).size, ids.length);
-    for (const id of ['node', 'kmsg', 'tracefs', 'psi', 'multikernel', 'disk', 'hub', 'port.page', 'port.otlp', 'port.clickhouse'])
+    for (const id of [
+      'node',
+      'kmsg',
+      'tracefs',
+      'psi',
+      'multikernel',
+      'pstore',
+      'disk',
+      'hub',
+      'port.page',
+      'port.otlp',
+      'port.clickhouse',
+    ])
       assert.ok(ids.includes(id), id);
     for (const finding of diagnosis.findings) {
       assert.match(finding.status, /^(ok|warn|fail)$/);
@@ -94,5 +108,28 @@ test('doctor: without permission it says what is not seen, and the command that 
     const disk = find(diagnosis, 'disk');
     assert.equal(disk.status, 'fail');
     assert.match(disk.detail, /EACCES/);
+  });
+});
+
+test('doctor: pstore is missing, without a backend, not mounted, or has records, each with what to do', async () => {
+  await withFolder((root) => {
+    const write = (path: string, text: string): void => {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), text);
+    };
+    const steps: readonly (readonly [path: string, text: string, status: string, told: RegExp])[] = [
+      ['proc/filesystems', 'nodev\tproc\n', 'warn', /CONFIG_PSTORE/],
+      ['proc/filesystems', 'nodev\tproc\nnodev\tpstore\n', 'warn', /ramoops\.mem_address/],
+      ['sys/firmware/efi/runtime', '0x0', 'warn', /modprobe efi_pstore/],
+      ['sys/module/pstore/parameters/backend', 'efi_pstore\n', 'warn', /mount -t pstore/],
+      ['proc/mounts', 'pstore /sys/fs/pstore pstore rw 0 0\n', 'warn', /run as root/],
+      ['sys/fs/pstore/README', 'x', 'ok', /none of earlier boots/],
+      ['sys/fs/pstore/dmesg-efi_pstore-179565259801001', 'x', 'ok', /1 files of earlier boots: mkscope import/],
+    ];
+    for (const [path, text, status, told] of steps) {
+      write(path, text);
+      const finding = checkPstore(root);
+      assert.deepEqual([finding.status, told.test(`${finding.detail} ${finding.fix}`)], [status, true], JSON.stringify(finding));
+    }
   });
 });

@@ -38,7 +38,7 @@ function openBoot(): NetconsoleBoot {
 
 /** One packet a millisecond, and what comes out of them. */
 function hear(boot: NetconsoleBoot, packets: readonly Uint8Array[]): { lines: string[]; gaps: Gap[] } {
-  packets.forEach((packet, index) => assert.equal(boot.add(packet, NOW + BigInt(index) * 1_000_000n, index), undefined, `packet ${index}`));
+  packets.forEach((packet, index) => assert.deepEqual(boot.add(packet, NOW + BigInt(index) * 1_000_000n, index), [], `packet ${index}`));
   const heard = boot.take(packets.length + 10_000, true);
   return { lines: heard.flatMap(renderRows), gaps: heard.flatMap(({ gaps }) => gaps) };
 }
@@ -242,6 +242,25 @@ test('netconsole: a flood of numbers is bounded, and random packets are console 
   }
 });
 
+test('netconsole: the first records of the next boot, all stamped 0, are its own once another shows that it is one', () => {
+  const boot = openBoot();
+  const line = (sequence: number, micros: number): Buffer => Buffer.from(`6,${sequence},${micros},-;line ${sequence}\n`);
+  for (const [sequence, micros] of [
+    [0, 0],
+    [1, 0],
+    [2, 0],
+    [3, 900_000],
+    [4, 60_000_000],
+  ] as const)
+    boot.add(line(sequence, micros), NOW, 0);
+  boot.take(2000);
+  assert.deepEqual(boot.add(line(4, 60_000_000), NOW, 3000), [], 'sent twice by the network');
+  for (const sequence of [0, 1, 2]) assert.deepEqual(boot.add(line(sequence, 0), NOW, 3000), []);
+  const next = boot.add(line(3, 800_000), NOW, 3001).map((bytes) => Buffer.from(bytes).toString());
+  assert.deepEqual(next, [line(0, 0), line(1, 0), line(2, 0), line(3, 800_000)].map(String));
+  assert.equal(boot.duplicates, 1);
+});
+
 test('netconsole: nothing is known of what came before the first record that was heard, but when', () => {
   const order = new NetconsoleOrder(100, 60_000_000);
   assert.equal(order.add(record(99, 59_999_000), 0), 'duplicate');
@@ -258,7 +277,7 @@ test('netconsole: legacy lines that were cut into packets are whole, and one tha
   assert.deepEqual(texts(boot.take(100)), ['first', 'second']);
   assert.deepEqual(texts(boot.take(1000)), []);
   assert.deepEqual(texts(boot.take(3000)), ['cut o']);
-  const rest = boot.add(Buffer.from('[   60.000000] old\n[    0.000000] Linux version 6.1.0\n'), NOW, 4000);
+  const [rest] = boot.add(Buffer.from('[   60.000000] old\n[    0.000000] Linux version 6.1.0\n'), NOW, 4000);
   assert.equal(Buffer.from(rest ?? []).toString(), '[    0.000000] Linux version 6.1.0\n');
 });
 
