@@ -12,10 +12,10 @@ import type { Gap } from '../model/gap.ts';
 import { LOG_FLAG, LogBatch } from '../model/log-batch.ts';
 import { toPrintkNs } from '../model/time.ts';
 import { openKmsg } from '../parsers/kmsg.ts';
-import { readNetconsoleHeader, type NetconsoleHeader } from '../parsers/netconsole.ts';
+import { readNetconsoleHeader, type NetconsoleHeader, type NetconsoleRecord } from '../parsers/netconsole.ts';
+import { NetconsoleFragments } from '../parsers/netconsole-fragments.ts';
 import { ConsoleLines } from './console-lines.ts';
-import { NetconsoleFragments } from './netconsole-fragments.ts';
-import { NetconsoleOrder, type MissingRecords, type NetconsoleRecord } from './netconsole-order.ts';
+import { NetconsoleOrder, type MissingRecords } from './netconsole-order.ts';
 import { SEEN_DOUBT_NS, type SeenClock } from './seen-clock.ts';
 
 const SETTLE_MS = 1000;

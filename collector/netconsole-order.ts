@@ -14,6 +14,9 @@
  *
  * Not handled: a sender whose module is loaded anew and sends the start of its log, which we did not hear: taken for a new boot.
  */
+import type { NetconsoleRecord } from '../parsers/netconsole.ts';
+
+/** A packet that was overtaken is here by then: on one link they come within some ms. */
 const WINDOW_MS = 500;
 /** Held for their turn: beyond it the oldest gap is given up. */
 const MAX_PENDING = 4096;
@@ -29,16 +32,6 @@ const UNHEARD_MICROS = 5_000_000;
 const MAX_JUMP = 10_000_000;
 /** Numbers given up that may still come. */
 const MAX_MISSING = 65_536;
-
-export interface NetconsoleRecord {
-  readonly sequence: number;
-  readonly micros: number;
-  /** A record of /dev/kmsg. */
-  readonly bytes: Uint8Array;
-  /** Its end did not come. */
-  readonly isTorn: boolean;
-  readonly arrivedNs: bigint;
-}
 
 /** Numbers between `fromMicros` and `toMicros` that did not come. */
 export interface MissingRecords {

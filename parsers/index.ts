@@ -5,11 +5,22 @@ import { dmesgJson } from './dmesg-json.ts';
 import { ftraceHist } from './ftrace-hist.ts';
 import { ftraceText } from './ftrace-text.ts';
 import { kmsg } from './kmsg.ts';
+import { netconsole } from './netconsole-text.ts';
 import { pstore } from './pstore.ts';
 import { systrace } from './systrace.ts';
 import { traceDat } from './trace-dat.ts';
 
-export const FILE_PARSERS: readonly FileParser[] = [kmsg, dmesgJson, ftraceText, ftraceHist, systrace, consoleText, pstore, traceDat];
+export const FILE_PARSERS: readonly FileParser[] = [
+  kmsg,
+  dmesgJson,
+  ftraceText,
+  ftraceHist,
+  systrace,
+  consoleText,
+  netconsole,
+  pstore,
+  traceDat,
+];
 
 export function findParser(id: string): FileParser | undefined {
   return FILE_PARSERS.find((parser) => parser.id === id);

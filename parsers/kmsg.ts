@@ -21,6 +21,7 @@ import { LOG_FLAG, type LogBatch } from '../model/log-batch.ts';
 import { countMalformed, createCounts, type InputLoss, type LogParser, type ParserSession } from '../model/parser.ts';
 import { BootPhase } from './boot-phase.ts';
 import { LossList } from './losses.ts';
+import { sniffNetconsole } from './netconsole.ts';
 import { setMicrosNs } from './raw-time.ts';
 
 const NEWLINE = 10;
@@ -307,5 +308,5 @@ function sniff(head: Uint8Array): boolean {
   const newline = head.indexOf(NEWLINE, at);
   const end = newline < 0 ? Math.min(head.length, at + MAX_RECORD_BYTES) : newline;
   const line = new TextDecoder('latin1').decode(head.subarray(at, Math.min(end, at + 256)));
-  return /^\d{1,6},\d+,\d+,[-c+](?:,[^;]*)?;/.test(line);
+  return /^\d{1,6},\d+,\d+,[-c+](?:,[^;]*)?;/.test(line) && !sniffNetconsole(head);
 }

@@ -33,6 +33,24 @@ export interface NetconsoleHeader {
   readonly fragment: { readonly offset: number; readonly totalBytes: number } | undefined;
 }
 
+/** A whole record, however it came. */
+export interface NetconsoleRecord {
+  readonly sequence: number;
+  readonly micros: number;
+  /** A record of /dev/kmsg. */
+  readonly bytes: Uint8Array;
+  /** Its end did not come. */
+  readonly isTorn: boolean;
+  readonly arrivedNs: bigint;
+}
+
+/** A recording of extended packets, and no dump of /dev/kmsg: it says the release, or has pieces. */
+export function sniffNetconsole(head: Uint8Array): boolean {
+  const header = readNetconsoleHeader(head);
+  if (header === undefined) return false;
+  return header.release !== '' || Buffer.from(head.buffer, head.byteOffset, head.length).includes(',ncfrag=');
+}
+
 /** undefined: no extended packet, so it is console text. */
 export function readNetconsoleHeader(packet: Uint8Array): NetconsoleHeader | undefined {
   // latin1: as many characters as bytes.

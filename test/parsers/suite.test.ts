@@ -6,6 +6,7 @@ import { ftraceHist } from '../../parsers/ftrace-hist.ts';
 import { ftraceText } from '../../parsers/ftrace-text.ts';
 import { FILE_PARSERS, findParser, sniffParser } from '../../parsers/index.ts';
 import { kmsg } from '../../parsers/kmsg.ts';
+import { netconsole } from '../../parsers/netconsole-text.ts';
 import { pstore } from '../../parsers/pstore.ts';
 import { systrace } from '../../parsers/systrace.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
@@ -18,6 +19,7 @@ testParser(dmesgJson, loadFixtures('dmesg', '.json'));
 testParser(ftraceText, [...loadFixtures('ftrace', '.txt'), ...loadFixtures('ftrace', '.bin')]);
 testParser(ftraceHist, loadFixtures('ftrace_hist', '.txt'));
 testParser(systrace, [...loadFixtures('systrace', '.txt'), ...loadFixtures('systrace', '.html'), ...loadFixtures('systrace', '.bin')]);
+testParser(netconsole, loadFixtures('netconsole', '.txt'));
 testParser(pstore, loadFixtures('pstore', '.pstore'));
 testEventFileParser(traceDat, loadFixtures('trace_dat', '.dat'));
 

@@ -6,8 +6,7 @@
  *   ncfrag=968/2406 ├─► bytes that have come: [0, 968) [968, 1934) [1934, 2406) ─► whole
  *   ncfrag=1934/2406┘
  */
-import type { NetconsoleHeader } from '../parsers/netconsole.ts';
-import type { NetconsoleRecord } from './netconsole-order.ts';
+import type { NetconsoleHeader, NetconsoleRecord } from './netconsole.ts';
 
 /** The kernel's own bound is 8 KiB, and userdata and sysdata behind it. */
 const MAX_BODY_BYTES = 64 << 10;
