@@ -89,7 +89,7 @@ export class PstoreSource implements Source {
   }
 
   status(): SourceStatus {
-    const told = [`${this.#crashes} crash records handed on`];
+    const told = [this.#listing === '' ? 'no crash records of earlier boots' : `${this.#crashes} crash records handed on`];
     if (this.#unreadable !== '') told.push(this.#unreadable);
     for (const [path, reason] of [...this.#skipped].slice(0, 4)) told.push(`${path}: ${reason}`);
     return { state: this.#state, detail: told.join('; '), streams: [], errors: this.#errors };
