@@ -132,8 +132,8 @@ function parseDeclaration(text: string): Declaration | undefined {
 }
 
 function shapeOf(declared: Declaration, sizeBytes: number): FieldShape {
-  // A location is one u32; anything else by that name is not one.
-  if (declared.type.includes('__data_loc') && sizeBytes === 4) return 'data_loc';
+  // A location is one u32, in synthetic events with four bytes behind it; anything else by that name is not one.
+  if (declared.type.includes('__data_loc') && (sizeBytes === 4 || sizeBytes === 8)) return 'data_loc';
   if (declared.type.includes('__rel_loc') && sizeBytes === 4) return 'rel_loc';
   if (!declared.isArray) return 'scalar';
   return sizeBytes === 0 ? 'flexible' : 'fixed';

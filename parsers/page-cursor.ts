@@ -39,6 +39,8 @@ export class PageCursor {
   readonly #layout: PageLayout;
   readonly #counts: ParseCounts;
   readonly #convert: TimeConversion | undefined;
+  /** Whether the time of a discarded event passes: it does for libtraceevent, and not for the kernel's own reader. */
+  readonly #countsDiscarded: boolean;
   /** Running time. */
   #low = 0;
   #high = 0;
@@ -56,7 +58,9 @@ export class PageCursor {
     little: boolean,
     counts: ParseCounts,
     convert?: TimeConversion,
+    countsDiscarded = true,
   ) {
+    this.#countsDiscarded = countsDiscarded;
     this.cpu = pages.cpu;
     this.#pages = pages;
     this.#pageSizeBytes = pageSizeBytes;
@@ -169,7 +173,7 @@ export class PageCursor {
       return this.#end;
     }
     const extra = this.record.view.getUint32(at + 4, this.record.little);
-    const deltaLow = type === PADDING ? delta : ((extra << 27) | delta) >>> 0;
+    const deltaLow = type === PADDING ? (this.#countsDiscarded ? delta : 0) : ((extra << 27) | delta) >>> 0;
     const deltaHigh = type === PADDING ? 0 : extra >>> 5;
     if (type === ABSOLUTE) {
       this.#setAbsolute(deltaLow, deltaHigh);

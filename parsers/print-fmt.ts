@@ -61,10 +61,41 @@ const CONSTANTS: ReadonlyMap<string, bigint> = new Map(
     RCU_SOFTIRQ: 9n,
     HRTIMER_NORESTART: 0n,
     HRTIMER_RESTART: 1n,
+    HRTIMER_MODE_ABS: 0n,
+    HRTIMER_MODE_REL: 1n,
+    HRTIMER_MODE_ABS_PINNED: 2n,
+    HRTIMER_MODE_REL_PINNED: 3n,
+    HRTIMER_MODE_ABS_SOFT: 4n,
+    HRTIMER_MODE_REL_SOFT: 5n,
+    HRTIMER_MODE_ABS_PINNED_SOFT: 6n,
+    HRTIMER_MODE_REL_PINNED_SOFT: 7n,
+    HRTIMER_MODE_ABS_HARD: 8n,
+    HRTIMER_MODE_REL_HARD: 9n,
+    HRTIMER_MODE_ABS_PINNED_HARD: 10n,
+    HRTIMER_MODE_REL_PINNED_HARD: 11n,
     IOPRIO_CLASS_NONE: 0n,
     IOPRIO_CLASS_RT: 1n,
     IOPRIO_CLASS_BE: 2n,
     IOPRIO_CLASS_IDLE: 3n,
+    // Names since 6.18, numbers before.
+    I_NEW: 0x1n,
+    I_SYNC: 0x2n,
+    I_LRU_ISOLATING: 0x4n,
+    I_DIRTY_SYNC: 0x10n,
+    I_DIRTY_DATASYNC: 0x20n,
+    I_DIRTY_PAGES: 0x40n,
+    I_WILL_FREE: 0x80n,
+    I_FREEING: 0x100n,
+    I_CLEAR: 0x200n,
+    I_REFERENCED: 0x400n,
+    I_LINKABLE: 0x800n,
+    I_DIRTY_TIME: 0x1000n,
+    I_WB_SWITCH: 0x2000n,
+    I_OVL_INUSE: 0x4000n,
+    I_CREATING: 0x8000n,
+    I_DONTCACHE: 0x10000n,
+    I_SYNC_QUEUED: 0x20000n,
+    I_PINNING_NETFS_WB: 0x40000n,
     NULL: 0n,
     true: 1n,
     false: 0n,
@@ -72,7 +103,9 @@ const CONSTANTS: ReadonlyMap<string, bigint> = new Map(
 );
 
 /** What libtraceevent knows of them. */
-const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map([...CONSTANTS].filter(([name]) => /SOFTIRQ$|^HRTIMER/.test(name)));
+const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map(
+  [...CONSTANTS].filter(([name]) => /SOFTIRQ$|^HRTIMER_(?:NO)?RESTART$/.test(name)),
+);
 
 export interface PrintPart {
   /** The field that is all of the argument, casts aside. */
