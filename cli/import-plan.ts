@@ -5,6 +5,7 @@
  *                           |                      +-- next free number: 1          +-- number given
  *                           +-- `host` is kernel 0
  *   mkscope import a.log b.log                     kernels "a" (0) and "b" (1)
+ *   mkscope import ./tracing                       a copy of tracefs: one kernel
  *   mkscope import /sys/fs/pstore                  the boots of one kernel, "host": crash records, an input for each boot
  */
 import { statSync } from 'node:fs';
@@ -13,9 +14,11 @@ import { basename, extname } from 'node:path';
 import { errnoOf, OperationalError } from '../base/errors.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { parsePstoreName } from '../parsers/pstore-record.ts';
+import { packTraceDat } from '../parsers/trace-dat-pack.ts';
 import { findCrashTime } from './crash-time.ts';
 import { groupByFolder, readPstoreInputs, readPstorePaths } from './import-pstore.ts';
 import type { OnSkipped, PstoreInput } from './import-pstore.ts';
+import { isCopyFolder, openCopyFolder } from './tracefs-folder.ts';
 
 export interface PlannedFile {
   /** `-` = standard input. */
@@ -33,6 +36,8 @@ export interface PlannedFile {
 }
 
 const MAX_KERNEL_ID = 65_535;
+/** Sent as a whole. */
+const MAX_COPY_BYTES = 1 << 30;
 
 interface Wanted {
   readonly path: string;
@@ -73,10 +78,21 @@ function planOne({ path, name: kernelName, records }: Wanted, kernelId: number, 
   });
   if (records !== undefined) return readPstorePaths(records, onSkipped).map(toPlanned);
   const { isFolder, sizeBytes, modifiedUnixNs } = inspectFile(path);
+  if (isFolder && isCopyFolder(path)) return [toPlanned({ path, content: packCopy(path) })];
   if (isFolder) return readPstoreInputs(path, onSkipped).map(toPlanned);
   const crash = findCrashTime(path, modifiedUnixNs);
   if (crash === undefined) return [{ path, sizeBytes, modifiedUnixNs, ...kernel }];
   return [{ path, sizeBytes, modifiedUnixNs: crash.unixNs, modifiedErrorNs: crash.errorNs, ...kernel }];
+}
+
+/** A copy of tracefs, as the trace.dat that it could have been. */
+function packCopy(path: string): Uint8Array {
+  const { folder, copy } = openCopyFolder(path);
+  const source = packTraceDat(copy, folder);
+  if (source.sizeBytes > MAX_COPY_BYTES) {
+    throw new OperationalError('E_INPUT_READ', `${path} holds ${source.sizeBytes} bytes`, 'copies of tracefs are imported up to 1 GiB');
+  }
+  return source.read(0, source.sizeBytes);
 }
 
 function parseNamed(text: string): Wanted {

@@ -3,7 +3,9 @@ import { openSync, readSync, closeSync, statSync } from 'node:fs';
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { FileSource } from '../hub/import-stage.ts';
 import type { EventFile } from '../model/event-file.ts';
+import { packTraceDat } from '../parsers/trace-dat-pack.ts';
 import { traceDat } from '../parsers/trace-dat.ts';
+import { isCopyFolder, openCopyFolder } from './tracefs-folder.ts';
 
 export interface Recording {
   readonly file: EventFile;
@@ -14,6 +16,10 @@ const HEAD_BYTES = 64;
 
 /** Throws E_INPUT_READ and E_INPUT_FORMAT. */
 export function openRecording(path: string): Recording {
+  if (isCopyFolder(path)) {
+    const { folder, copy } = openCopyFolder(path);
+    return { file: traceDat.open(packTraceDat(copy, folder)), close: () => undefined };
+  }
   const sizeBytes = sizeOf(path);
   if (!traceDat.sniff(readHead(path))) {
     throw new OperationalError(
@@ -33,7 +39,11 @@ function sizeOf(path: string): number {
   } catch (error) {
     throw unreadable(path, error);
   }
-  throw new OperationalError('E_INPUT_READ', `${path} is no file`, 'name a trace.dat, which is read at any place');
+  throw new OperationalError(
+    'E_INPUT_READ',
+    `${path} is no file`,
+    'name a trace.dat, which is read at any place, or a copy of tracefs (docs/formats/tracefs_copy.md)',
+  );
 }
 
 function readHead(path: string): Uint8Array {

@@ -24,7 +24,7 @@ export const command = defineCommand({
   name: 'import',
   usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host before those of its guests), crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host before those of its guests), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: {
     kernel: {
       type: 'string',

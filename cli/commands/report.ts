@@ -1,9 +1,12 @@
 import { OperationalError } from '../../base/errors.ts';
+import { Kallsyms } from '../../parsers/kallsyms.ts';
 import { Reporter, showsSeconds, type ReportFilter } from '../../parsers/report.ts';
 import { TextOut } from '../../parsers/text-out.ts';
+import { TraceText } from '../../parsers/trace-text.ts';
 import { defineCommand } from '../command.ts';
 import { openRecording } from '../recording.ts';
 import { toConversion } from '../report-times.ts';
+import { openCopyFolder } from '../tracefs-folder.ts';
 import { createPaint, escapeControls, print } from '../terminal.ts';
 
 /** Written at a time. */
@@ -12,10 +15,15 @@ const NS_PER_SECOND = 1_000_000_000n;
 
 export const command = defineCommand({
   name: 'report',
-  usage: '[options] FILE',
+  usage: '[options] FILE|DIR',
   about:
-    'a recording of trace-cmd (trace.dat) as text, line for line what `trace-cmd report` prints of it, instances and losses included. On a terminal, control characters of kernel text are shown and not sent.',
+    'a recording of trace-cmd (trace.dat) as text, line for line what `trace-cmd report` prints of it, instances and losses included; or, with `--as trace`, a copy of tracefs as the text that the kernel itself gives in `trace`. On a terminal, control characters of kernel text are shown and not sent.',
   options: {
+    as: {
+      type: 'string',
+      value: 'STYLE',
+      help: 'trace-cmd (default), or trace: what the kernel prints, by the options and tracer in the copy',
+    },
     latency: { type: 'boolean', short: 'l', help: 'flags of each event: interrupts off, need-resched, context, preemption depth' },
     raw: { type: 'boolean', short: 'R', help: 'the fields of each event instead of its print format' },
     nanoseconds: { type: 'boolean', short: 't', help: 'all nine digits of a time' },
@@ -35,10 +43,15 @@ export const command = defineCommand({
   examples: [
     ['mkscope report trace.dat', 'all of it'],
     ['mkscope report -t -e sched -e irq --cpu 1 trace.dat', 'what the scheduler and interrupts did on CPU 1'],
+    ['mkscope report --as trace ./tracing', 'a copy of tracefs, as its file `trace` shows it'],
     ['mkscope report --since 13432.82 --until 13432.83 trace.dat | less', 'ten milliseconds'],
   ],
   positionals: { least: 1, most: 1 },
   async run(flags, [path = '']) {
+    if (flags.as === 'trace') return printTraceText(path, flags);
+    if (flags.as !== undefined && flags.as !== 'trace-cmd') {
+      throw new OperationalError('E_ARGS', `--as ${flags.as} is no style`, 'trace-cmd, or trace for a copy of tracefs');
+    }
     const recording = openRecording(path);
     const { file } = recording;
     try {
@@ -59,6 +72,29 @@ export const command = defineCommand({
     }
   },
 });
+
+/** The kernel's own text has its options in the copy; those of trace-cmd would make it another text. */
+async function printTraceText(path: string, flags: Readonly<Record<string, unknown>>): Promise<number> {
+  const foreign = ['latency', 'raw', 'nanoseconds', 'ts-diff', 'cpu', 'pid', 'since', 'until'].find((name) => Boolean(flags[name]));
+  if (foreign !== undefined || (Array.isArray(flags['event']) && flags['event'].length > 0)) {
+    const name = foreign ?? 'event';
+    throw new OperationalError('E_ARGS', `--${name} does not go with --as trace`, "the copy's trace_options say what is printed");
+  }
+  const { copy } = openCopyFolder(path);
+  const symbols = new Kallsyms(() => copy.readText('kallsyms') ?? '');
+  const text = new TraceText({ ...copy, symbols });
+  const out = new TextOut(CHUNK_BYTES * 2);
+  for (let more = true; more;) {
+    more = text.write(out, CHUNK_BYTES);
+    await print(toShown(out.view()));
+    out.clear();
+  }
+  reportProblems(path, [
+    ...[...text.problems].map(([event, why]) => [`${event} as its fields: ${why}`, 1] as const),
+    ...text.counts.malformed,
+  ]);
+  return 0;
+}
 
 /** A copy, because a pipe takes it later. */
 function toShown(bytes: Uint8Array): Uint8Array | string {
