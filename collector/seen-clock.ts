@@ -19,12 +19,15 @@ const SPAN_NS = 600_000_000_000n;
 
 export class SeenClock implements KernelClock {
   readonly #now: () => UnixNs;
+  readonly #errorNs: number;
   #spanBeganNs = 0n;
   #before: bigint | undefined;
   #current: bigint | undefined;
 
-  constructor(now: () => UnixNs) {
+  /** `errorNs`: how late the promptest may have come. */
+  constructor(now: () => UnixNs, errorNs = SEEN_DOUBT_NS) {
     this.#now = now;
+    this.#errorNs = errorNs;
   }
 
   /** A record stamped `raw` was here at `seenNs`, Unix. */
@@ -58,14 +61,14 @@ export class SeenClock implements KernelClock {
       const seenNs = batch.observedTime.getBigint(row);
       batch.unixTime.setBigint(row, raw === NO_RAW_TIME ? seenNs : raw + (this.zeroUnixNs ?? seenNs - raw));
     }
-    return SEEN_DOUBT_NS;
+    return this.#errorNs;
   }
 
   traceFit(): ClockFitFields {
-    return toFitFields({ baseRaw: 0n, baseUnixNs: this.zeroUnixNs ?? this.#now(), nsPerTick: 1, errorNs: SEEN_DOUBT_NS });
+    return toFitFields({ baseRaw: 0n, baseUnixNs: this.zeroUnixNs ?? this.#now(), nsPerTick: 1, errorNs: this.#errorNs });
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {
-    addClockMetrics(batch, startNs, timeNs, [['printk', SEEN_DOUBT_NS]], 0);
+    addClockMetrics(batch, startNs, timeNs, [['printk', this.#errorNs]], 0);
   }
 }

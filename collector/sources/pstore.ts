@@ -192,11 +192,11 @@ export class PstoreSource implements Source {
     const nowNs = this.#options.now();
     const { moment } = boot;
     const lastRaw = boot.crashes.at(-1)?.lastRaw ?? 0n;
-    const clock = new SeenClock(this.#options.now);
+    const clockErrorNs = moment === undefined ? UNKNOWN_ERROR_NS : Number((moment.unixHigh - moment.unixLow) / 2n);
+    const clock = new SeenClock(this.#options.now, clockErrorNs);
     // A clock that began at the middle of what is known, or so that it ended now.
     if (moment === undefined) clock.see(lastRaw, nowNs);
     else clock.see(moment.raw, (moment.unixLow + moment.unixHigh) / 2n);
-    const clockErrorNs = moment === undefined ? UNKNOWN_ERROR_NS : Number((moment.unixHigh - moment.unixLow) / 2n);
     for (let row = 0; row < batch.length; row++) batch.observedTime.setBigint(row, nowNs);
     clock.alignLogs(batch);
     this.#identity = this.#toIdentity(boot, batch, known);
