@@ -30,6 +30,7 @@ import {
   type BootClock,
   type HostClock,
 } from './import-boots.ts';
+import { ImportLoads } from './import-load.ts';
 import { copyRows } from './import-rows.ts';
 import { FileSource, readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
 import { parseUname, planTrace, toTraceGap, type TraceClocks, type TraceStream } from './import-trace.ts';
@@ -193,9 +194,10 @@ class ImportRun {
       };
       this.#noteTraceTimes(clocks);
       const names = new TaskNames();
+      names.learn(identity.bootId, file.info.comms);
       let doneBytes = this.#staged.sizeBytes - file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
       for (const one of clocks.streams) {
-        await this.#appendTrace(one, identity, (batch) => names.fill(identity.bootId, batch, file.info.comms), doneBytes);
+        await this.#appendTrace(one, identity, (batch) => names.fill(identity.bootId, batch, {}), doneBytes);
         doneBytes += one.stream.sizeBytes;
       }
       const boot = { ...createBoot(0), rows: this.#records };
@@ -214,8 +216,10 @@ class ImportRun {
     doneBytes: number,
   ): Promise<void> {
     const { stream, name, timeline } = trace;
+    const loads = new ImportLoads(this.#store);
+    const batch = new EventBatch();
     for (let more = true; more;) {
-      const batch = new EventBatch();
+      batch.clear();
       more = stream.read(PAGES_PER_APPEND_BYTES, batch);
       let clockErrorNs = timeline.fit.errorNs;
       for (const table of batch.tables) {
@@ -231,7 +235,9 @@ class ImportRun {
       if (gaps.length > 0) await this.#append({ gaps: [{ identity, gaps }] }, identity);
       this.#records += batch.length;
       this.#nextChunk('storing', doneBytes + stream.readBytes);
+      await loads.appended(more ? PAGES_PER_APPEND_BYTES : 0);
     }
+    await loads.finish();
   }
 
   /** From the ends of each CPU: rows of a trace come in turns of CPUs, not in order of time. */

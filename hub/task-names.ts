@@ -25,11 +25,17 @@ export class TaskNames {
 
   /** Fills the `comm` column of every table of the batch where it is still empty. */
   fill(bootId: string, batch: EventBatch, comms: Readonly<Record<string, string>>): void {
+    this.learn(bootId, comms);
     const names = this.#namesOf(bootId);
-    for (const [pid, comm] of Object.entries(comms)) remember(names, Number(pid), comm);
     for (const table of batch.tables) learn(names, table, batch.strings);
     const ids = new Map<number, number>([[0, batch.strings.internString(IDLE)]]);
     for (const table of batch.tables) fillTable(table, names, ids, batch.strings);
+  }
+
+  /** Names that are known before the first batch. */
+  learn(bootId: string, comms: Readonly<Record<string, string>>): void {
+    const names = this.#namesOf(bootId);
+    for (const [pid, comm] of Object.entries(comms)) remember(names, Number(pid), comm);
   }
 
   #namesOf(bootId: string): Map<number, string> {

@@ -76,7 +76,17 @@ export class EventTable {
 
   /** Doubles the room for rows; re-read hoisted columns afterwards. */
   grow(): void {
-    const capacity = this.capacity * 2;
+    this.#resize(this.capacity * 2);
+  }
+
+  /** Makes room for `rows` rows in all; re-read hoisted columns afterwards. */
+  reserve(rows: number): void {
+    let capacity = this.capacity;
+    while (capacity < rows) capacity *= 2;
+    if (capacity > this.capacity) this.#resize(capacity);
+  }
+
+  #resize(capacity: number): void {
     this.rawTime = this.rawTime.grow(capacity);
     this.unixTime = this.unixTime.grow(capacity);
     this.cpu = copyInto(new Uint16Array(capacity), this.cpu);
@@ -95,10 +105,13 @@ export class EventTable {
   }
 }
 
+/** A dictionary of more strings than this is not carried on: encoders walk it for each column. */
+const MAX_KEPT_STRINGS = 4096;
+
 export class EventBatch {
   /** Clock of `rawTime`. */
   clock: ClockDomain = 'local';
-  readonly strings = new Interner();
+  strings = new Interner();
   readonly tables: EventTable[] = [];
   readonly #byName = new Map<string, EventTable>();
 
@@ -110,6 +123,20 @@ export class EventBatch {
 
   find(name: string): EventTable | undefined {
     return this.#byName.get(name);
+  }
+
+  /**
+   * Forgets the rows and keeps tables and their memory, for whoever reads a long input batch by batch and has no use for the
+   * rows of the one before: to allocate and zero new columns costs more than to fill them. Task and body are zeroed; a parser
+   * that reads into a cleared batch writes every other column of every row.
+   */
+  clear(): void {
+    if (this.strings.size > MAX_KEPT_STRINGS) this.strings = new Interner();
+    for (const table of this.tables) {
+      table.comm.fill(0, 0, table.length);
+      table.body.fill(0, 0, table.length);
+      table.length = 0;
+    }
   }
 
   /** Adds an empty table with room for `capacity` rows; `key` tells apart events of one name and different fields. */

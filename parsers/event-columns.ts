@@ -200,7 +200,10 @@ function readTexts(locator: Locator): ColumnReader {
     for (let i = 0; i < count; i++) {
       if (locator.locate(view, little, starts[i] as number, ends[i] as number) && (budget -= locator.to - locator.from) >= 0) {
         ids[row + i] = names.intern(view, bytes, locator.from, locator.to, strings);
-      } else outside++;
+      } else {
+        ids[row + i] = 0;
+        outside++;
+      }
     }
     run.budgetBytes = budget;
     return outside;
@@ -219,7 +222,10 @@ function readRendered(locator: Locator, render: Renderer): ColumnReader {
       const inside = locator.locate(view, little, starts[i] as number, ends[i] as number);
       if (inside && (run.budgetBytes -= locator.to - locator.from) >= 0) {
         ids[row + i] = strings.internString(render(view, bytes, locator.from, locator.to, little));
-      } else outside++;
+      } else {
+        ids[row + i] = 0;
+        outside++;
+      }
     }
     return outside;
   };

@@ -111,13 +111,41 @@ interface LastTime {
   high: number;
 }
 
+interface ParsedFormats {
+  readonly layout: PageLayout | undefined;
+  readonly formats: readonly (EventFormat | undefined)[];
+  readonly problems: readonly string[];
+}
+
+/** Each buffer of a file, and each look at it, has a reader of its own; the thousands of formats are parsed once. */
+const parsedSets = new WeakMap<FormatSet, ParsedFormats>();
+
+function parseFormatSet(set: FormatSet): ParsedFormats {
+  const known = parsedSets.get(set);
+  if (known !== undefined) return known;
+  const problems: string[] = [];
+  const formats: EventFormat[] = [];
+  const layout = parseHeaderPage(set.headerPage);
+  if (typeof layout === 'string') problems.push(layout);
+  for (const { system, format } of set.events) {
+    const parsed = parseEventFormat(format, system);
+    if (typeof parsed === 'string') problems.push(parsed);
+    else formats[parsed.id] = parsed;
+  }
+  const parsed = { layout: typeof layout === 'string' ? undefined : layout, formats, problems };
+  parsedSets.set(set, parsed);
+  return parsed;
+}
+
 export class PageReader {
   readonly counts: PageCounts = { ...createCounts(), pages: 0, discarded: 0 };
   /** What is wrong with the format set; its events are then counted as unknown. */
   readonly problems: readonly string[];
   readonly #layout: PageLayout | undefined;
   readonly #little: boolean;
-  readonly #readers: (EventReader | undefined)[];
+  /** By `common_type`; one is made when the first record of its event comes, since a kernel has thousands of events. */
+  readonly #readers: (EventReader | undefined)[] = [];
+  readonly #formats: readonly (EventFormat | undefined)[];
   /** Readers that have records in the current run. */
   readonly #active: EventReader[] = [];
   readonly #names = new NameCache();
@@ -128,17 +156,10 @@ export class PageReader {
   #high = 0;
 
   constructor(set: FormatSet) {
-    const problems: string[] = [];
-    const layout = parseHeaderPage(set.headerPage);
-    if (typeof layout === 'string') problems.push(layout);
-    else this.#layout = layout;
+    const { layout, formats, problems } = parseFormatSet(set);
+    this.#layout = layout;
+    this.#formats = formats;
     this.#little = set.endian === 'little';
-    this.#readers = [];
-    for (const { system, format } of set.events) {
-      const parsed = parseEventFormat(format, system);
-      if (typeof parsed === 'string') problems.push(parsed);
-      else this.#readers[parsed.id] = new EventReader(parsed, this.#layout?.longBytes ?? 8);
-    }
     this.problems = problems;
   }
 
@@ -244,7 +265,8 @@ export class PageReader {
         countMalformed(this.counts, 'record_length', pages, at, end);
         break;
       }
-      const reader = readers[view.getUint16(payload, little)];
+      const id = view.getUint16(payload, little);
+      const reader = readers[id] ?? this.#openReader(id);
       if (reader === undefined || length < reader.minBytes) {
         countMalformed(this.counts, reader === undefined ? 'unknown_event' : 'record_too_short', pages, at, payload + length);
       } else {
@@ -262,6 +284,11 @@ export class PageReader {
     last.low = low;
     last.high = high;
     this.counts.records += events;
+  }
+
+  #openReader(id: number): EventReader | undefined {
+    const format = this.#formats[id];
+    return format === undefined ? undefined : (this.#readers[id] = new EventReader(format, this.#layout?.longBytes ?? 8));
   }
 
   /** Padding and time records: moves the running time and returns where the next record begins; `end` where there is none. */
@@ -305,7 +332,7 @@ export class PageReader {
       const { count, starts, ends } = reader;
       const table = findTable(batch, reader.schema);
       const row = table.length;
-      while (table.capacity < row + count) table.grow();
+      table.reserve(row + count);
       table.length = row + count;
       table.rawTime.words.set(reader.times.subarray(0, count * 2), row * 2);
       table.cpu.fill(cpu, row, row + count);
@@ -351,9 +378,13 @@ function fillCommon(reader: EventReader, run: RecordRun, table: EventTable, row:
   if (reader.pidOffset < 0) table.pid.fill(-1, row, row + count);
   else readInt32s(reader.pidOffset)(run, { kind: 'int32', values: table.pid }, row);
   const { flagsOffset, preemptOffset } = reader;
-  if (flagsOffset >= 0) for (let i = 0; i < count; i++) table.flags[row + i] = bytes[(starts[i] as number) + flagsOffset] as number;
-  if (preemptOffset < 0) return;
-  for (let i = 0; i < count; i++) table.preemptCount[row + i] = bytes[(starts[i] as number) + preemptOffset] as number;
+  fillBytes(table.flags, flagsOffset, bytes, starts, row, count);
+  fillBytes(table.preemptCount, preemptOffset, bytes, starts, row, count);
+}
+
+function fillBytes(column: Uint8Array, offset: number, bytes: Uint8Array, starts: Uint32Array, row: number, count: number): void {
+  if (offset < 0) column.fill(0, row, row + count);
+  else for (let i = 0; i < count; i++) column[row + i] = bytes[(starts[i] as number) + offset] as number;
 }
 
 /** The batch's table of an event; events of one name and other fields (of another kernel) have a table of their own. */

@@ -15,9 +15,18 @@ const RUN_BYTES = 256 << 10;
 /** trace-cmd packs some pages to a chunk: 116 KB here, and 1 page of 4 MB is the largest that a kernel has. */
 const MAX_CHUNK_BYTES = 16 << 20;
 const COUNT_BYTES = 4;
+const CHUNK_HEAD_BYTES = 8;
+/** Chunks are unpacked until they make so much. */
+const PACKED_RUN_BYTES = 512 << 10;
 /** The last pages may be empty. */
 const LAST_PAGES = 16;
 const NOTHING = new Uint8Array(0);
+
+interface Chunk {
+  readonly start: number;
+  readonly packedBytes: number;
+  readonly unpackedBytes: number;
+}
 
 export interface PageFile {
   readonly source: ByteSource;
@@ -41,6 +50,7 @@ export class CpuPages {
   /** Next byte of the file to read. */
   #next: number;
   #run: Uint8Array = NOTHING;
+  #memory: Uint8Array = NOTHING;
   #at = 0;
 
   constructor(file: PageFile, buffer: DatBuffer, extent: CpuExtent) {
@@ -94,9 +104,9 @@ export class CpuPages {
       return;
     }
     while (this.#chunksLeft > 1) {
-      const cursor = new DatCursor(this.#file.source, this.#file.little, this.#next, Math.min(this.#end, this.#next + 8));
-      const after = this.#next + 8 + cursor.readU32();
-      if (cursor.failed || after + 8 >= this.#end) return;
+      const head = new DatCursor(this.#file.source, this.#file.little, this.#next, Math.min(this.#end, this.#next + CHUNK_HEAD_BYTES));
+      const after = this.#next + CHUNK_HEAD_BYTES + head.readU32();
+      if (head.failed || after + CHUNK_HEAD_BYTES >= this.#end) return;
       this.#next = after;
       this.#chunksLeft--;
     }
@@ -114,7 +124,10 @@ export class CpuPages {
     if (this.#compressed) return this.#readChunks();
     if (this.#next >= this.#end) return false;
     const most = Math.max(1, Math.floor(RUN_BYTES / this.#pageSizeBytes)) * this.#pageSizeBytes;
-    this.#run = this.#file.source.read(this.#next, Math.min(most, this.#end - this.#next)).slice();
+    // A copy, into the same memory each time: the source may hand out its own again, for another CPU.
+    const pages = this.#file.source.read(this.#next, Math.min(most, this.#end - this.#next));
+    this.#run = this.#memoryOf(pages.length);
+    this.#run.set(pages);
     if (this.#run.length === 0) this.#next = this.#end;
     this.#next += this.#run.length;
     return this.#run.length > 0;
@@ -122,49 +135,79 @@ export class CpuPages {
 
   /** Unpacks the next chunks that can be, as many as make a run: the page reader is fast on many pages at a time. */
   #readChunks(): boolean {
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    while (this.#chunksLeft > 0 && bytes < RUN_BYTES) {
-      const chunk = this.#readChunk();
-      if (chunk === undefined) continue;
-      chunks.push(chunk);
-      bytes += chunk.length;
-      // What is not whole pages must stay at the end of its run.
-      if (chunk.length % this.#pageSizeBytes !== 0) break;
+    while (this.#chunksLeft > 0 && this.#run.length === 0) {
+      const chunks: Chunk[] = [];
+      let bytes = 0;
+      while (this.#chunksLeft > 0 && bytes < PACKED_RUN_BYTES) {
+        const chunk = this.#nextChunk();
+        if (chunk === undefined) break;
+        chunks.push(chunk);
+        bytes += chunk.unpackedBytes;
+        // What is not whole pages must stay at the end of its run.
+        if (chunk.unpackedBytes % this.#pageSizeBytes !== 0) break;
+      }
+      this.#run = this.#unpackTogether(chunks, bytes) ?? this.#unpackEach(chunks, bytes);
     }
     if (this.#chunksLeft === 0) this.#next = this.#end;
-    this.#run = chunks.length === 1 ? (chunks[0] as Uint8Array) : concat(chunks, bytes);
-    return bytes > 0;
+    return this.#run.length > 0;
   }
 
-  /** Unpacks the next chunk; undefined where it cannot be. */
-  #readChunk(): Uint8Array | undefined {
-    const { source, little, compression, onProblem } = this.#file;
+  /** The head of the next chunk; undefined where it cannot be one, and then no other is found behind it. */
+  #nextChunk(): Chunk | undefined {
+    const { source, little, onProblem } = this.#file;
     const start = this.#next;
-    const cursor = new DatCursor(source, little, start, this.#end);
+    const cursor = new DatCursor(source, little, start, Math.min(this.#end, start + CHUNK_HEAD_BYTES));
     const packedBytes = cursor.readU32();
     const unpackedBytes = cursor.readU32();
-    if (!cursor.skip(packedBytes) || unpackedBytes > MAX_CHUNK_BYTES || packedBytes > MAX_CHUNK_BYTES) {
+    const end = start + CHUNK_HEAD_BYTES + packedBytes;
+    if (cursor.failed || end > this.#end || unpackedBytes > MAX_CHUNK_BYTES || packedBytes > MAX_CHUNK_BYTES) {
       const what = `${this.#chunksLeft} chunks of pages of CPU ${this.cpu} are cut or have sizes that do not fit`;
       onProblem(this.cpu, what, start, false);
       this.#chunksLeft = 0;
       return undefined;
     }
     this.#chunksLeft--;
-    this.#next = cursor.at;
-    const content = unpack(compression, source.read(start + 8, packedBytes), unpackedBytes);
-    if (typeof content !== 'string') return content;
-    onProblem(this.cpu, `pages of CPU ${this.cpu} cannot be unpacked (${content})`, start, false);
-    return undefined;
+    this.#next = end;
+    return { start, packedBytes, unpackedBytes };
   }
-}
 
-function concat(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
+  /**
+   * All chunks in one call, since zstd frames may follow each other and a call of its own for each costs as much as the
+   * unpacking; undefined where that is not possible.
+   */
+  #unpackTogether(chunks: readonly Chunk[], bytes: number): Uint8Array | undefined {
+    if (chunks.length < 2 || this.#file.compression !== 'zstd') return undefined;
+    const packedBytes = chunks.reduce((sum, chunk) => sum + chunk.packedBytes, 0);
+    const packed = this.#memoryOf(packedBytes);
+    let at = 0;
+    for (const chunk of chunks) {
+      packed.set(this.#file.source.read(chunk.start + CHUNK_HEAD_BYTES, chunk.packedBytes), at);
+      at += chunk.packedBytes;
+    }
+    const content = unpack('zstd', packed, bytes);
+    return typeof content === 'string' ? undefined : content;
   }
-  return whole;
+
+  /** Chunk by chunk; one that is damaged is told and left out. */
+  #unpackEach(chunks: readonly Chunk[], bytes: number): Uint8Array {
+    const { source, compression, onProblem } = this.#file;
+    const run = chunks.length > 1 ? this.#memoryOf(bytes) : NOTHING;
+    let at = 0;
+    for (const { start, packedBytes, unpackedBytes } of chunks) {
+      const content = unpack(compression, source.read(start + CHUNK_HEAD_BYTES, packedBytes), unpackedBytes);
+      if (typeof content === 'string') onProblem(this.cpu, `pages of CPU ${this.cpu} cannot be unpacked (${content})`, start, false);
+      else if (chunks.length === 1) return content;
+      else {
+        run.set(content, at);
+        at += content.length;
+      }
+    }
+    return run.subarray(0, at);
+  }
+
+  /** Memory of this CPU that each run takes anew. */
+  #memoryOf(bytes: number): Uint8Array {
+    if (this.#memory.length < bytes) this.#memory = new Uint8Array(bytes);
+    return this.#memory.subarray(0, bytes);
+  }
 }

@@ -12,11 +12,13 @@ const MAX_RATIO = 2048;
 export function unpack(compression: string, packed: Uint8Array, sizeBytes: number): Uint8Array | string {
   if (sizeBytes > packed.length * MAX_RATIO) return `${sizeBytes} bytes cannot come from ${packed.length}`;
   const maxOutputLength = Math.max(1, sizeBytes);
+  // In one piece: in node's own pieces of 16 KB, 254 MB of pages took 0.9 s instead of 0.3 s.
+  const chunkSize = Math.max(constants.Z_MIN_CHUNK, sizeBytes);
   let content: Uint8Array;
   try {
-    if (compression === 'zlib') content = inflateSync(packed, { maxOutputLength });
+    if (compression === 'zlib') content = inflateSync(packed, { maxOutputLength, chunkSize });
     else if (compression === 'zstd')
-      content = zstdDecompressSync(packed, { maxOutputLength, params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG } });
+      content = zstdDecompressSync(packed, { maxOutputLength, chunkSize, params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG } });
     else return `unknown compression ${JSON.stringify(compression.slice(0, 32))}`;
   } catch (error) {
     return messageOf(error);
