@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   E_SPOOL: 'The spool folder cannot be used.',
   E_INPUT_FORMAT: 'No parser recognises the file.',
   E_INPUT_READ: 'The input file cannot be read.',
+  E_OUTPUT_WRITE: 'The output file cannot be written.',
   E_REQUEST: 'The request is malformed.',
   E_BODY_TOO_LARGE: 'The request body is over the limit after decompression.',
   E_MEDIA_TYPE: 'The content type or content encoding is not supported.',

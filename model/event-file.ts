@@ -48,10 +48,17 @@ export interface EventFileInfo {
   readonly guests: readonly TracedGuest[];
   readonly hooks: readonly string[];
   readonly procMaps: readonly string[];
+  /** All of these and others as the file holds them, in its byte order; without those that point to places in the file. */
+  readonly options: readonly RawOption[];
   /** Task names by pid. */
   readonly comms: Readonly<Record<string, string>>;
   /** Reads the kernel's symbols when they are needed: megabytes of text. */
   readonly readKallsyms: () => string;
+}
+
+export interface RawOption {
+  readonly id: number;
+  readonly bytes: Uint8Array;
 }
 
 /** ns = (ticks × mult >> shift) + offsetNs, the product with all its 96 bits. */
@@ -103,6 +110,11 @@ export interface EventFileStream {
   /** Empty for the top-level buffer. */
   readonly instance: string;
   readonly clock: ClockDomain;
+  /** As the file writes the clock's name; empty where it does not. */
+  readonly clockName: string;
+  readonly pageSizeBytes: number;
+  /** CPUs that have pages. */
+  readonly cpus: readonly number[];
   /** Bytes in the file. */
   readonly sizeBytes: number;
   /** Where each CPU's pages begin and end in time, from its first and last pages alone. */
@@ -114,6 +126,8 @@ export interface EventFileStream {
   read(budgetBytes: number, batch: EventBatch): boolean;
   /** Losses met since the last call; after the last `read` also what only the kernel's own counters tell. */
   takeLosses(): InputLoss[];
+  /** The pages of a CPU as they were recorded, some at a time, each valid until the next are asked for; the last may be torn. */
+  readPages(cpu: number): Iterable<Uint8Array>;
   /** Bytes of the file that `read` has come through. */
   readonly readBytes: number;
 }

@@ -69,6 +69,11 @@ export class DatCursor {
     return decodeUtf8(this.#source.read(start, sizeBytes));
   }
 
+  /** All bytes that are left, copied; the cursor stays where it is. */
+  peekBytes(): Uint8Array {
+    return this.#source.read(this.at, this.left).slice();
+  }
+
   skip(sizeBytes: number): boolean {
     if (this.failed || !(sizeBytes <= this.end - this.at)) this.failed = true;
     else this.at += sizeBytes;

@@ -44,12 +44,20 @@ export const OPTION = {
 /** Samples of one CPU: trace-cmd takes one in some seconds. */
 const MAX_SAMPLES = 1 << 20;
 const MAX_LIST = 4096;
+/** A CPUSTAT for each CPU of each instance, and some more. */
+const MAX_RAW = 0x1_0000;
 /** Every fraction and shift that a 64-bit product can take. */
 const MAX_SHIFT = 63;
 const FLAG_INTERPOLATE = 1;
 
 /** Reads one option that stands alone; `cursor` ends with its data. False where its data make no sense. */
 export function readOption(id: number, cursor: DatCursor, options: DatOptions): boolean {
+  // What nobody knows may be an offset in the file.
+  if (id <= OPTION.tscToNs && options.raw.length < MAX_RAW) options.raw.push({ id, bytes: cursor.peekBytes() });
+  return readKnown(id, cursor, options);
+}
+
+function readKnown(id: number, cursor: DatCursor, options: DatOptions): boolean {
   switch (id) {
     case OPTION.date: {
       const us = parseInteger(readText(cursor));

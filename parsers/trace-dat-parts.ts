@@ -1,5 +1,5 @@
 /** What the readers of both versions of trace.dat fill, and the bounds that hold for both. */
-import type { EventFileInfo, TimeShift, TracedGuest, TscToNs } from '../model/event-file.ts';
+import type { EventFileInfo, RawOption, TimeShift, TracedGuest, TscToNs } from '../model/event-file.ts';
 import type { FormatSet } from '../model/segment.ts';
 
 /** No format file here is longer than 12 KB, and no option than a process map of some MB. */
@@ -58,6 +58,8 @@ export interface DatOptions {
   readonly hooks: string[];
   readonly procMaps: string[];
   readonly stats: CpuStat[];
+  /** Those that stand alone, as they are. */
+  readonly raw: RawOption[];
 }
 
 /** A file as far as it was read, without its pages. */
@@ -105,6 +107,7 @@ export function createParts(version: number, little: boolean, longBytes: number,
       hooks: [],
       procMaps: [],
       stats: [],
+      raw: [],
     },
     buffers: [],
     problems: [],

@@ -105,7 +105,7 @@ function readParts(source: ByteSource): DatParts {
 
 function toInfo(parts: DatParts): EventFileInfo {
   const { options, compression, version, longBytes, pageSizeBytes, comms } = parts;
-  const { uname, writer, dateOffsetNs, offsetNs, tscToNs, traceId, timeShift, guests, hooks, procMaps } = options;
+  const { uname, writer, dateOffsetNs, offsetNs, tscToNs, traceId, timeShift, guests, hooks, procMaps, raw } = options;
   const cpuCount = options.cpuCount ?? parts.buffers.reduce((most, { cpus }) => Math.max(most, cpus.length), 0);
   const clock = toClock(parts, options.clock || (parts.buffers[0]?.clock ?? ''));
   return {
@@ -125,6 +125,7 @@ function toInfo(parts: DatParts): EventFileInfo {
     guests,
     hooks,
     procMaps,
+    options: raw,
     comms,
     readKallsyms: () => parts.readKallsyms(),
   };
@@ -204,6 +205,25 @@ class DatStream implements EventFileStream {
 
   get counts(): ParseCounts {
     return this.reader.counts;
+  }
+
+  get clockName(): string {
+    return this.#buffer.clock;
+  }
+
+  get pageSizeBytes(): number {
+    return this.#buffer.pageSizeBytes;
+  }
+
+  get cpus(): readonly number[] {
+    return this.#buffer.cpus.map(({ cpu }) => cpu);
+  }
+
+  *readPages(cpu: number): Generator<Uint8Array> {
+    const extent = this.#buffer.cpus.find((one) => one.cpu === cpu);
+    if (extent === undefined) return;
+    const pages = new CpuPages(this.#file, this.#buffer, extent);
+    while (pages.peekTime() !== undefined) yield pages.take(LEAST_TURN_BYTES);
   }
 
   get readBytes(): number {

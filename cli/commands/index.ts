@@ -16,6 +16,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'a recording as text, as trace-cmd report prints it',
     load: async () => (await import('./report.ts')).command,
   },
+  export: { summary: 'write a recording for other tools: trace.dat', load: async () => (await import('./export.ts')).command },
   query: { summary: 'run SQL on everything that is stored', load: async () => (await import('./query.ts')).command },
   doctor: {
     summary: 'what this machine can and cannot observe, and how to fix it',

@@ -3,12 +3,12 @@ import { test, type TestContext } from 'node:test';
 import { shiftErrorTicks, shiftTime } from '../../clock/time-shift.ts';
 import { convertTicks, tscToNs } from '../../clock/tsc-to-ns.ts';
 import { Int64Array } from '../../base/int64.ts';
-import type { TimeShift, TimeShiftSample } from '../../model/event-file.ts';
+import type { RawOption, TimeShift, TimeShiftSample } from '../../model/event-file.ts';
 import { NO_RAW_TIME } from '../../model/time.ts';
 import { createRandom } from '../support/random.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
 import { hasTraceCmd, reportBytes } from '../support/trace-cmd.ts';
-import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat, type DatOption } from '../support/trace-dat-writer.ts';
+import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat } from '../support/trace-dat-writer.ts';
 
 test('trace clock: ticks become ns with all bits of the product, whatever their order', () => {
   const random = createRandom(96);
@@ -103,7 +103,7 @@ test('time shift: a CPU without samples takes those of another, no sample leaves
 function reportWith(
   t: TestContext,
   clock: string,
-  options: readonly DatOption[],
+  options: readonly RawOption[],
 ): { readonly raw: bigint; readonly cpu: number; readonly shown: bigint }[] {
   const { set, segment } = readRingFixture();
   const { pageSizeBytes, chunks } = segment.header;

@@ -7,12 +7,13 @@ import { EventBatch } from '../../model/event-batch.ts';
 import type { FormatSet } from '../../model/segment.ts';
 import { openPageReader, type PageReader } from '../../parsers/ring-buffer.ts';
 import { toSource } from '../../parsers/trace-dat-cursor.ts';
+import { DatNumbers } from '../../parsers/trace-dat-writer.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { renderEventFile, toTestSource } from '../support/event-file-suite.ts';
 import { headerPageOf, PageWriter, payloadOf, type PageForm } from '../support/page-writer.ts';
 import { loadFixtures } from '../support/parser-suite.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
-import { DatNumbers, textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat } from '../support/trace-dat-writer.ts';
+import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat } from '../support/trace-dat-writer.ts';
 import { arenaBytes, checkEventRows, checkReasons, noteReasons } from './text-target.ts';
 import { countOutcome, Violation, type Runner, type Target } from './target.ts';
 

@@ -1,18 +1,11 @@
+import type { RawOption } from '../../model/event-file.ts';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ImportResult, KernelRow, Problem } from '../../model/api.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
-import {
-  textOption,
-  timeShiftOption,
-  traceIdOption,
-  tscToNsOption,
-  writeTraceDat,
-  type DatOption,
-  type ShiftSample,
-} from '../support/trace-dat-writer.ts';
+import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat, type ShiftSample } from '../support/trace-dat-writer.ts';
 import { getJson, runHub, type RunningHub } from './running-hub.ts';
 
 const ZERO = 1_600_000_000_000_000_000n;
@@ -52,7 +45,7 @@ async function timesOf(kernel: string): Promise<EventTime[]> {
 }
 
 /** The recorded pages, with options and a clock of choice. */
-function recording(clock: string, options: readonly DatOption[]): Uint8Array<ArrayBuffer> {
+function recording(clock: string, options: readonly RawOption[]): Uint8Array<ArrayBuffer> {
   const { set, segment } = readRingFixture();
   const { pageSizeBytes, chunks } = segment.header;
   let at = 0;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { EventBatch, fieldText, type EventTable } from '../../model/event-batch.ts';
 import type { FormatSet } from '../../model/segment.ts';
@@ -487,6 +488,65 @@ test('ring buffer: events of one name and other fields get tables of their own i
       ['lab:tick', 2],
     ],
   );
+});
+
+test('ring buffer: a batch that is cleared and read into again has the rows of a new one', () => {
+  const { set, segment } = readRingFixture();
+  const textOf = (batch: EventBatch): string[] =>
+    batch.tables.flatMap((table) =>
+      Array.from({ length: table.length }, (_, row) =>
+        [table.schema.name, table.rawTime.getBigint(row), table.pid[row], table.flags[row], table.preemptCount[row], table.comm[row]]
+          .concat(table.schema.fields.map((_field, i) => fieldText(batch, table, i, row)))
+          .join(' '),
+      ),
+    );
+  const kept = new EventBatch();
+  const reader = openPageReader(set);
+  // Other pages first, so that every column holds something else; then two that have fewer rows.
+  reader.read(segment.pages.subarray(4096 * 4), 4096, 3, kept);
+  for (const table of kept.tables) {
+    table.comm.fill(7);
+    for (const column of table.fields) if (column.kind === 'string') column.values.fill(kept.strings.internString('stale'));
+  }
+  for (let page = 0; page < 2; page++) {
+    const pages = segment.pages.subarray(4096 * page, 4096 * (page + 1));
+    const fresh = new EventBatch();
+    openPageReader(set).read(pages, 4096, 1, fresh);
+    kept.clear();
+    reader.read(pages, 4096, 1, kept);
+    assert.equal(kept.length, fresh.length);
+    assert.deepEqual(textOf(kept).sort(), textOf(fresh).sort());
+  }
+});
+
+test('ring buffer: sub-buffers of other sizes are read as the kernel hands them out', (t) => {
+  const instance = openTraceInstance('subbuf');
+  if (instance === undefined) return t.skip('no tracefs instance: needs root and a kernel with tracing');
+  try {
+    if (!existsSync(`${instance.path}/buffer_subbuf_size_kb`)) return t.skip('this kernel has sub-buffers of one size');
+    for (const sizeKb of [8, 64]) {
+      instance.set('buffer_subbuf_size_kb', String(sizeKb));
+      // In steps of pages of the machine, the kernel says what it made of it.
+      const sizeBytes = Number(instance.get('buffer_subbuf_size_kb')) * 1024;
+      instance.set('tracing_on', '1');
+      instance.set('events/sched/enable', '1');
+      makeWork(1);
+      instance.set('tracing_on', '0');
+      instance.set('events/sched/enable', '0');
+      const reader = openPageReader(instance.readFormats(['sched']));
+      for (const cpu of instance.cpus) reader.read(instance.readPages(cpu, sizeBytes), sizeBytes, cpu, new EventBatch());
+      const readEvents: number = instance.cpus.reduce(
+        (sum: number, cpu) => sum + Number(/^read events: (\d+)/m.exec(instance.get(`per_cpu/cpu${cpu}/stats`))?.[1]),
+        0,
+      );
+      assert.ok(reader.counts.records > 0);
+      assert.equal(reader.counts.records, readEvents);
+      assert.equal(reader.counts.malformedBytes, 0);
+      instance.set('trace', '');
+    }
+  } finally {
+    instance.remove();
+  }
 });
 
 test('ring buffer: pages cut anywhere lose only their tail', () => {

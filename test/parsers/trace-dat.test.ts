@@ -1,3 +1,5 @@
+import { DatNumbers } from '../../parsers/trace-dat-writer.ts';
+import type { RawOption } from '../../model/event-file.ts';
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,16 +14,7 @@ import { headerPageOf, PageWriter, payloadOf, type PageForm } from '../support/p
 import { loadFixtures } from '../support/parser-suite.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
 import { hasTraceCmd, readBytes, recordTrace, reportBytes, runTraceCmd, withFolder, type ReportedEvent } from '../support/trace-cmd.ts';
-import {
-  DatNumbers,
-  textOption,
-  timeShiftOption,
-  traceIdOption,
-  tscToNsOption,
-  writeTraceDat,
-  type DatContent,
-  type DatOption,
-} from '../support/trace-dat-writer.ts';
+import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat, type DatContent } from '../support/trace-dat-writer.ts';
 
 const FIXTURES = new Map(loadFixtures('trace_dat', '.dat').map(({ name, bytes }) => [name, bytes]));
 
@@ -128,7 +121,7 @@ function ringContent(more: Partial<DatContent> = {}): DatContent {
   return { formats: set, buffers: [{ instance: '', clock: 'local', pageSizeBytes, cpus }], ...more };
 }
 
-function readWith(options: readonly DatOption[]): EventFile {
+function readWith(options: readonly RawOption[]): EventFile {
   return openBytes(writeTraceDat(ringContent({ options })));
 }
 
@@ -225,9 +218,9 @@ test('trace.dat: a time shift without fraction bits is that of an old writer; on
 });
 
 test('trace.dat: what the counters of the kernel lost beyond the pages is a loss of unknown time', () => {
-  const stat = (cpu: number, overrun: number, dropped: number): DatOption =>
+  const stat = (cpu: number, overrun: number, dropped: number): RawOption =>
     textOption(2, `CPU: ${cpu}\nentries: 0\noverrun: ${overrun}\ncommit overrun: 0\ndropped events: ${dropped}\nread events: 1\n`);
-  const lost = (options: readonly DatOption[]): string[] =>
+  const lost = (options: readonly RawOption[]): string[] =>
     readEvents(readWith(options)).losses.map(({ cpu, count, reason, fromRaw }) => `${cpu} ${count} ${reason} ${fromRaw !== NO_RAW_TIME}`);
   const plain = lost([]);
   assert.deepEqual(

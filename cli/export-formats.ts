@@ -1,0 +1,21 @@
+/** What `mkscope export` can write. To add a format is one entry. */
+import type { ProgressBar } from './progress-bar.ts';
+import { writeTraceDatFile } from './export-trace-dat.ts';
+
+/** Flags of `mkscope export`, as they were given. */
+export interface ExportFlags {
+  readonly output: string | undefined;
+  readonly cpu: readonly string[];
+  readonly since: string | undefined;
+  readonly until: string | undefined;
+  readonly compression: string | undefined;
+}
+
+export interface ExportFormat {
+  /** Writes the recording at `path`; returns what to say about it. */
+  write(path: string, flags: ExportFlags, bar: ProgressBar): Promise<string>;
+}
+
+export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
+  'trace.dat': { write: writeTraceDatFile },
+};

@@ -1,0 +1,98 @@
+/** A recording written again as trace.dat: its pages verbatim, of some CPUs and some time where that is wanted. */
+import type { EventFile, EventFileStream } from '../model/event-file.ts';
+import { parseHeaderPage } from '../parsers/page-header.ts';
+import { OPTION } from '../parsers/trace-dat-options.ts';
+import { TraceDatWriter, type ByteSink, type DatCompression } from '../parsers/trace-dat-writer.ts';
+
+/** What of a recording is written; all of it where nothing is named. Times are raw, in units of each buffer's clock. */
+export interface PageSelection {
+  readonly cpus: ReadonlySet<number> | undefined;
+  readonly fromRaw: bigint | undefined;
+  readonly toRaw: bigint | undefined;
+}
+
+export interface WrittenPages {
+  pages: number;
+  /** Bytes at the end of a CPU that are no whole page. */
+  tornBytes: number;
+}
+
+/** Writes the file; `onPages` tells how many bytes of pages were written so far. */
+export function writeRecording(
+  file: EventFile,
+  sink: ByteSink,
+  { compression, selection, onPages }: { compression: DatCompression; selection: PageSelection; onPages: (bytes: number) => void },
+): WrittenPages {
+  const { info, formats, streams } = file;
+  const isPart = selection.cpus !== undefined || selection.fromRaw !== undefined || selection.toRaw !== undefined;
+  const written: WrittenPages = { pages: 0, tornBytes: 0 };
+  const writer = new TraceDatWriter(sink, {
+    formats,
+    compression,
+    longBytes: info.longBytes,
+    pageSizeBytes: info.pageSizeBytes,
+    comms: Object.entries(info.comms)
+      .map(([pid, comm]) => `${pid} ${comm}\n`)
+      .join(''),
+    kallsyms: info.readKallsyms(),
+    // The kernel's counters are those of the whole recording: beside a part of it they would tell of losses that are none.
+    options: info.options.filter(({ id }) => !isPart || id !== OPTION.cpuStat),
+  });
+  let bytes = 0;
+  for (const stream of streams) {
+    const cpus = stream.cpus.filter((cpu) => selection.cpus?.has(cpu) ?? true);
+    const { instance, clockName, pageSizeBytes } = stream;
+    const runsOf = function* (cpu: number): Generator<Uint8Array> {
+      for (const run of selectPages(stream, cpu, formats, selection, written)) {
+        yield run;
+        bytes += run.length;
+        written.pages += run.length / pageSizeBytes;
+        onPages(bytes);
+      }
+    };
+    writer.addBuffer(
+      { instance, clock: clockName, pageSizeBytes },
+      cpus.map((cpu) => ({ cpu, runs: runsOf(cpu) })),
+    );
+  }
+  return written;
+}
+
+/**
+ * Whole pages that hold, or may hold, events of the wanted time: a page ends where the next one begins, so of those that begin
+ * before the time only the last one counts.
+ */
+function* selectPages(
+  stream: EventFileStream,
+  cpu: number,
+  { headerPage, endian }: EventFile['formats'],
+  { fromRaw, toRaw }: PageSelection,
+  written: WrittenPages,
+): Generator<Uint8Array> {
+  const layout = parseHeaderPage(headerPage);
+  const stampOffset = typeof layout === 'string' ? 0 : layout.timestampOffset;
+  const { pageSizeBytes } = stream;
+  let held: Uint8Array | undefined;
+  for (const run of stream.readPages(cpu)) {
+    const whole = run.length - (run.length % pageSizeBytes);
+    written.tornBytes += run.length - whole;
+    if (fromRaw === undefined && toRaw === undefined) {
+      if (whole > 0) yield run.subarray(0, whole);
+      continue;
+    }
+    const view = new DataView(run.buffer, run.byteOffset, run.byteLength);
+    const timeOf = (at: number): bigint => view.getBigUint64(at + stampOffset, endian === 'little');
+    let from = 0;
+    while (from < whole && fromRaw !== undefined && timeOf(from) <= fromRaw) from += pageSizeBytes;
+    // The run is gone with the next one: what may still be wanted is copied.
+    if (from > 0) held = run.slice(from - pageSizeBytes, from);
+    if (from === whole) continue;
+    let to = from;
+    while (to < whole && (toRaw === undefined || timeOf(to) < toRaw)) to += pageSizeBytes;
+    if (held !== undefined) yield held;
+    held = undefined;
+    if (to > from) yield run.subarray(from, to);
+    if (to < whole) return;
+  }
+  if (held !== undefined) yield held;
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runCli, withFolder } from '../support/run-cli.ts';
+import { hasTraceCmd, runTraceCmd } from '../support/trace-cmd.ts';
+
+const FIXTURES = join(import.meta.dirname, '../fixtures/trace_dat');
+
+/** The lines of `trace-cmd report`, without its `cpus=N`, which counts the CPUs that a file has pages of. */
+function report(path: string): string[] {
+  const text = runTraceCmd(['report', '-t', '-i', path]);
+  assert.ok(text !== undefined, `trace-cmd cannot read ${path}`);
+  return text.split('\n').filter((line) => !line.startsWith('cpus='));
+}
+
+async function withExport<T>(args: readonly string[], use: (path: string, stderr: string) => T): Promise<T> {
+  return withFolder(async (folder) => {
+    const path = join(folder, 'out.dat');
+    const { code, stderr } = await runCli(['export', '--format', 'trace.dat', '-o', path, ...args]);
+    assert.equal(code, 0, stderr);
+    return use(path, stderr);
+  });
+}
+
+for (const [fixture, compression] of [
+  ['v6-instance', 'zstd'],
+  ['v7-lost', 'none'],
+  ['v7-x86-tsc', 'zstd'],
+  ['v7-zstd-instance', 'none'],
+] as const) {
+  test(`export: trace-cmd prints the same of ${fixture} and of its copy (${compression})`, async (t) => {
+    if (!hasTraceCmd()) return t.skip('no trace-cmd');
+    const original = join(FIXTURES, `${fixture}.dat`);
+    await withExport(['--compression', compression, original], (path) => {
+      const lines = report(original);
+      assert.ok(lines.length > 600);
+      assert.deepEqual(report(path), lines);
+    });
+  });
+}
+
+test('export: one CPU and a window of time are the pages that hold them', async (t) => {
+  if (!hasTraceCmd()) return t.skip('no trace-cmd');
+  const original = join(FIXTURES, 'v7-lost.dat');
+  const timeOf = (line: string): number => Number(/\s(\d+\.\d+):/.exec(line)?.[1]);
+  const ofCpu = report(original).filter((line) => line.includes(' [001] '));
+  const since = timeOf(ofCpu[Math.floor(ofCpu.length / 3)] as string);
+  const until = timeOf(ofCpu[Math.floor((2 * ofCpu.length) / 3)] as string);
+  await withExport(['--cpu', '1', '--since', String(since), '--until', String(until), original], (path) => {
+    const part = report(path).filter((line) => line.includes(' ['));
+    assert.ok(part.length > 0 && part.length < ofCpu.length, `${part.length} of ${ofCpu.length} events`);
+    // A part of the CPU's events without a hole, with all of the window.
+    const at = ofCpu.indexOf(part[0] as string);
+    assert.deepEqual(part, ofCpu.slice(at, at + part.length));
+    const wanted = ofCpu.filter((line) => timeOf(line) >= since && timeOf(line) < until);
+    assert.deepEqual(
+      wanted.filter((line) => !part.includes(line)),
+      [],
+    );
+  });
+});
+
+test('export: what cannot be exported is said with a code and a hint, and leaves no file', async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, 'out.dat');
+    const log = join(import.meta.dirname, '../../package.json');
+    for (const [args, code] of [
+      [['export', '--format', 'trace.dat', '-o', path, log], 'E_INPUT_FORMAT'],
+      [['export', '--format', 'tracedat', '-o', path, log], 'E_ARGS'],
+      [['export', '-o', path, log], 'E_ARGS'],
+      [['export', '--format', 'trace.dat', '--since', '14:05', '-o', path, join(FIXTURES, 'v7-lost.dat')], 'E_ARGS'],
+      [['export', '--format', 'trace.dat', '-o', join(folder, 'no/such/out.dat'), join(FIXTURES, 'v7-lost.dat')], 'E_OUTPUT_WRITE'],
+    ] as const) {
+      const result = await runCli(args);
+      assert.ok(result.code !== 0 && result.stderr.includes(code), `${args.join(' ')}: ${result.stderr}`);
+      assert.match(result.stderr, /hint: /);
+    }
+    assert.throws(() => readFileSync(path), { code: 'ENOENT' });
+  });
+});
