@@ -1,8 +1,9 @@
 /** `mkscope export --format trace.dat`: from a recording's pages, verbatim. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { statSync } from 'node:fs';
 
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { writeRecording, type PageSelection } from '../hub/export-recording.ts';
+import { FileSource } from '../hub/import-stage.ts';
 import type { ByteSource, EventFile } from '../model/event-file.ts';
 import { FILE_PARSERS, sniffParser } from '../parsers/index.ts';
 import { DAT_COMPRESSIONS, type DatCompression } from '../parsers/trace-dat-writer.ts';
@@ -77,23 +78,11 @@ function openRecording(source: ByteSource, path: string): EventFile {
   throw new OperationalError('E_INPUT_FORMAT', `${path} ${what}, which holds no ring-buffer pages`, `give it a ${known.join(' or ')}`);
 }
 
-function openSource(path: string): ByteSource & { close(): void } {
-  let fd: number;
+function openSource(path: string): FileSource {
   try {
-    fd = openSync(path, 'r');
+    return new FileSource({ path, sizeBytes: statSync(path).size });
   } catch (error) {
     const reason = errnoOf(error) ?? messageOf(error);
     throw new OperationalError('E_INPUT_READ', `${path} cannot be read (${reason})`, 'check the path and its permissions', error);
   }
-  const sizeBytes = fstatSync(fd).size;
-  let memory = new Uint8Array(HEAD_BYTES);
-  return {
-    sizeBytes,
-    read(offset, length) {
-      const wanted = Math.max(0, Math.min(length, sizeBytes - offset));
-      if (memory.length < wanted) memory = new Uint8Array(wanted);
-      return memory.subarray(0, readSync(fd, memory, 0, wanted, offset));
-    },
-    close: () => closeSync(fd),
-  };
 }

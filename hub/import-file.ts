@@ -33,7 +33,7 @@ import {
 import { ImportLoads } from './import-load.ts';
 import { copyRows } from './import-rows.ts';
 import { FileSource, readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
-import { parseUname, planTrace, toTraceGap, type TraceClocks, type TraceStream } from './import-trace.ts';
+import { parseUname, planTrace, toRecording, toTraceGap, type TraceClocks, type TraceStream } from './import-trace.ts';
 import { TaskNames } from './task-names.ts';
 
 /** A piece of the file can hold this many boots, each its own append. */
@@ -184,7 +184,7 @@ class ImportRun {
       this.#progress('surveying', 0);
       const { timeZeroUnixNs, modifiedUnixNs } = this.#options;
       const hints = { timeZeroUnixNs, modifiedUnixNs: modifiedUnixNs ?? BigInt(Date.now()) * 1_000_000n };
-      const clocks = planTrace(file, this.#store, this.#stream, hints);
+      const clocks = await planTrace(file, this.#store, this.#stream, hints);
       const { release, arch } = parseUname(file.info.uname);
       const identity = {
         ...this.#identity,
@@ -193,6 +193,10 @@ class ImportRun {
         bootId: this.#options.identity?.bootId ?? toBootId(this.#key, 0),
       };
       this.#noteTraceTimes(clocks);
+      const recording = toRecording(file, clocks, identity);
+      // Of a stream of its own: the numbers of the file's pieces are the same as before there were recordings.
+      if (recording !== undefined)
+        await this.#store.append({ recordings: [recording], origin: { stream: `recording:${this.#key}`, sequence: 0 } });
       const names = new TaskNames();
       names.learn(identity.bootId, file.info.comms);
       let doneBytes = this.#staged.sizeBytes - file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

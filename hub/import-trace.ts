@@ -3,22 +3,21 @@
  *
  *   guest raw ──TIME_SHIFT──► host raw ──TSC2NSEC──► ns ──line──► Unix ns
  *
- * The line is, best first: the host's, where a recording with the trace id that TIME_SHIFT names was imported into this store
- * by this process; the time zero that the user gave; the DATE option; the clock `tai` itself; the time at which the file was
+ * The line is, best first: the host's, where a recording with the trace id that TIME_SHIFT names is in this store; the time zero that the user gave; the DATE option; the clock `tai` itself; the time at which the file was
  * last written, taken for its last event.
  */
-import type { ClockFit } from '../clock/fit.ts';
+import { fromFitFields, toFitFields, type ClockFit } from '../clock/fit.ts';
 import { hasSamples } from '../clock/time-shift.ts';
 import { toTraceNs, toTraceUnixNs, traceErrorNs, type TraceTimeline } from '../clock/trace-timeline.ts';
 import type { EventFile, CpuSpan, EventFileInfo, EventFileStream } from '../model/event-file.ts';
 import type { Gap } from '../model/gap.ts';
+import type { KernelIdentity } from '../model/identity.ts';
 import type { InputLoss } from '../model/parser.ts';
 import { NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
+import { findRecordingClock, type Recording } from '../store/recording-rows.ts';
 import type { Store } from '../store/store.ts';
 import { FILE_TIME_ERROR_NS, GIVEN_ERROR_NS, type BootClock, type ClockHints, type ClockOrigin } from './import-boots.ts';
 
-/** Recordings whose guests may follow; the oldest go first. */
-const MAX_HOSTS = 64;
 /** trace-cmd brackets a marker between two looks at the clock, ten times, and keeps µs: some of both, on a busy machine. */
 const DATE_ERROR_NS = 1_000_000;
 /** The trace clock against the wall clock, from the start of the recording on, where DATE was taken. */
@@ -44,16 +43,18 @@ export interface TraceClocks {
   readonly errorNs: number;
 }
 
-const hostsOf = new WeakMap<Store, Map<bigint, TraceTimeline>>();
-
 /** Names and clocks of the file's streams. */
-export function planTrace(file: EventFile, store: Store, streamName: string, hints: Omit<ClockHints, 'isUnix' | 'host'>): TraceClocks {
+export async function planTrace(
+  file: EventFile,
+  store: Store,
+  streamName: string,
+  hints: Omit<ClockHints, 'isUnix' | 'host'>,
+): Promise<TraceClocks> {
   const surveyed = file.streams.map((stream) => ({ stream, spans: new Map(stream.survey().map((span) => [span.cpu, span])) }));
   const { info } = file;
-  const host = findHost(store, info);
+  const host = await findHost(store, info);
   const main = surveyed.filter(({ stream }) => stream.clock === info.clock).flatMap(({ spans }) => spans.values().toArray());
   const { timeline, origin } = host ?? fitTrace(info, info.clock, main, hints);
-  if (info.traceId !== undefined && host === undefined) remember(store, info.traceId, timeline);
   const end = endOf(timeline, main);
   const streams = surveyed.map(({ stream, spans }): TraceStream => {
     const name = stream.instance === '' ? streamName : `${streamName}/${stream.instance}`;
@@ -66,18 +67,18 @@ export function planTrace(file: EventFile, store: Store, streamName: string, hin
   return { origin, streams, errorNs: Math.max(timeline.fit.errorNs, ...errors) };
 }
 
-function findHost(store: Store, { timeShift }: EventFileInfo): BootTimeline | undefined {
-  const host = timeShift === undefined ? undefined : hostsOf.get(store)?.get(timeShift.peerTraceId);
-  if (host === undefined || timeShift === undefined || !hasSamples(timeShift)) return undefined;
-  return { timeline: { ...host, shift: timeShift }, origin: 'clock of the host' };
+async function findHost(store: Store, { timeShift }: EventFileInfo): Promise<BootTimeline | undefined> {
+  if (timeShift === undefined || !hasSamples(timeShift)) return undefined;
+  const host = await findRecordingClock(store, timeShift.peerTraceId);
+  if (host === undefined) return undefined;
+  return { timeline: { shift: timeShift, tscToNs: host.tscToNs, fit: fromFitFields(host.fit) }, origin: 'clock of the host' };
 }
 
-function remember(store: Store, traceId: bigint, timeline: TraceTimeline): void {
-  const hosts = hostsOf.get(store) ?? new Map<bigint, TraceTimeline>();
-  hostsOf.set(store, hosts);
-  hosts.delete(traceId);
-  hosts.set(traceId, timeline);
-  if (hosts.size > MAX_HOSTS) hosts.delete(hosts.keys().next().value as bigint);
+/** What the recordings of this one's guests will want to know of it; undefined where none can name it, or it is itself a guest's. */
+export function toRecording({ info }: EventFile, { streams }: TraceClocks, identity: KernelIdentity): Recording | undefined {
+  const main = streams.find(({ stream }) => stream.clock === info.clock)?.timeline;
+  if (info.traceId === undefined || main === undefined || main.shift !== undefined) return undefined;
+  return { identity, traceId: info.traceId, fit: toFitFields(main.fit), tscToNs: main.tscToNs, guests: info.guests };
 }
 
 interface BootTimeline {

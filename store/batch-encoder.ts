@@ -6,6 +6,7 @@ import { writeGaps, writeSightings } from './kernel-rows.ts';
 import { writeLogs } from './log-rows.ts';
 import { METRIC_TABLES, writeMetrics } from './metric-rows.ts';
 import { NativeWriter } from './native.ts';
+import { writeRecording, writeVcpuThreads } from './recording-rows.ts';
 import { writeSpans } from './span-rows.ts';
 import type { KernelSighting, StoreBatch } from './store.ts';
 
@@ -50,6 +51,10 @@ export class BatchEncoder {
       writeFormats(this.#writer('event_formats'), rows.batch, this.#formats, fresh);
     }
     for (const { identity, gaps } of batch.gaps ?? []) writeGaps(this.#writer('gaps'), identity, gaps);
+    for (const recording of batch.recordings ?? []) {
+      writeRecording(this.#writer('recordings'), recording);
+      writeVcpuThreads(this.#writer('vcpu_threads'), recording);
+    }
     const sightings = this.#freshSightings(batch.kernels ?? []);
     writeSightings(this.#writer('kernels'), sightings);
     return { blocks: this.#blocks(), commit: () => this.#commit(fresh, sightings) };

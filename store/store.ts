@@ -5,6 +5,7 @@ import type { KernelIdentity, Resource, Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
 import type { SpanBatch } from '../model/span-batch.ts';
+import type { Recording } from './recording-rows.ts';
 
 /** The sender's own number of a batch: (stream, seq) is stored once, however often it is sent. */
 export interface BatchOrigin {
@@ -25,6 +26,8 @@ export interface StoreBatch {
     readonly batch: EventBatch;
   }[];
   readonly gaps?: readonly { readonly identity: KernelIdentity; readonly gaps: readonly Gap[] }[];
+  /** Recordings that others may lean on. */
+  readonly recordings?: readonly Recording[];
   /** Incarnations seen, with what is known of them. */
   readonly kernels?: readonly KernelSighting[];
 }

@@ -10,6 +10,7 @@ import { CONFIG_FLAG, toFlagValues } from '../config-flags.ts';
 import { formatImport, formatSkipped } from '../import-report.ts';
 import { formatSession, importSession } from '../import-session.ts';
 import { isSession } from '../session.ts';
+import { inspectHosts, nameKernels } from '../import-hosts.ts';
 import { planImport } from '../import-plan.ts';
 import type { PlannedFile } from '../import-plan.ts';
 import { uploadFile } from '../import-upload.ts';
@@ -24,7 +25,7 @@ export const command = defineCommand({
   name: 'import',
   usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host before those of its guests), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host and its guests in any order), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: {
     kernel: {
       type: 'string',
@@ -64,7 +65,17 @@ export const command = defineCommand({
     }
     if (sessions.length > 0 && files.length === 0 && flags.kernel.length === 0) return 0;
     const skipped: { path: string; reason: string }[] = [];
-    const plan = planImport(flags.kernel, files, (path, reason) => skipped.push({ path, reason }));
+    const given = new Set(flags.kernel.map((text) => text.slice(text.indexOf('=') + 1)));
+    const hosts = inspectHosts([...given, ...files]);
+    const plan = nameKernels(
+      planImport(
+        flags.kernel,
+        hosts.order(files, (path) => path),
+        (path, reason) => skipped.push({ path, reason }),
+      ),
+      given,
+      hosts,
+    );
     const timeZero = flags['time-zero'] === undefined ? undefined : parseMoment('time-zero', flags['time-zero']);
     const wanted = { machine: flags.machine, format: flags.format, timeZero, bar };
     const importer =

@@ -48,6 +48,13 @@ export function traceIdOption(traceId: bigint, little = true): RawOption {
   return { id: 11, bytes: new DatNumbers(little).u64(traceId).finish() };
 }
 
+/** What a host's file says of a guest: its trace id, and the host's thread of each of its CPUs. */
+export function guestOption(name: string, traceId: bigint, hostPids: readonly number[]): RawOption {
+  const numbers = new DatNumbers().text(name).u64(traceId).u32(hostPids.length);
+  for (const [cpu, hostPid] of hostPids.entries()) numbers.u32(cpu).u32(hostPid);
+  return { id: 13, bytes: numbers.finish() };
+}
+
 export function tscToNsOption(mult: number, shift: number, offset: bigint): RawOption {
   return { id: 14, bytes: new DatNumbers().u32(mult).u32(shift).u64(offset).finish() };
 }
