@@ -17,7 +17,7 @@ const MAX_CHUNK_BYTES = 16 << 20;
 const COUNT_BYTES = 4;
 const CHUNK_HEAD_BYTES = 8;
 /** Chunks are unpacked until they make so much. */
-const PACKED_RUN_BYTES = 512 << 10;
+const PACKED_RUN_BYTES = 1 << 20;
 /** The last pages may be empty. */
 const LAST_PAGES = 16;
 const NOTHING = new Uint8Array(0);
