@@ -9,11 +9,16 @@ export interface ExportFlags {
   readonly since: string | undefined;
   readonly until: string | undefined;
   readonly compression: string | undefined;
+  readonly kernel: string | undefined;
+  readonly data: string | undefined;
+  readonly config: string | undefined;
+  readonly hub: string | undefined;
+  readonly 'token-file': string | undefined;
 }
 
 export interface ExportFormat {
-  /** Writes the recording at `path`; returns what to say about it. */
-  write(path: string, flags: ExportFlags, bar: ProgressBar): Promise<string>;
+  /** Writes the recording at `path`, or what is stored where there is none; returns what to say about it. */
+  write(path: string | undefined, flags: ExportFlags, bar: ProgressBar): Promise<string>;
 }
 
 export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {

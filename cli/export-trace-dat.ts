@@ -1,4 +1,4 @@
-/** `mkscope export --format trace.dat`: from a recording's pages, verbatim. */
+/** `mkscope export --format trace.dat`: from a recording's pages, verbatim, or from what is stored. */
 import { statSync } from 'node:fs';
 
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
@@ -9,32 +9,53 @@ import { FILE_PARSERS, sniffParser } from '../parsers/index.ts';
 import { DAT_COMPRESSIONS, type DatCompression } from '../parsers/trace-dat-writer.ts';
 import type { ExportFlags } from './export-formats.ts';
 import { ExportOutput } from './export-output.ts';
+import { writeStored } from './export-stored.ts';
 import type { ProgressBar } from './progress-bar.ts';
 import { formatBytes, formatCount } from './units.ts';
 
 const HEAD_BYTES = 64 << 10;
 
-export async function writeTraceDatFile(path: string, flags: ExportFlags, bar: ProgressBar): Promise<string> {
+export async function writeTraceDatFile(path: string | undefined, flags: ExportFlags, bar: ProgressBar): Promise<string> {
   const compression = parseCompression(flags.compression);
+  const cpus = parseCpus(flags.cpu);
+  if ((path === undefined) === (flags.kernel === undefined))
+    throw new OperationalError(
+      'E_ARGS',
+      'one thing is exported at a time',
+      'name a recording, or with --kernel what is stored of a kernel',
+    );
+  const output = ExportOutput.open(flags.output);
+  try {
+    const said =
+      path === undefined
+        ? await writeStored(flags.kernel as string, flags, { cpus, compression }, output)
+        : writeFile(path, flags, { cpus, compression }, output, bar);
+    await output.finish();
+    return `${flags.output ?? 'standard output'}: ${formatBytes(output.sizeBytes)}, ${said}`;
+  } catch (error) {
+    output.discard();
+    throw error;
+  }
+}
+
+function writeFile(
+  path: string,
+  flags: ExportFlags,
+  { cpus, compression }: { cpus: ReadonlySet<number> | undefined; compression: DatCompression },
+  output: ExportOutput,
+  bar: ProgressBar,
+): string {
   const source = openSource(path);
   try {
     const file = openRecording(source, path);
-    const selection = parseSelection(flags, file);
-    const output = ExportOutput.open(flags.output);
-    try {
-      const totalBytes = file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      // Bytes of pages: those of a packed file are fewer, so the bar may stand at its end for a while.
-      const onPages = (bytes: number): void =>
-        bar.update(`${path}: writing pages`, bytes, file.info.compression === 'none' ? totalBytes : 0);
-      const { pages, tornBytes } = writeRecording(file, output, { compression, selection, onPages });
-      await output.finish();
-      const problems = [...file.counts.malformed.keys()].map((problem) => `  ${problem}\n`).join('');
-      const torn = tornBytes > 0 ? `, ${formatBytes(tornBytes)} at the ends of CPUs are no whole page and left out` : '';
-      return `${flags.output ?? 'standard output'}: ${formatCount(pages)} pages in ${formatBytes(output.sizeBytes)}${torn}\n${problems}`;
-    } catch (error) {
-      output.discard();
-      throw error;
-    }
+    const selection = { cpus, ...parseWindow(flags, file) };
+    const totalBytes = file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    // Bytes of pages: those of a packed file are fewer, so their end is not known.
+    const onPages = (bytes: number): void => bar.update(`${path}: writing pages`, bytes, file.info.compression === 'none' ? totalBytes : 0);
+    const { pages, tornBytes } = writeRecording(file, output, { compression, selection, onPages });
+    const problems = [...file.counts.malformed.keys()].map((problem) => `  ${problem}\n`).join('');
+    const torn = tornBytes > 0 ? `; ${formatBytes(tornBytes)} at the ends of CPUs are no whole page and left out` : '';
+    return `${formatCount(pages)} pages verbatim${torn}\n${problems}`;
   } finally {
     source.close();
   }
@@ -46,14 +67,16 @@ function parseCompression(written: string | undefined): DatCompression {
   throw new OperationalError('E_ARGS', `--compression ${written} is not known`, `one of ${DAT_COMPRESSIONS.join(', ')}`);
 }
 
-function parseSelection({ cpu, since, until }: ExportFlags, { info }: EventFile): PageSelection {
-  const cpus = cpu.map((text) => {
+function parseCpus(written: readonly string[]): ReadonlySet<number> | undefined {
+  for (const text of written) {
     if (!/^\d{1,5}$/.test(text)) throw new OperationalError('E_ARGS', `--cpu ${text} is not the number of a CPU`, 'for example --cpu 3');
-    return Number(text);
-  });
+  }
+  return written.length === 0 ? undefined : new Set(written.map(Number));
+}
+
+function parseWindow({ since, until }: ExportFlags, { info }: EventFile): Omit<PageSelection, 'cpus'> {
   const isCount = ['x86-tsc', 'counter', 'uptime'].includes(info.clock);
   return {
-    cpus: cpus.length === 0 ? undefined : new Set(cpus),
     fromRaw: since === undefined ? undefined : parseRawTime('since', since, isCount),
     toRaw: until === undefined ? undefined : parseRawTime('until', until, isCount),
   };

@@ -17,6 +17,7 @@ import { HOST_KERNEL_ID, SCHEMA_URL, toResource, type KernelIdentity } from '../
 import type { LogBatch } from '../model/log-batch.ts';
 import type { EventTextParser, FileParser, InputLoss, LogParser } from '../model/parser.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
+import type { FormatSet } from '../model/segment.ts';
 import { FILE_PARSERS, findParser, sniffParser } from '../parsers/index.ts';
 import type { Store, StoreBatch } from '../store/store.ts';
 import {
@@ -201,7 +202,12 @@ class ImportRun {
       names.learn(identity.bootId, file.info.comms);
       let doneBytes = this.#staged.sizeBytes - file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
       for (const one of clocks.streams) {
-        await this.#appendTrace(one, identity, (batch) => names.fill(identity.bootId, batch, {}), doneBytes);
+        await this.#appendTrace(
+          one,
+          identity,
+          { fillNames: (batch) => names.fill(identity.bootId, batch, {}), formats: file.formats },
+          doneBytes,
+        );
         doneBytes += one.stream.sizeBytes;
       }
       const boot = { ...createBoot(0), rows: this.#records };
@@ -216,7 +222,7 @@ class ImportRun {
   async #appendTrace(
     trace: TraceStream,
     identity: KernelIdentity,
-    fillNames: (batch: EventBatch) => void,
+    { fillNames, formats }: { fillNames: (batch: EventBatch) => void; formats: FormatSet },
     doneBytes: number,
   ): Promise<void> {
     const { stream, name, timeline } = trace;
@@ -231,7 +237,7 @@ class ImportRun {
         clockErrorNs = Math.max(clockErrorNs, tableErrorNs(trace, table));
       }
       fillNames(batch);
-      if (batch.length > 0 && (await this.#append({ events: [{ identity, stream: name, clockErrorNs, batch }] }, identity))) {
+      if (batch.length > 0 && (await this.#append({ events: [{ identity, stream: name, clockErrorNs, batch, formats }] }, identity))) {
         this.#alreadyStored += batch.length;
       }
       const gaps = stream.takeLosses().map((loss) => toTraceGap(loss, trace));

@@ -5,6 +5,7 @@ import { writeEvents, writeFormats } from './event-rows.ts';
 import { writeGaps, writeSightings } from './kernel-rows.ts';
 import { writeLogs } from './log-rows.ts';
 import { METRIC_TABLES, writeMetrics } from './metric-rows.ts';
+import { EventTexts } from './event-texts.ts';
 import { NativeWriter } from './native.ts';
 import { writeRecording, writeVcpuThreads } from './recording-rows.ts';
 import { writeSpans } from './span-rows.ts';
@@ -23,6 +24,7 @@ const SIGHTING_STEP_NS = 1_000_000_000n;
 const KEEP_BYTES = 16 << 20;
 
 export class BatchEncoder {
+  readonly #texts = new EventTexts();
   readonly #writers = new Map<string, NativeWriter>();
   readonly #formats: Set<bigint>;
   readonly #seen = new Map<string, bigint>();
@@ -46,9 +48,13 @@ export class BatchEncoder {
       for (const { type, table } of METRIC_TABLES) writeMetrics(this.#writer(table), type, resource, scope, points);
     }
     const fresh = new Set<bigint>();
+    const commits: (() => void)[] = [];
     for (const rows of batch.events ?? []) {
       writeEvents(this.#writer('events'), rows);
       writeFormats(this.#writer('event_formats'), rows.batch, this.#formats, fresh);
+      if (rows.formats === undefined) continue;
+      const { bootId } = rows.identity;
+      commits.push(this.#texts.write(this.#writer('event_texts'), this.#writer('page_layouts'), bootId, rows.batch, rows.formats));
     }
     for (const { identity, gaps } of batch.gaps ?? []) writeGaps(this.#writer('gaps'), identity, gaps);
     for (const recording of batch.recordings ?? []) {
@@ -57,7 +63,7 @@ export class BatchEncoder {
     }
     const sightings = this.#freshSightings(batch.kernels ?? []);
     writeSightings(this.#writer('kernels'), sightings);
-    return { blocks: this.#blocks(), commit: () => this.#commit(fresh, sightings) };
+    return { blocks: this.#blocks(), commit: () => this.#commit(fresh, sightings, commits) };
   }
 
   #refuseManyDays(batch: StoreBatch): void {
@@ -69,7 +75,8 @@ export class BatchEncoder {
     for (const { batch: events } of batch.events ?? []) for (const table of events.tables) days.count(table.unixTime, table.length);
   }
 
-  #commit(formats: ReadonlySet<bigint>, sightings: readonly KernelSighting[]): void {
+  #commit(formats: ReadonlySet<bigint>, sightings: readonly KernelSighting[], commits: readonly (() => void)[]): void {
+    for (const commit of commits) commit();
     for (const format of formats) this.#formats.add(format);
     for (const sighting of sightings) this.#seen.set(keyOf(sighting), sighting.seenUnixNs);
   }

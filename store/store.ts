@@ -4,6 +4,7 @@ import type { Gap } from '../model/gap.ts';
 import type { KernelIdentity, Resource, Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
+import type { FormatSet } from '../model/segment.ts';
 import type { SpanBatch } from '../model/span-batch.ts';
 import type { Recording } from './recording-rows.ts';
 
@@ -24,6 +25,8 @@ export interface StoreBatch {
     readonly stream: string;
     readonly clockErrorNs: number;
     readonly batch: EventBatch;
+    /** What the batch was read with; undefined for text. */
+    readonly formats?: FormatSet;
   }[];
   readonly gaps?: readonly { readonly identity: KernelIdentity; readonly gaps: readonly Gap[] }[];
   /** Recordings that others may lean on. */

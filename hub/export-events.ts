@@ -1,0 +1,202 @@
+/**
+ * Stored events written as trace.dat: pages made anew from the columns of `events` and the kernel's own format files in
+ * `event_texts`. `trace-cmd report` prints of them what it prints of the recording, but for what the store does not hold:
+ * symbols of addresses, bytes behind the NUL of a text, and the order of events of one CPU with one stamp.
+ */
+import { OperationalError } from '../base/errors.ts';
+import type { RawOption } from '../model/event-file.ts';
+import type { FormatSet } from '../model/segment.ts';
+import { EventEncoder } from '../parsers/event-encoder.ts';
+import { parseEventFormat } from '../parsers/event-format.ts';
+import { PageEncoder } from '../parsers/page-encoder.ts';
+import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
+import { OPTION } from '../parsers/trace-dat-options.ts';
+import { DatNumbers, TraceDatWriter, type ByteSink, type DatCompression } from '../parsers/trace-dat-writer.ts';
+
+/** A reading query; its rows as `JSONCompactEachRow` has them. */
+export type Ask = (sql: string, params: Readonly<Record<string, string>>) => Promise<unknown[][]>;
+
+export interface EventSelection {
+  readonly kernel: string;
+  readonly fromUnixNs: bigint | undefined;
+  readonly toUnixNs: bigint | undefined;
+  readonly cpus: ReadonlySet<number> | undefined;
+}
+
+export interface WrittenEvents {
+  readonly bootId: string;
+  events: number;
+  /** Events that are not in the file, by reason. */
+  readonly left: Map<string, number>;
+}
+
+/** All pages of an export are in memory, at some 60 bytes an event, and a query gives no more rows. */
+const MAX_EVENTS = 2_000_000;
+const INTEGERS = Array.from({ length: 12 }, (_, slot) => `I${slot}`).join(', ');
+const TEXTS = Array.from({ length: 4 }, (_, slot) => `S${slot}::String`).join(', ');
+
+interface Boot {
+  readonly bootId: string;
+  readonly where: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly streams: readonly { readonly stream: string; readonly clock: string }[];
+}
+
+/** Writes the events of the newest boot of a kernel in the window. */
+export async function writeStoredEvents(
+  ask: Ask,
+  sink: ByteSink,
+  { compression, selection }: { compression: DatCompression; selection: EventSelection },
+): Promise<WrittenEvents> {
+  const boot = await findBoot(ask, selection);
+  const formats = await readFormats(ask, boot.bootId);
+  const layout = parseHeaderPage(formats.headerPage);
+  if (typeof layout === 'string') throw nothing(`the pages of boot ${boot.bootId} cannot be laid out: ${layout}`);
+  const clock = boot.streams[0]?.clock ?? 'local';
+  const writer = new TraceDatWriter(sink, {
+    formats,
+    compression,
+    longBytes: layout.longBytes,
+    pageSizeBytes: layout.pageSizeBytes,
+    comms: await readComms(ask, boot),
+    kallsyms: '',
+    options: await toOptions(ask, boot, clock, formats.endian === 'little'),
+  });
+  const written: WrittenEvents = { bootId: boot.bootId, events: 0, left: new Map() };
+  const encoders = await readEncoders(ask, boot.bootId, formats, layout);
+  for (const [i, { stream, clock: own }] of boot.streams.entries()) {
+    const pages = await encodePages(ask, boot, stream, { encoders, layout, little: formats.endian === 'little', written });
+    const instance = i === 0 ? '' : stream.slice(Math.max(stream.lastIndexOf('/'), stream.lastIndexOf(':')) + 1);
+    writer.addBuffer(
+      { instance, clock: own, pageSizeBytes: layout.pageSizeBytes },
+      [...pages].map(([cpu, encoder]) => ({ cpu, runs: encoder.finish() })),
+    );
+  }
+  return written;
+}
+
+async function findBoot(ask: Ask, { kernel, fromUnixNs, toUnixNs, cpus }: EventSelection): Promise<Boot> {
+  const conditions = ['KernelName = {kernel:String}'];
+  if (fromUnixNs !== undefined) conditions.push(`Timestamp >= fromUnixTimestamp64Nano(toInt64(${fromUnixNs}))`);
+  if (toUnixNs !== undefined) conditions.push(`Timestamp < fromUnixTimestamp64Nano(toInt64(${toUnixNs}))`);
+  if (cpus !== undefined) conditions.push(`Cpu IN (${[...cpus].join(', ')})`);
+  const rows = await ask(
+    `SELECT BootId::String, Stream::String, any(ClockDomain)::String, count() FROM events WHERE ${conditions.join(' AND ')}
+     GROUP BY BootId, Stream ORDER BY max(max(Timestamp)) OVER (PARTITION BY BootId) DESC, BootId, length(Stream), Stream`,
+    { kernel },
+  );
+  const bootId = rows[0]?.[0];
+  if (typeof bootId !== 'string') throw nothing(`kernel ${kernel} has no events there`);
+  const own = rows.filter(([boot]) => boot === bootId);
+  const events = own.reduce((sum, row) => sum + Number(row[3]), 0);
+  if (events > MAX_EVENTS) {
+    throw new OperationalError(
+      'E_QUERY_LIMIT',
+      `${events} events are more than ${MAX_EVENTS}, which an export takes at once`,
+      'name a window with --since and --until, or CPUs with --cpu',
+    );
+  }
+  return {
+    bootId,
+    where: `${conditions.join(' AND ')} AND BootId = {bootId:String}`,
+    params: { kernel, bootId },
+    streams: own.map(([, stream, clock]) => ({ stream: String(stream), clock: String(clock) })),
+  };
+}
+
+async function readFormats(ask: Ask, bootId: string): Promise<FormatSet> {
+  const [layout] = await ask('SELECT Endian::String, HeaderPage, PrintkFormats FROM page_layouts FINAL WHERE BootId = {bootId:String}', {
+    bootId,
+  });
+  if (layout === undefined) throw nothing(`the store has no event formats of boot ${bootId}: it was text, or stored before there were any`);
+  const events = await ask('SELECT Event, Format FROM event_texts FINAL WHERE BootId = {bootId:String} ORDER BY Event', { bootId });
+  return {
+    endian: layout[0] === 'big' ? 'big' : 'little',
+    headerPage: String(layout[1]),
+    printkFormats: String(layout[2]),
+    events: events.map(([event, format]) => ({ system: String(event).split(':', 1)[0] ?? '', format: String(format) })),
+  };
+}
+
+async function readEncoders(
+  ask: Ask,
+  bootId: string,
+  { endian }: FormatSet,
+  { longBytes }: PageLayout,
+): Promise<Map<string, EventEncoder>> {
+  const rows = await ask('SELECT toString(FormatId), Event, Format FROM event_texts FINAL WHERE BootId = {bootId:String}', { bootId });
+  const encoders = new Map<string, EventEncoder>();
+  for (const [formatId, event, text] of rows) {
+    const format = parseEventFormat(String(text), String(event).split(':', 1)[0] ?? '');
+    if (typeof format !== 'string') encoders.set(String(formatId), new EventEncoder(format, longBytes, endian === 'little'));
+  }
+  return encoders;
+}
+
+async function readComms(ask: Ask, { where, params }: Boot): Promise<string> {
+  const rows = await ask(
+    `SELECT Pid, argMax(Comm, Timestamp)::String FROM events WHERE ${where} AND Pid > 0 AND Comm != '' GROUP BY Pid ORDER BY Pid`,
+    params,
+  );
+  return rows.map(([pid, comm]) => `${String(pid)} ${String(comm).replaceAll('\n', ' ')}\n`).join('');
+}
+
+async function toOptions(ask: Ask, { where, params, bootId }: Boot, clock: string, little: boolean): Promise<RawOption[]> {
+  const [kernel] = await ask('SELECT anyLast(MachineName), anyLast(Release), anyLast(Arch) FROM kernels WHERE BootId = {bootId:String}', {
+    bootId,
+  });
+  const [most] = await ask(`SELECT max(Cpu) FROM events WHERE ${where}`, params);
+  const text = (id: number, value: string): RawOption => ({ id, bytes: new DatNumbers(little).text(value).finish() });
+  const [machine = '', release = '', arch = ''] = (kernel ?? []).map((word) => String(word).replaceAll(/\s/g, '_'));
+  return [
+    text(OPTION.traceClock, `[${clock}]\n`),
+    text(OPTION.uname, `Linux ${machine} ${release} ${arch}`),
+    { id: OPTION.cpuCount, bytes: new DatNumbers(little).u32(Number(most?.[0] ?? 0) + 1).finish() },
+  ];
+}
+
+interface Encoding {
+  readonly encoders: ReadonlyMap<string, EventEncoder>;
+  readonly layout: PageLayout;
+  readonly little: boolean;
+  readonly written: WrittenEvents;
+}
+
+async function encodePages(ask: Ask, { where, params }: Boot, stream: string, encoding: Encoding): Promise<Map<number, PageEncoder>> {
+  const rows = await ask(
+    `SELECT Cpu, toString(RawTime), toString(FormatId), Pid, Flags, PreemptCount, arrayConcat([${INTEGERS}], IX) AS integers,
+       arrayConcat([${TEXTS}], SX::Array(String)) AS texts, Event::String
+     FROM events WHERE ${where} AND Stream = {stream:String} ORDER BY Cpu, RawTime`,
+    { ...params, stream },
+  );
+  const pages = new Map<number, PageEncoder>();
+  for (const row of rows) encodeRow(row, pages, encoding);
+  return pages;
+}
+
+function encodeRow(row: readonly unknown[], pages: Map<number, PageEncoder>, { encoders, layout, little, written }: Encoding): void {
+  const [cpu, raw, formatId, pid, flags, preemptCount, integers, texts, event] = row as [
+    number,
+    string,
+    string,
+    number,
+    number,
+    number,
+    (string | number)[],
+    string[],
+    string,
+  ];
+  const leave = (reason: string): void => void written.left.set(reason, (written.left.get(reason) ?? 0) + 1);
+  const encoder = encoders.get(formatId);
+  if (encoder === undefined) return leave(`${event}: no format`);
+  const payload = encoder.encode({ pid, flags, preemptCount, integers, texts });
+  if (payload === undefined) return leave(`${event}: a text that is no value of its field`);
+  let own = pages.get(cpu);
+  if (own === undefined) pages.set(cpu, (own = new PageEncoder(layout, little)));
+  if (own.add(BigInt(raw), payload)) written.events++;
+  else leave(`${event}: longer than a page`);
+}
+
+function nothing(message: string): OperationalError {
+  return new OperationalError('E_NOT_FOUND', message, '`mkscope kernels` lists the kernels; `mkscope query` what is stored of them');
+}
