@@ -55,7 +55,10 @@ export function inspectHosts(paths: readonly string[]): ImportedHosts {
 /** The plan in the order in which it can be imported, and with the names that the recordings know where the user gave none. */
 export function nameKernels(plan: readonly PlannedFile[], given: ReadonlySet<string>, hosts: ImportedHosts): PlannedFile[] {
   const ordered = hosts.order(plan, ({ path }) => path);
-  return ordered.map((file) => (given.has(file.path) ? file : { ...file, kernelName: hosts.nameOf(file.path) ?? file.kernelName }));
+  return ordered.map((file) => {
+    const kernelName = given.has(file.path) ? undefined : hosts.nameOf(file.path);
+    return kernelName === undefined ? file : Object.assign({}, file, { kernelName });
+  });
 }
 
 function inspectRecording(path: string): EventFileInfo | undefined {

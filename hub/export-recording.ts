@@ -82,17 +82,22 @@ function* selectPages(
     }
     const view = new DataView(run.buffer, run.byteOffset, run.byteLength);
     const timeOf = (at: number): bigint => view.getBigUint64(at + stampOffset, endian === 'little');
-    let from = 0;
-    while (from < whole && fromRaw !== undefined && timeOf(from) <= fromRaw) from += pageSizeBytes;
+    const from = fromRaw === undefined ? 0 : findPage(whole, pageSizeBytes, 0, (at) => timeOf(at) > fromRaw);
     // The run is gone with the next one: what may still be wanted is copied.
     if (from > 0) held = run.slice(from - pageSizeBytes, from);
     if (from === whole) continue;
-    let to = from;
-    while (to < whole && (toRaw === undefined || timeOf(to) < toRaw)) to += pageSizeBytes;
+    const to = toRaw === undefined ? whole : findPage(whole, pageSizeBytes, from, (at) => timeOf(at) >= toRaw);
     if (held !== undefined) yield held;
     held = undefined;
     if (to > from) yield run.subarray(from, to);
     if (to < whole) return;
   }
   if (held !== undefined) yield held;
+}
+
+/** Offset of the first page from `start` on that is wanted; `end` where none is. */
+function findPage(end: number, pageSizeBytes: number, start: number, isWanted: (at: number) => boolean): number {
+  let at = start;
+  while (at < end && !isWanted(at)) at += pageSizeBytes;
+  return at;
 }
