@@ -88,10 +88,11 @@ export class Intake {
     const { identity, stream, fit, clock, formatSet } = segment.header;
     checkIdentity(sender.token, identity);
     const { formats, names, counters, books, presence, live, version } = this.#parts;
-    const { batch, gaps, counts, frontNs, malformed } = readEvents(segment, formats.readerOf(formatSet, identity.bootId, stream), names);
+    const reader = formats.readerOf(formatSet, identity.bootId, stream);
+    const { batch, gaps, counts, frontNs, malformed } = readEvents(segment, reader, names);
     const gapLogs = { resource: toResource(identity), scope: toScope('mkscope', version), batch: toGapLogs(gaps) };
     const rows: StoreBatch = {
-      events: [{ identity, stream, clockErrorNs: fit.errorNs, batch }],
+      events: [{ identity, stream, clockErrorNs: fit.errorNs, batch, formats: reader.formats }],
       ...(gaps.length > 0 ? { gaps: [{ identity, gaps }], logs: [gapLogs] } : {}),
     };
     if (!(await this.#append(rows, [identity], sender))) return;

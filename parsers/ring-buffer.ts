@@ -139,6 +139,7 @@ function parseFormatSet(set: FormatSet): ParsedFormats {
 
 export class PageReader {
   readonly counts: PageCounts = { ...createCounts(), pages: 0, discarded: 0 };
+  readonly formats: FormatSet;
   /** What is wrong with the format set; its events are then counted as unknown. */
   readonly problems: readonly string[];
   readonly #layout: PageLayout | undefined;
@@ -157,6 +158,7 @@ export class PageReader {
 
   constructor(set: FormatSet) {
     const { layout, formats, problems } = parseFormatSet(set);
+    this.formats = set;
     this.#layout = layout;
     this.#formats = formats;
     this.#little = set.endian === 'little';

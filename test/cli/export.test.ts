@@ -61,6 +61,24 @@ test('export: one CPU and a window of time are the pages that hold them', async 
   });
 });
 
+test('export: of what is stored of a kernel trace-cmd prints what it prints of the recording', async (t) => {
+  if (!hasTraceCmd()) return t.skip('no trace-cmd');
+  const original = join(FIXTURES, 'v7-lost.dat');
+  await withFolder(async (folder) => {
+    const data = join(folder, 'data');
+    const imported = await runCli(['import', '--data', data, '--kernel', `web=${original}`]);
+    assert.equal(imported.code, 0, imported.stderr);
+    await withExport(['--data', data, '--kernel', 'web'], (path, stderr) => {
+      assert.match(stderr, /4,014 events of boot/);
+      // Losses are rows of `gaps`, and not in the pages.
+      const lines = report(original).filter((line) => !line.includes('EVENTS DROPPED'));
+      assert.deepEqual(report(path), lines);
+    });
+    const none = await runCli(['export', '--format', 'trace.dat', '--data', data, '--kernel', 'nobody', '-o', join(folder, 'none.dat')]);
+    assert.ok(none.code !== 0 && none.stderr.includes('E_NOT_FOUND'), none.stderr);
+  });
+});
+
 test('export: what cannot be exported is said with a code and a hint, and leaves no file', async () => {
   await withFolder(async (folder) => {
     const path = join(folder, 'out.dat');
