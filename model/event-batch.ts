@@ -81,7 +81,7 @@ export class EventTable {
 
   /** Makes room for `rows` rows in all; re-read hoisted columns afterwards. */
   reserve(rows: number): void {
-    let capacity = this.capacity;
+    let capacity = Math.max(1, this.capacity);
     while (capacity < rows) capacity *= 2;
     if (capacity > this.capacity) this.#resize(capacity);
   }
