@@ -1,8 +1,10 @@
 /** A recording written again as trace.dat: its pages verbatim, of some CPUs and some time where that is wanted. */
-import type { EventFile, EventFileStream } from '../model/event-file.ts';
+import type { EventFile, PageSequence } from '../model/event-file.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
 import { OPTION } from '../parsers/trace-dat-options.ts';
 import { TraceDatWriter, type ByteSink, type DatCompression } from '../parsers/trace-dat-writer.ts';
+
+const RUN_BYTES = 256 << 10;
 
 /** What of a recording is written; all of it where nothing is named. Times are raw, in units of each buffer's clock. */
 export interface PageSelection {
@@ -40,10 +42,10 @@ export function writeRecording(
   });
   let bytes = 0;
   for (const stream of streams) {
-    const cpus = stream.cpus.filter((cpu) => selection.cpus?.has(cpu) ?? true);
+    const sequences = stream.pages().filter(({ cpu }) => selection.cpus?.has(cpu) ?? true);
     const { instance, clockName, pageSizeBytes } = stream;
-    const runsOf = function* (cpu: number): Generator<Uint8Array> {
-      for (const run of selectPages(stream, cpu, formats, selection, written)) {
+    const runsOf = function* (sequence: PageSequence): Generator<Uint8Array> {
+      for (const run of selectPages(sequence, pageSizeBytes, formats, selection, written)) {
         yield run;
         bytes += run.length;
         written.pages += run.length / pageSizeBytes;
@@ -52,7 +54,7 @@ export function writeRecording(
     };
     writer.addBuffer(
       { instance, clock: clockName, pageSizeBytes },
-      cpus.map((cpu) => ({ cpu, runs: runsOf(cpu) })),
+      sequences.map((sequence) => ({ cpu: sequence.cpu, runs: runsOf(sequence) })),
     );
   }
   return written;
@@ -63,17 +65,16 @@ export function writeRecording(
  * before the time only the last one counts.
  */
 function* selectPages(
-  stream: EventFileStream,
-  cpu: number,
+  sequence: PageSequence,
+  pageSizeBytes: number,
   { headerPage, endian }: EventFile['formats'],
   { fromRaw, toRaw }: PageSelection,
   written: WrittenPages,
 ): Generator<Uint8Array> {
   const layout = parseHeaderPage(headerPage);
   const stampOffset = typeof layout === 'string' ? 0 : layout.timestampOffset;
-  const { pageSizeBytes } = stream;
   let held: Uint8Array | undefined;
-  for (const run of stream.readPages(cpu)) {
+  for (let run = sequence.take(RUN_BYTES); run.length > 0; run = sequence.take(RUN_BYTES)) {
     const whole = run.length - (run.length % pageSizeBytes);
     written.tornBytes += run.length - whole;
     if (fromRaw === undefined && toRaw === undefined) {
@@ -83,8 +84,7 @@ function* selectPages(
     const view = new DataView(run.buffer, run.byteOffset, run.byteLength);
     const timeOf = (at: number): bigint => view.getBigUint64(at + stampOffset, endian === 'little');
     const from = fromRaw === undefined ? 0 : findPage(whole, pageSizeBytes, 0, (at) => timeOf(at) > fromRaw);
-    // The run is gone with the next one: what may still be wanted is copied.
-    if (from > 0) held = run.slice(from - pageSizeBytes, from);
+    if (from > 0) held = run.subarray(from - pageSizeBytes, from);
     if (from === whole) continue;
     const to = toRaw === undefined ? whole : findPage(whole, pageSizeBytes, from, (at) => timeOf(at) >= toRaw);
     if (held !== undefined) yield held;

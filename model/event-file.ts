@@ -112,9 +112,6 @@ export interface EventFileStream {
   readonly clock: ClockDomain;
   /** As the file writes the clock's name; empty where it does not. */
   readonly clockName: string;
-  readonly pageSizeBytes: number;
-  /** CPUs that have pages. */
-  readonly cpus: readonly number[];
   /** Bytes in the file. */
   readonly sizeBytes: number;
   /** Where each CPU's pages begin and end in time, from its first and last pages alone. */
@@ -126,8 +123,6 @@ export interface EventFileStream {
   read(budgetBytes: number, batch: EventBatch): boolean;
   /** Losses met since the last call; after the last `read` also what only the kernel's own counters tell. */
   takeLosses(): InputLoss[];
-  /** The pages of a CPU as they were recorded, some at a time, each valid until the next are asked for; the last may be torn. */
-  readPages(cpu: number): Iterable<Uint8Array>;
   /** Bytes of the file that `read` has come through. */
   readonly readBytes: number;
 }

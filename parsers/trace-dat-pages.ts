@@ -50,10 +50,13 @@ export class CpuPages {
   /** Next byte of the file to read. */
   #next: number;
   #run: Uint8Array = NOTHING;
+  readonly #isReused: boolean;
   #memory: Uint8Array = NOTHING;
   #at = 0;
 
-  constructor(file: PageFile, buffer: DatBuffer, extent: CpuExtent) {
+  /** `isReused`: what `take` gives is valid until the next run only, and then its memory is taken anew. */
+  constructor(file: PageFile, buffer: DatBuffer, extent: CpuExtent, isReused = false) {
+    this.#isReused = isReused;
     this.cpu = extent.cpu;
     this.#file = file;
     this.#extent = extent;
@@ -124,7 +127,7 @@ export class CpuPages {
     if (this.#compressed) return this.#readChunks();
     if (this.#next >= this.#end) return false;
     const most = Math.max(1, Math.floor(RUN_BYTES / this.#pageSizeBytes)) * this.#pageSizeBytes;
-    // A copy, into the same memory each time: the source may hand out its own again, for another CPU.
+    // A copy: the source may hand out its own memory again, for another CPU.
     const pages = this.#file.source.read(this.#next, Math.min(most, this.#end - this.#next));
     this.#run = this.#memoryOf(pages.length);
     this.#run.set(pages);
@@ -205,8 +208,8 @@ export class CpuPages {
     return run.subarray(0, at);
   }
 
-  /** Memory of this CPU that each run takes anew. */
   #memoryOf(bytes: number): Uint8Array {
+    if (!this.#isReused) return new Uint8Array(bytes);
     if (this.#memory.length < bytes) this.#memory = new Uint8Array(bytes);
     return this.#memory.subarray(0, bytes);
   }

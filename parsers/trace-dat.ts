@@ -211,21 +211,6 @@ class DatStream implements EventFileStream {
     return this.#buffer.clock;
   }
 
-  get pageSizeBytes(): number {
-    return this.#buffer.pageSizeBytes;
-  }
-
-  get cpus(): readonly number[] {
-    return this.#buffer.cpus.map(({ cpu }) => cpu);
-  }
-
-  *readPages(cpu: number): Generator<Uint8Array> {
-    const extent = this.#buffer.cpus.find((one) => one.cpu === cpu);
-    if (extent === undefined) return;
-    const pages = new CpuPages(this.#file, this.#buffer, extent);
-    while (pages.peekTime() !== undefined) yield pages.take(LEAST_TURN_BYTES);
-  }
-
   get readBytes(): number {
     return this.#cpus?.reduce((sum, cpu) => sum + cpu.readBytes, 0) ?? 0;
   }
@@ -254,7 +239,7 @@ class DatStream implements EventFileStream {
 
   read(budgetBytes: number, batch: EventBatch): boolean {
     batch.clock = this.clock;
-    this.#cpus ??= this.pages();
+    this.#cpus ??= this.#buffer.cpus.map((extent) => new CpuPages(this.#file, this.#buffer, extent, true));
     for (let left = budgetBytes; left > 0;) {
       const turn = this.#nextTurn(this.#cpus);
       if (turn === undefined) {

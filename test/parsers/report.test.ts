@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import type { RawOption } from '../../model/event-file.ts';
 import { toConversion } from '../../cli/report-times.ts';
 import type { FormatSet } from '../../model/segment.ts';
 import { Reporter, type ReportOptions } from '../../parsers/report.ts';
@@ -12,7 +13,7 @@ import { assertGolden } from '../support/golden.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
 import { hasTraceCmd, readBytes, recordTrace, runTraceCmd, withFolder } from '../support/trace-cmd.ts';
-import { textOption, tscToNsOption, writeTraceDat, type DatOption } from '../support/trace-dat-writer.ts';
+import { textOption, tscToNsOption, writeTraceDat } from '../support/trace-dat-writer.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures/trace_dat');
 const NAMES = readdirSync(FIXTURES).filter((name) => name.endsWith('.dat'));
@@ -98,7 +99,7 @@ test('report: trace-cmd prints the same of what this kernel records now', (t) =>
   compareLive(t, 'tai', ['ext4', 'block', 'writeback', 'net', 'sock', 'skb', 'signal', 'task', 'filelock'], 128);
 });
 
-function ringDat(options: readonly DatOption[], clock = 'local', instance = ''): Uint8Array<ArrayBuffer> {
+function ringDat(options: readonly RawOption[], clock = 'local', instance = ''): Uint8Array<ArrayBuffer> {
   const { set, segment } = readRingFixture();
   const { pageSizeBytes, chunks } = segment.header;
   let at = 0;
