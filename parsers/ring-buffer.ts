@@ -129,8 +129,13 @@ function parseFormatSet(set: FormatSet): ParsedFormats {
   if (typeof layout === 'string') problems.push(layout);
   for (const { system, format } of set.events) {
     const parsed = parseEventFormat(format, system);
+    const known = typeof parsed === 'string' ? undefined : formats[parsed.id];
     if (typeof parsed === 'string') problems.push(parsed);
-    else formats[parsed.id] = parsed;
+    // The first one stays: a kernel gives an ID once, so the other one is damage or was added to the file.
+    else if (known === undefined) formats[parsed.id] = parsed;
+    else if (known.system !== parsed.system || known.event !== parsed.event) {
+      problems.push(`${parsed.system}:${parsed.event} has the ID ${parsed.id} of ${known.system}:${known.event}`);
+    }
   }
   const parsed = { layout: typeof layout === 'string' ? undefined : layout, formats, problems };
   parsedSets.set(set, parsed);
