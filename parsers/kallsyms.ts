@@ -26,14 +26,20 @@ const MAX_SYMBOLS = 4 << 20;
 /** Addresses asked for repeat; a trace of all functions asks for some 30,000. */
 const MAX_CACHED = 1 << 17;
 
-const LINE = /^([\da-fA-F]{1,16}) ([A-Za-z?]) ([^\s\t]+)(?:[\t ]+\[([^\]\n]+)\])?/gm;
+const NAME = /^([^\s]+)(?:[\t ]+\[([^\]]+)\])?/;
+const SPACE = 32;
+const LETTER_A = 97;
+const DOLLAR = 36;
 
 export class Kallsyms {
   readonly #read: () => string;
   #low = new Uint32Array(0);
   #high = new Uint32Array(0);
-  #names: string[] = [];
-  #modules: string[] = [];
+  /** Where each name begins in the text. */
+  #starts = new Uint32Array(0);
+  #text = '';
+  #addressLow = 0;
+  #addressHigh = 0;
   #isRead = false;
   readonly #found = new Map<number, Map<number, KernelSymbol | undefined>>();
   #cached = 0;
@@ -69,8 +75,9 @@ export class Kallsyms {
   /** The address of a symbol by its name. */
   addressOf(name: string): bigint | undefined {
     if (!this.#isRead) this.#parse();
-    const at = this.#names.indexOf(name);
-    return at < 0 ? undefined : (BigInt(this.#high[at] as number) << 32n) | BigInt(this.#low[at] as number);
+    // In the text, because it is asked for once or twice, of names that mostly are no symbols.
+    const found = new RegExp(`^([\\da-fA-F]{1,16}) [^Aa] ${name.replace(/\W/g, '\\$&')}(?=\\s|$)`, 'm').exec(this.#text)?.[1];
+    return found === undefined ? undefined : BigInt(`0x${found}`);
   }
 
   #search(low: number, high: number): KernelSymbol | undefined {
@@ -83,7 +90,7 @@ export class Kallsyms {
     while (this.#low[next] === baseLow && this.#high[next] === baseHigh) next++;
     const size =
       next < this.#low.length ? ((this.#high[next] as number) - baseHigh) * TWO_POW_32 + ((this.#low[next] as number) - baseLow) : 0;
-    return { name: this.#names[at] as string, module: this.#modules[at] as string, offset, size };
+    return { ...this.#nameAt(at), offset, size };
   }
 
   /** bsearch(3) over half-open intervals, step by step. */
@@ -121,29 +128,84 @@ export class Kallsyms {
     return from - 1;
   }
 
+  /** The text is walked once and kept: names are cut from it when they are asked for. */
   #parse(): void {
     this.#isRead = true;
-    const low: number[] = [];
-    const high: number[] = [];
-    const names: string[] = [];
-    const modules: string[] = [];
-    for (const [, address = '', type, name = '', module = ''] of this.#read().matchAll(LINE)) {
-      if (type === 'A' || type === 'a' || name.startsWith('$')) continue;
-      const digits = address.padStart(16, '0');
-      high.push(Number.parseInt(digits.slice(0, 8), 16));
-      low.push(Number.parseInt(digits.slice(8), 16));
-      names.push(name);
-      modules.push(module);
-      if (names.length === MAX_SYMBOLS) break;
+    const text = this.#read();
+    this.#text = text;
+    let capacity = 1 << 16;
+    let low = new Uint32Array(capacity);
+    let high = new Uint32Array(capacity);
+    let starts = new Uint32Array(capacity);
+    let count = 0;
+    let isSorted = true;
+    for (let at = 0; at < text.length && count < MAX_SYMBOLS;) {
+      const newline = text.indexOf('\n', at);
+      const end = newline < 0 ? text.length : newline;
+      const name = this.#readAddress(text, at, end);
+      at = end + 1;
+      if (name < 0) continue;
+      if (count === capacity) {
+        capacity *= 2;
+        [low, high, starts] = [copyWords(low, capacity), copyWords(high, capacity), copyWords(starts, capacity)];
+      }
+      low[count] = this.#addressLow;
+      high[count] = this.#addressHigh;
+      starts[count] = name;
+      if (count > 0 && isBelow(low, high, count, count - 1)) isSorted = false;
+      count++;
     }
-    const order = Uint32Array.from(names.keys());
-    order.sort(
-      (a, b) =>
-        (high[a] as number) - (high[b] as number) || (low[a] as number) - (low[b] as number) || (this.#pick === 'first' ? a - b : b - a),
-    );
-    this.#low = Uint32Array.from(order, (i) => low[i] as number);
-    this.#high = Uint32Array.from(order, (i) => high[i] as number);
-    this.#names = Array.from(order, (i) => names[i] as string);
-    this.#modules = Array.from(order, (i) => modules[i] as string);
+    if (isSorted && this.#pick === 'first') {
+      this.#low = low.subarray(0, count);
+      this.#high = high.subarray(0, count);
+      this.#starts = starts.subarray(0, count);
+      return;
+    }
+    const tie = this.#pick === 'first' ? 1 : -1;
+    const order = Uint32Array.from({ length: count }, (_, i) => i);
+    order.sort((a, b) => (high[a] as number) - (high[b] as number) || (low[a] as number) - (low[b] as number) || (a - b) * tie);
+    this.#low = order.map((i) => low[i] as number);
+    this.#high = order.map((i) => high[i] as number);
+    this.#starts = order.map((i) => starts[i] as number);
   }
+
+  /** Reads the address and type at the beginning of a line; returns where the name begins, or -1 for a line that is no address. */
+  #readAddress(text: string, at: number, end: number): number {
+    let low = 0;
+    let high = 0;
+    let p = at;
+    for (; p < end; p++) {
+      const code = text.charCodeAt(p);
+      const letter = code | 32;
+      const digit = code >= 48 && code <= 57 ? code - 48 : letter >= 97 && letter <= 102 ? letter - 87 : -1;
+      if (digit < 0) break;
+      high = (high << 4) | (low >>> 28);
+      low = (low << 4) | digit;
+    }
+    if (p === at || p - at > 16 || text.charCodeAt(p) !== SPACE || text.charCodeAt(p + 2) !== SPACE || p + 3 >= end) return -1;
+    const type = text.charCodeAt(p + 1) | 32;
+    if (type === LETTER_A || text.charCodeAt(p + 3) === DOLLAR) return -1;
+    this.#addressLow = low >>> 0;
+    this.#addressHigh = high >>> 0;
+    return p + 3;
+  }
+
+  /** Name and module of a symbol. */
+  #nameAt(index: number): { readonly name: string; readonly module: string } {
+    const start = this.#starts[index] as number;
+    const newline = this.#text.indexOf('\n', start);
+    const [, name = '', module = ''] = NAME.exec(this.#text.slice(start, newline < 0 ? undefined : newline)) ?? [];
+    return { name, module };
+  }
+}
+
+function copyWords(words: Uint32Array<ArrayBuffer>, capacity: number): Uint32Array<ArrayBuffer> {
+  const copy = new Uint32Array(capacity);
+  copy.set(words);
+  return copy;
+}
+
+function isBelow(low: Uint32Array, high: Uint32Array, a: number, b: number): boolean {
+  if (high[a] !== high[b]) return (high[a] as number) < (high[b] as number);
+  return (low[a] as number) < (low[b] as number);
 }

@@ -19,6 +19,13 @@ const ABSOLUTE = 31;
 /** Sets `low` and `high` of a cursor, which are raw, to another clock. */
 export type TimeConversion = (cursor: PageCursor) => void;
 
+export interface CursorOptions {
+  readonly source?: number;
+  readonly convert?: TimeConversion | undefined;
+  /** Whether the time of a discarded event passes: it does for libtraceevent, and not for the kernel's own reader. */
+  readonly countsDiscarded?: boolean;
+}
+
 /** Pages taken at a time. */
 const TAKE_BYTES = 256 << 10;
 /** `lost` where a page says that events are missing, and not how many. */
@@ -26,6 +33,8 @@ export const LOST_UNKNOWN = -1;
 
 export class PageCursor {
   readonly cpu: number;
+  /** What the opener tells its cursors apart by. */
+  readonly source: number;
   readonly record = new EventRecord();
   /** Time of the record at hand: raw, or what `convert` made of it. */
   low = 0;
@@ -39,7 +48,6 @@ export class PageCursor {
   readonly #layout: PageLayout;
   readonly #counts: ParseCounts;
   readonly #convert: TimeConversion | undefined;
-  /** Whether the time of a discarded event passes: it does for libtraceevent, and not for the kernel's own reader. */
   readonly #countsDiscarded: boolean;
   /** Running time. */
   #low = 0;
@@ -57,11 +65,11 @@ export class PageCursor {
     layout: PageLayout,
     little: boolean,
     counts: ParseCounts,
-    convert?: TimeConversion,
-    countsDiscarded = true,
+    { source = 0, convert, countsDiscarded = true }: CursorOptions = {},
   ) {
     this.#countsDiscarded = countsDiscarded;
     this.cpu = pages.cpu;
+    this.source = source;
     this.#pages = pages;
     this.#pageSizeBytes = pageSizeBytes;
     this.#layout = layout;

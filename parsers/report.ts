@@ -17,6 +17,7 @@
  */
 import type { EventFile, EventFileInfo, EventFileStream } from '../model/event-file.ts';
 import { createCounts, type ParseCounts } from '../model/parser.ts';
+import type { FormatSet } from '../model/segment.ts';
 import { parseEventFormat, type EventFormat } from './event-format.ts';
 import { Kallsyms } from './kallsyms.ts';
 import { parseHeaderPage, type PageLayout } from './page-header.ts';
@@ -64,11 +65,6 @@ interface EventPrinter {
   readonly isShown: boolean;
 }
 
-interface Source {
-  readonly prefix: string;
-  readonly cursor: PageCursor;
-}
-
 /** Clocks whose times trace-cmd shows in seconds, be they or not; those of the others are the bare number. */
 const SECONDS_CLOCK = /^(?:local|global|uptime|perf|tai|mono.*)$/;
 const NAME_WIDTH = 20;
@@ -89,10 +85,12 @@ export class Reporter {
   readonly #options: ReportOptions;
   readonly #context: PrintContext;
   readonly #tools: FunctionTools;
-  readonly #formats: (EventFormat | undefined)[] = [];
+  /** Format files by id. */
+  readonly #texts: (FormatSet['events'][number] | undefined)[] = [];
   readonly #printers: (EventPrinter | undefined)[] = [];
   readonly #merge: CursorMerge;
-  readonly #prefixes = new Map<PageCursor, string>();
+  /** Names of the instances, by the source of a cursor. */
+  readonly #prefixes: Uint8Array[] = [];
   readonly #cpuCount: number;
   readonly #commonPid: number;
   readonly #commonFlags: number;
@@ -110,22 +108,19 @@ export class Reporter {
     const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
     const symbols = new Kallsyms(file.info.readKallsyms, 'bisected');
     this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(file.formats.printkFormats) };
-    for (const { system, format } of file.formats.events) {
-      const parsed = parseEventFormat(format, system);
-      if (typeof parsed !== 'string') this.#formats[parsed.id] = parsed;
-    }
-    const sources = typeof layout === 'string' ? [] : this.#openSources(file, layout);
-    for (const { prefix, cursor } of sources) this.#prefixes.set(cursor, prefix);
-    this.#merge = new CursorMerge(sources.map(({ cursor }) => cursor));
+    // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
+    for (const named of file.formats.events) this.#texts[Number(/^ID:\s*(\d{1,5})/m.exec(named.format)?.[1] ?? -1)] = named;
+    const sources = typeof layout === 'string' ? [] : this.#openCursors(file, layout);
+    this.#merge = new CursorMerge(sources);
     this.#cpuCount = file.info.cpuCount;
     this.#isNanoseconds = showsSeconds(file.info);
-    const common = this.#formats.find((format) => format !== undefined)?.common ?? [];
+    const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];
     const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
     this.#commonPid = offsetOf('common_pid', 4);
     this.#commonFlags = offsetOf('common_flags', 2);
     this.#commonPreempt = offsetOf('common_preempt_count', 3);
-    const exit = this.#formats.find((format) => format?.system === 'ftrace' && format.event === 'funcgraph_exit');
-    this.#stackId = this.#formats.findIndex((format) => format?.system === 'ftrace' && format.event === 'kernel_stack');
+    const exit = this.#parse(this.#idOf('funcgraph_exit'));
+    this.#stackId = this.#idOf('kernel_stack');
     this.#tools = {
       symbols,
       longBytes,
@@ -153,7 +148,7 @@ export class Reporter {
     out.putText(`cpus=${this.#cpuCount}\n`);
   }
 
-  #openSources(file: EventFile, layout: PageLayout): Source[] {
+  #openCursors(file: EventFile, layout: PageLayout): PageCursor[] {
     const little = file.formats.endian === 'little';
     const { cpus } = this.#options.filter ?? { cpus: undefined };
     const named = file.streams.filter(({ instance }) => instance !== '');
@@ -163,15 +158,15 @@ export class Reporter {
       return instance === '' ? ' '.repeat(widest + 2) : `${instance.padStart(widest)}: `;
     };
     const ordered = [...file.streams.filter(({ instance }) => instance === ''), ...named];
-    return ordered.flatMap((stream) =>
-      stream
+    return ordered.flatMap((stream, source) => {
+      this.#prefixes[source] = toBytes(prefixOf(stream));
+      return stream
         .pages()
         .filter(({ cpu }) => cpus?.has(cpu) ?? true)
-        .map((pages) => ({
-          prefix: prefixOf(stream),
-          cursor: new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, this.#options.convert),
-        })),
-    );
+        .map(
+          (pages) => new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, { source, convert: this.#options.convert }),
+        );
+    });
   }
 
   #writeRecord(cursor: PageCursor, out: TextOut): void {
@@ -179,8 +174,8 @@ export class Reporter {
     const id = record.view.getUint16(record.start, record.little);
     const printer = this.#printers[id] ?? this.#compile(id);
     if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
-    const prefix = this.#prefixes.get(cursor) as string;
-    if (prefix !== '') out.putText(prefix);
+    const prefix = this.#prefixes[cursor.source] as Uint8Array;
+    out.putBytes(prefix, 0, prefix.length);
     if (cursor.lost !== 0) {
       out.putText(cursor.lost === LOST_UNKNOWN ? `CPU:${cpu} [EVENTS DROPPED]\n` : `CPU:${cpu} [${cursor.lost} EVENTS DROPPED]\n`);
     }
@@ -198,8 +193,7 @@ export class Reporter {
     const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
     const comm = this.#commOf(pid);
     const { latency } = this.#options;
-    const width = latency ? SHORT_COMM_WIDTH : COMM_WIDTH;
-    out.putFill(32, width - comm.length);
+    if (latency) out.putFill(32, SHORT_COMM_WIDTH - comm.length);
     out.putBytes(comm, 0, latency ? Math.min(comm.length, SHORT_COMM_WIDTH) : comm.length);
     out.putByte(45);
     const mark = out.length;
@@ -224,7 +218,7 @@ export class Reporter {
     const { comms } = this.#tools;
     const text = comms.get(pid);
     // A name that is not known yet may become so.
-    const bytes = Uint8Array.from(text ?? (pid === 0 ? '<idle>' : '<...>'), (character) => character.charCodeAt(0));
+    const bytes = toBytes((text ?? (pid === 0 ? '<idle>' : '<...>')).padStart(this.#options.latency ? 0 : COMM_WIDTH));
     if (text !== undefined || pid === 0) this.#comms.set(pid, bytes);
     return bytes;
   }
@@ -303,8 +297,19 @@ export class Reporter {
     return wanted;
   }
 
+  /** Id of an event of the tracer itself, or -1. */
+  #idOf(event: string): number {
+    return this.#texts.findIndex((named) => named?.system === 'ftrace' && named.format.startsWith(`name: ${event}\n`));
+  }
+
+  #parse(id: number): EventFormat | undefined {
+    const named = this.#texts[id];
+    const parsed = named === undefined ? undefined : parseEventFormat(named.format, named.system);
+    return typeof parsed === 'string' ? undefined : parsed;
+  }
+
   #compile(id: number): EventPrinter {
-    const format = this.#formats[id];
+    const format = this.#parse(id);
     const printer = format === undefined ? unknownEvent() : this.#compileFormat(format);
     this.#printers[id] = printer;
     return printer;
@@ -351,7 +356,11 @@ export function showsSeconds({ clock, tscToNs }: EventFileInfo): boolean {
 }
 
 function padName(name: string): Uint8Array {
-  return Uint8Array.from(` ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`, (character) => character.charCodeAt(0));
+  return toBytes(` ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
+}
+
+function toBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 function unknownEvent(): EventPrinter {

@@ -68,8 +68,13 @@ export class TextOut {
   putFill(byte: number, count: number): void {
     if (count <= 0) return;
     this.reserve(count);
-    this.bytes.fill(byte, this.length, this.length + count);
-    this.length += count;
+    const { bytes } = this;
+    let at = this.length;
+    const end = at + count;
+    // A call of fill costs as much as 20 bytes one by one.
+    if (count > 32) bytes.fill(byte, at, end);
+    else while (at < end) bytes[at++] = byte;
+    this.length = end;
   }
 
   /** A whole number of magnitude below 2^53. */
@@ -149,11 +154,12 @@ export class TextOut {
 
   /** Seconds and `places` of the fraction, as `%5lu.%06lu`; `wide` pads the seconds. */
   putSeconds(seconds: number, fraction: number, places: number, wide: number): void {
-    const mark = this.length;
-    this.putDecimal(seconds);
-    this.pad(mark, wide);
-    this.putByte(46);
-    this.putPaddedDecimal(fraction, places);
+    const digits = countDigits(seconds);
+    this.putFill(SPACE, wide - digits);
+    this.reserve(NUMBER_BYTES * 2);
+    this.#putDigits(seconds, digits);
+    this.bytes[this.length++] = 46;
+    this.#putDigits(fraction, places);
   }
 
   /** What was written; valid until the next `put`. */

@@ -103,7 +103,7 @@ export class TraceText {
     const openMerge = (counts: ParseCounts): TraceMerge => {
       if (typeof layout === 'string') return new TraceMerge([]);
       return new TraceMerge(
-        buffer.openPages().map((pages) => new PageCursor(pages, buffer.pageSizeBytes, layout, little, counts, undefined, false)),
+        buffer.openPages().map((pages) => new PageCursor(pages, buffer.pageSizeBytes, layout, little, counts, { countsDiscarded: false })),
       );
     };
     if (isOn('latency-format', false)) this.#setStart(settings.kept, openMerge);
