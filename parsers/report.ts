@@ -89,13 +89,15 @@ export class Reporter {
   readonly #texts: (FormatSet['events'][number] | undefined)[] = [];
   readonly #printers: (EventPrinter | undefined)[] = [];
   readonly #merge: CursorMerge;
-  /** Names of the instances, by the source of a cursor. */
+  /** Names of the instances, by cursor. */
   readonly #prefixes: Uint8Array[] = [];
   readonly #cpuCount: number;
   readonly #commonPid: number;
   readonly #commonFlags: number;
   readonly #commonPreempt: number;
   readonly #isNanoseconds: boolean;
+  /** What stands in front of the time, by cursor and thread. */
+  readonly #heads: (Map<number, Uint8Array> | undefined)[] = [];
   readonly #comms = new Map<number, Uint8Array>();
   #lastShown: bigint | undefined;
   #lastWasShown = new Map<number, boolean>();
@@ -158,28 +160,30 @@ export class Reporter {
       return instance === '' ? ' '.repeat(widest + 2) : `${instance.padStart(widest)}: `;
     };
     const ordered = [...file.streams.filter(({ instance }) => instance === ''), ...named];
-    return ordered.flatMap((stream, source) => {
-      this.#prefixes[source] = toBytes(prefixOf(stream));
-      return stream
+    return ordered.flatMap((stream) =>
+      stream
         .pages()
         .filter(({ cpu }) => cpus?.has(cpu) ?? true)
-        .map(
-          (pages) => new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, { source, convert: this.#options.convert }),
-        );
-    });
+        .map((pages) => {
+          const source = this.#prefixes.push(toBytes(prefixOf(stream))) - 1;
+          return new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, { source, convert: this.#options.convert });
+        }),
+    );
   }
 
   #writeRecord(cursor: PageCursor, out: TextOut): void {
-    const { record, cpu } = cursor;
+    const { record, lost } = cursor;
     const id = record.view.getUint16(record.start, record.little);
     const printer = this.#printers[id] ?? this.#compile(id);
     if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
-    const prefix = this.#prefixes[cursor.source] as Uint8Array;
-    out.putBytes(prefix, 0, prefix.length);
-    if (cursor.lost !== 0) {
-      out.putText(cursor.lost === LOST_UNKNOWN ? `CPU:${cpu} [EVENTS DROPPED]\n` : `CPU:${cpu} [${cursor.lost} EVENTS DROPPED]\n`);
+    const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
+    if (lost === 0 && !this.#options.latency) this.#putHead(cursor, pid, out);
+    else {
+      this.#putPrefix(cursor, out);
+      if (lost !== 0)
+        out.putText(lost === LOST_UNKNOWN ? `CPU:${cursor.cpu} [EVENTS DROPPED]\n` : `CPU:${cursor.cpu} [${lost} EVENTS DROPPED]\n`);
+      this.#putTask(cursor, pid, out);
     }
-    this.#putTask(record, cpu, out);
     this.#putStamp(cursor, out);
     out.putBytes(printer.name, 0, printer.name.length);
     const body = out.length;
@@ -189,8 +193,27 @@ export class Reporter {
     this.lines++;
   }
 
-  #putTask(record: EventRecord, cpu: number, out: TextOut): void {
-    const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
+  #putPrefix({ source }: PageCursor, out: TextOut): void {
+    const prefix = this.#prefixes[source] as Uint8Array;
+    out.putBytes(prefix, 0, prefix.length);
+  }
+
+  /** Instance, task and CPU, as they were for the last event of this thread on this CPU. */
+  #putHead(cursor: PageCursor, pid: number, out: TextOut): void {
+    const heads = (this.#heads[cursor.source] ??= new Map());
+    const known = heads.get(pid);
+    if (known !== undefined) {
+      out.putBytes(known, 0, known.length);
+      return;
+    }
+    const mark = out.length;
+    this.#putPrefix(cursor, out);
+    this.#putTask(cursor, pid, out);
+    // A name that is not known yet may become so.
+    if (this.#comms.has(pid)) heads.set(pid, out.bytes.slice(mark, out.length));
+  }
+
+  #putTask({ record, cpu }: PageCursor, pid: number, out: TextOut): void {
     const comm = this.#commOf(pid);
     const { latency } = this.#options;
     if (latency) out.putFill(32, SHORT_COMM_WIDTH - comm.length);
@@ -217,7 +240,6 @@ export class Reporter {
     if (known !== undefined) return known;
     const { comms } = this.#tools;
     const text = comms.get(pid);
-    // A name that is not known yet may become so.
     const bytes = toBytes((text ?? (pid === 0 ? '<idle>' : '<...>')).padStart(this.#options.latency ? 0 : COMM_WIDTH));
     if (text !== undefined || pid === 0) this.#comms.set(pid, bytes);
     return bytes;

@@ -6,6 +6,8 @@ import { TWO_POW_32 } from '../base/int64.ts';
 
 const DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 const UPPER_DIGITS = Uint8Array.from('0123456789ABCDEF', (digit) => digit.charCodeAt(0));
+/** 00 … 99 */
+const PAIRS = Uint8Array.from({ length: 200 }, (_, i) => 48 + ((i & 1) === 0 ? Math.floor(i / 20) : (i >> 1) % 10));
 const SPACE = 32;
 const ZERO = 48;
 const MINUS = 45;
@@ -173,9 +175,9 @@ export class TextOut {
 
   #putDigits(value: number, count: number): void {
     const { bytes } = this;
-    let at = this.length + count;
+    const end = this.length;
+    let at = end + count;
     this.length = at;
-    const end = at - count;
     let left = value;
     // Above 2^31 a modulo of doubles is slow: two halves.
     if (left > 0x7fff_ffff) {
@@ -193,11 +195,15 @@ export class TextOut {
         left = next;
       }
     }
-    while (at > end) {
-      const next = (left / 10) | 0;
-      bytes[--at] = ZERO + left - next * 10;
+    // Two digits for one division.
+    while (at - 2 >= end) {
+      const next = (left / 100) | 0;
+      const pair = (left - next * 100) << 1;
+      bytes[--at] = PAIRS[pair + 1] as number;
+      bytes[--at] = PAIRS[pair] as number;
       left = next;
     }
+    if (at > end) bytes[--at] = ZERO + (left % 10);
   }
 
   #putBigDecimal(value: bigint): void {
