@@ -3,8 +3,8 @@
  * machine said of itself. Each file is one of tracefs, or beside it in a copy (docs/formats/tracefs_copy.md).
  */
 
-/** Files of a copy, by their path in it; undefined where there is none. Bytes become characters one by one. */
-export type ReadText = (path: string) => string | undefined;
+/** Files of a copy, by their path in it, at most so many bytes; undefined where there is none. Bytes become characters one by one. */
+export type ReadText = (path: string, mostBytes?: number) => string | undefined;
 
 export interface TraceSettings {
   readonly tracer: string;
@@ -34,8 +34,8 @@ export interface TraceSettings {
 export interface KeptFacts {
   /** Raw time at which the buffer was last emptied, from which the latency format counts; undefined = nobody knows. */
   readonly startRaw: bigint | undefined;
-  /** The text, whose times tell it too where it is in the latency format; empty where there is none. */
-  readonly text: string;
+  /** The beginning of the text, whose times tell it too where it is in the latency format; empty where there is none. */
+  readonly readText: () => string;
   readonly latencyUs: string;
   /** The CPU that set the tracer. */
   readonly cpu: number;
@@ -47,7 +47,9 @@ export interface KeptFacts {
 }
 
 /** A head has 1.5 KB. */
-const MAX_HEAD_CHARS = 4096;
+const MAX_HEAD_BYTES = 4096;
+/** Some 20,000 lines: they tell the moment from which they count as well as all do. */
+const MAX_LINES_BYTES = 2 << 20;
 /** Clocks whose text has seconds; others are printed as they count. */
 const NANOSECOND_CLOCKS = new Set(['local', 'global', 'perf', 'mono', 'mono_raw', 'boot', 'tai']);
 
@@ -76,17 +78,17 @@ export function readTraceSettings(read: ReadText, cpus: readonly number[]): Trac
     overrun: hasStats ? sum('overrun') : undefined,
     comms: readNames(read('saved_cmdlines') ?? ''),
     tgids: new Map([...(read('saved_tgids') ?? '').matchAll(/^(\d+) (\d+)$/gm)].map(([, pid, tgid]) => [Number(pid), Number(tgid)])),
-    kept: readKeptFacts(read('time_start'), read('trace') ?? ''),
+    kept: readKeptFacts(read('time_start'), read),
   };
 }
 
-function readKeptFacts(start: string | undefined, text: string): KeptFacts {
-  const head = text.slice(0, MAX_HEAD_CHARS);
+function readKeptFacts(start: string | undefined, read: ReadText): KeptFacts {
+  const head = read('trace', MAX_HEAD_BYTES) ?? '';
   const [, latencyUs, cpu, preemption] = /^# latency: (\d+) us, #\d+\/\d+, CPU#(\d+) \| \(M:(\S+) /m.exec(head) ?? [];
   const digits = /^\d{1,19}/.exec(start ?? '')?.[0];
   return {
     startRaw: digits === undefined ? undefined : BigInt(digits),
-    text,
+    readText: () => read('trace', MAX_LINES_BYTES) ?? '',
     latencyUs: latencyUs ?? '0',
     cpu: Number(cpu ?? 0),
     preemption,

@@ -8,9 +8,6 @@
 import type { PageCursor } from './page-cursor.ts';
 import type { TraceMerge } from './trace-text-merge.ts';
 
-/** Lines looked at; the bounds hardly move behind them. */
-const MAX_LINES = 20_000;
-
 const SHORT_LINE = /^ *\S.{0,7}-\d+ +\d+[\w.]{5} +(\d+)(us.)?: /;
 const VERBOSE_LINE = /^ *\S.*? +\d+ +\d+ \d+ [\da-f]{8} [\da-f]{8} \[[\da-f]+\] (?:(\d+)\.(\d{3})ms \(\+|(\d+) \(\+)/;
 
@@ -18,12 +15,11 @@ const VERBOSE_LINE = /^ *\S.*? +\d+ +\d+ \d+ [\da-f]{8} [\da-f]{8} \[[\da-f]+\] 
 export function findStart(text: string, merge: TraceMerge): bigint | undefined {
   let least: bigint | undefined;
   let most: bigint | undefined;
-  let lines = 0;
   for (const line of text.matchAll(/^[^#\n].*$/gm)) {
     const since = readSince(line[0]);
     if (since === undefined) continue;
     const time = timeOf(merge.peek());
-    if (time === undefined || merge.next() === undefined || ++lines > MAX_LINES) break;
+    if (time === undefined || merge.next() === undefined) break;
     const from = since.isUs ? time - since.count * 1000n - 499n : time - since.count;
     const to = since.isUs ? time - since.count * 1000n + 500n : from;
     const nextLeast: bigint = least === undefined || from > least ? from : least;

@@ -143,7 +143,7 @@ export class TraceText {
 
   /** Where nobody says when the buffer was emptied, times count from its first event. */
   #setStart(kept: KeptFacts, openMerge: (counts: ParseCounts) => TraceMerge): void {
-    const start = kept.startRaw ?? findStart(kept.text, openMerge(createCounts()));
+    const start = kept.startRaw ?? findStart(kept.readText(), openMerge(createCounts()));
     if (start !== undefined) {
       this.#context.setStart(Number(BigInt.asUintN(32, start)), Number(BigInt.asUintN(32, start >> 32n)));
       return;

@@ -41,8 +41,8 @@ export interface TracefsCopy {
 }
 
 const COMMIT_MASK = 0x07ff_ffff;
-/** kallsyms of a kernel with all its modules is 20 MB; the text of a buffer may be longer. */
-const MAX_TEXT_BYTES = 256 << 20;
+/** kallsyms of a kernel with all its modules is 20 MB. */
+const MAX_TEXT_BYTES = 64 << 20;
 const MAX_PAGE_BYTES = 4 << 20;
 
 export function isTracefsCopy(folder: FolderSource): boolean {
@@ -52,9 +52,9 @@ export function isTracefsCopy(folder: FolderSource): boolean {
 /** Opens a copy; a string says what is wrong with it. */
 export function openTracefsCopy(folder: FolderSource): TracefsCopy | string {
   const decoder = new TextDecoder('latin1');
-  const readText: ReadText = (path) => {
+  const readText: ReadText = (path, mostBytes = MAX_TEXT_BYTES) => {
     const size = folder.sizeOf(path);
-    return size === 0 || size > MAX_TEXT_BYTES ? undefined : decoder.decode(folder.read(path, 0, size));
+    return size === 0 ? undefined : decoder.decode(folder.read(path, 0, Math.min(size, mostBytes)));
   };
   const headerPage = readText('events/header_page') ?? '';
   const layout = parseHeaderPage(headerPage);
