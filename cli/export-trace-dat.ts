@@ -1,19 +1,14 @@
 /** `mkscope export --format trace.dat`: from a recording's pages, verbatim, or from what is stored. */
-import { statSync } from 'node:fs';
-
-import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
+import { OperationalError } from '../base/errors.ts';
 import { writeRecording, type PageSelection } from '../hub/export-recording.ts';
-import { FileSource } from '../hub/import-stage.ts';
-import type { ByteSource, EventFile } from '../model/event-file.ts';
-import { FILE_PARSERS, sniffParser } from '../parsers/index.ts';
+import type { EventFile } from '../model/event-file.ts';
 import { DAT_COMPRESSIONS, type DatCompression } from '../parsers/trace-dat-writer.ts';
 import type { ExportFlags } from './export-formats.ts';
 import { ExportOutput } from './export-output.ts';
 import { writeStored } from './export-stored.ts';
 import type { ProgressBar } from './progress-bar.ts';
+import { openRecording } from './recording.ts';
 import { formatBytes, formatCount } from './units.ts';
-
-const HEAD_BYTES = 64 << 10;
 
 export async function writeTraceDatFile(path: string | undefined, flags: ExportFlags, bar: ProgressBar): Promise<string> {
   const compression = parseCompression(flags.compression);
@@ -45,9 +40,9 @@ function writeFile(
   output: ExportOutput,
   bar: ProgressBar,
 ): string {
-  const source = openSource(path);
+  const recording = openRecording(path);
   try {
-    const file = openRecording(source, path);
+    const { file } = recording;
     const selection = { cpus, ...parseWindow(flags, file) };
     const totalBytes = file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     // Bytes of pages: those of a packed file are fewer, so their end is not known.
@@ -57,7 +52,7 @@ function writeFile(
     const torn = tornBytes > 0 ? `; ${formatBytes(tornBytes)} at the ends of CPUs are no whole page and left out` : '';
     return `${formatCount(pages)} pages verbatim${torn}\n${problems}`;
   } finally {
-    source.close();
+    recording.close();
   }
 }
 
@@ -91,21 +86,4 @@ function parseRawTime(option: string, text: string, isCount: boolean): bigint {
   }
   const whole = BigInt(match[1] as string);
   return isCount ? whole : whole * 1_000_000_000n + BigInt((match[2] ?? '').padEnd(9, '0'));
-}
-
-function openRecording(source: ByteSource, path: string): EventFile {
-  const parser = sniffParser(source.read(0, HEAD_BYTES));
-  if (parser?.yields === 'event_file') return parser.open(source);
-  const known = FILE_PARSERS.filter(({ yields }) => yields === 'event_file').map(({ title }) => title);
-  const what = parser === undefined ? 'is not recognised' : `is ${parser.title}`;
-  throw new OperationalError('E_INPUT_FORMAT', `${path} ${what}, which holds no ring-buffer pages`, `give it a ${known.join(' or ')}`);
-}
-
-function openSource(path: string): FileSource {
-  try {
-    return new FileSource({ path, sizeBytes: statSync(path).size });
-  } catch (error) {
-    const reason = errnoOf(error) ?? messageOf(error);
-    throw new OperationalError('E_INPUT_READ', `${path} cannot be read (${reason})`, 'check the path and its permissions', error);
-  }
 }

@@ -6,9 +6,9 @@ import { ProgressBar } from '../progress-bar.ts';
 
 export const command = defineCommand({
   name: 'export',
-  usage: '[options] FILE|--kernel NAME',
+  usage: '[options] FILE|DIR|--kernel NAME',
   about:
-    'write a recording in the form of another tool. trace.dat: version 7, which `trace-cmd report` and KernelShark read, from a recording of either version, its pages verbatim, or from what is stored of a kernel, in pages made anew.',
+    'write a recording in the form of another tool. trace.dat: version 7, which `trace-cmd report` and KernelShark read, from a recording of either version or a copy of tracefs (a folder), its pages verbatim, or from what is stored of a kernel, in pages made anew.',
   options: {
     format: { type: 'string', short: 'f', value: 'NAME', help: `what to write: ${Object.keys(EXPORT_FORMATS).join(', ')}` },
     output: { type: 'string', short: 'o', value: 'FILE', help: 'where to (default: standard output, where that is no terminal)' },

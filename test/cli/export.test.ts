@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { unpackFolder } from '../support/folder-file.ts';
 import { runCli, withFolder } from '../support/run-cli.ts';
 import { hasTraceCmd, runTraceCmd } from '../support/trace-cmd.ts';
 
@@ -58,6 +59,27 @@ test('export: one CPU and a window of time are the pages that hold them', async 
       wanted.filter((line) => !part.includes(line)),
       [],
     );
+  });
+});
+
+test('export: a copy of tracefs becomes a file that trace-cmd prints as the copy is reported', async (t) => {
+  if (!hasTraceCmd()) return t.skip('no trace-cmd');
+  await withFolder(async (folder) => {
+    const dir = join(folder, 'tracing');
+    for (const [path, bytes] of unpackFolder(join(import.meta.dirname, '../fixtures/tracefs/6.12-probes.zst'))) {
+      mkdirSync(dirname(join(dir, path)), { recursive: true });
+      writeFileSync(join(dir, path), bytes);
+    }
+    const reported = await runCli(['report', '-t', dir]);
+    assert.equal(reported.code, 0, reported.stderr);
+    await withExport([dir], (path) => {
+      // An array of a probe is shown by trace-cmd as zeros.
+      const withoutArrays = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/ ar=\{[^}]*\}/, ''));
+      const lines = report(path);
+      assert.ok(lines.length > 20, `${lines.length} lines`);
+      const wanted = reported.stdout.split('\n').filter((line) => !line.startsWith('cpus='));
+      assert.deepEqual(withoutArrays(lines), withoutArrays(wanted));
+    });
   });
 });
 
