@@ -23,9 +23,8 @@ export class ImportLoads {
     if (this.#bytes < PART_BYTES) return;
     this.#bytes = 0;
     await this.#loading;
-    this.#loading = this.#store.flush();
-    // Awaited by the next part or by `finish`; until then its failure is nobody's.
-    this.#loading.catch(() => undefined);
+    // A load that fails is the store's to tell and to try again; what waits meanwhile is bounded by its spool.
+    this.#loading = this.#store.flush().catch(() => undefined);
   }
 
   /** Waits for the last load that was begun. What came after it is the store's to load. */
