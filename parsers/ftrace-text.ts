@@ -144,7 +144,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
   /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */
   #readQuick(bytes: Uint8Array, at: number, batch: EventBatch): number {
     const prefix = this.#next;
-    if (this.#inHeader || this.#shape !== SHAPE.any || !this.#readAs(this.#reader, bytes, at, prefix)) return -1;
+    if (this.#inHeader || this.#latencyTrace !== undefined || this.#shape !== SHAPE.any || !this.#readAs(this.#reader, bytes, at, prefix))
+      return -1;
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
     if (!this.#times.isPlain(prefix)) return -1;

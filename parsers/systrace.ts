@@ -36,7 +36,9 @@ const LONGEST_TAG = 256;
 const MAX_PREAMBLE = 4096;
 /** Ftrace text shrinks to a tenth or twentieth. */
 const MOST_GROWTH = 200;
-const FREE_BYTES = 64 << 20;
+const FREE_BYTES = 16 << 20;
+/** zlib's checksum behind the data, which is not checked. */
+const CHECKSUM_BYTES = 4;
 
 const STATE = { start: 0, page: 1, script: 2, text: 3, zlib: 4, rest: 5 } as const;
 
@@ -64,6 +66,7 @@ class Session implements ParserSession<EventBatch> {
   #state: (typeof STATE)[keyof typeof STATE] = STATE.start;
   /** Text of the inner parser that is not a whole line yet: of compressed input. */
   #tail: Uint8Array = new Uint8Array(0);
+  #checksumLeft = 0;
   #inflatedBytes = 0;
   #deflatedBytes = 0;
 
@@ -114,8 +117,7 @@ class Session implements ParserSession<EventBatch> {
       case STATE.zlib:
         return this.#inflate(bytes, at, batch);
       case STATE.rest:
-        countMalformed(this.counts, 'bytes behind the compressed trace', bytes, at, bytes.length);
-        return bytes.length;
+        return this.#skipRest(bytes, at);
     }
   }
 
@@ -188,10 +190,21 @@ class Session implements ParserSession<EventBatch> {
     const end = at + used;
     this.#note(end - at);
     if (this.#inflater.state === 'reading') return end;
-    if (this.#inflater.state === 'broken') countMalformed(this.counts, 'compressed data is damaged or grows too much', bytes, end, end);
+    if (this.#inflater.state === 'ended') this.#checksumLeft = CHECKSUM_BYTES;
+    else countMalformed(this.counts, 'compressed data is damaged or grows too much', bytes, end, end);
     this.#finishText(batch);
     this.#state = STATE.rest;
     return end;
+  }
+
+  #skipRest(bytes: Uint8Array, at: number): number {
+    const checksum = Math.min(this.#checksumLeft, bytes.length - at);
+    this.#checksumLeft -= checksum;
+    this.#note(checksum);
+    if (at + checksum < bytes.length) {
+      countMalformed(this.counts, 'bytes behind the compressed trace', bytes, at + checksum, bytes.length);
+    }
+    return bytes.length;
   }
 
   /** Inflated text is no part of the input's bytes: those were counted as they were read. */

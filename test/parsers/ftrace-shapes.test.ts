@@ -1,0 +1,216 @@
+/** Shapes of ftrace text beside the plain one, and what other readers of it get wrong: each pitfall is a test. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { deflateSync } from 'node:zlib';
+import { encodeUtf8 } from '../../base/bytes.ts';
+import { EventBatch, fieldText, type EventTable } from '../../model/event-batch.ts';
+import type { ParserSession } from '../../model/parser.ts';
+import { ftraceText } from '../../parsers/ftrace-text.ts';
+import { Inflater } from '../../parsers/inflate.ts';
+import { systrace } from '../../parsers/systrace.ts';
+import { loadFixtures, parseInChunks } from '../support/parser-suite.ts';
+import { createRandom } from '../support/random.ts';
+
+const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
+const PREFIX = '            bash-1       [001] .....     ';
+
+function parse(text: string): { batch: EventBatch; session: ParserSession<EventBatch> } {
+  const session = ftraceText.open();
+  const batch = new EventBatch();
+  const bytes = encodeUtf8(text);
+  assert.equal(session.finish(bytes, batch), bytes.length);
+  assert.equal(session.counts.parsedBytes + session.counts.malformedBytes, bytes.length);
+  assert.equal(session.counts.records, batch.length);
+  return { batch, session };
+}
+
+/** Rows of one event as objects, in order. */
+function rowsOf(batch: EventBatch, name: string): Record<string, string>[] {
+  return batch.tables
+    .filter(({ schema }) => schema.name === name)
+    .flatMap((table) =>
+      Array.from({ length: table.length }, (_row, row) =>
+        Object.fromEntries(table.schema.fields.map((field, index) => [field.name, fieldText(batch, table, index, row)])),
+      ),
+    );
+}
+
+function rawsOf(batch: EventBatch, name: string): bigint[] {
+  const tables = batch.tables.filter(({ schema }) => schema.name === name);
+  return tables.flatMap((table) => Array.from({ length: table.length }, (_row, row) => table.rawTime.getBigint(row)));
+}
+
+test('ftrace_text pitfall: whole-number clocks, and system calls are no event names', () => {
+  const { batch } = parse(`            bash-1       [001] ..... 6114158012007: sys_write(fd: 1, buf: 0x7f, count: 0x18)\n`);
+  assert.equal(batch.clock, 'x86-tsc');
+  assert.deepEqual(rowsOf(batch, 'syscalls:sys_enter_write'), [{ fd: '0x1', buf: '0x7f', count: '0x18' }]);
+});
+
+test('ftrace_text pitfall: nanoseconds of tai are exact', () => {
+  const { batch } = parse(`            bash-1       [001] ..... 1795420027.972445123: x: y=1\n`);
+  assert.equal(batch.clock, 'tai');
+  assert.deepEqual(rawsOf(batch, 'x'), [1795420027_972_445_123n]);
+});
+
+test('ftrace_text pitfall: pids of seven digits and more, CPUs of four', () => {
+  const { batch } = parse('            bash-12345678 [1023] .....     1.000000: x: y=1\n');
+  const table = batch.tables[0] as EventTable;
+  assert.deepEqual([table.pid[0], table.cpu[0]], [12345678, 1023]);
+});
+
+test('ftrace_text pitfall: lines of a serial console end in CR LF, and NULs are no reason to stop', () => {
+  const { batch, session } = parse(
+    `${PREFIX}1.000000: x: y=1\r\n${PREFIX}2.000000: x: y=two\r\n\0\0\0\n${PREFIX}3.000000: x: y=3\r\n${PREFIX}4.000000: tracing_mark_write: a\r\n`.repeat(
+      4,
+    ),
+  );
+  assert.deepEqual(new Set(rowsOf(batch, 'x').map(({ y }) => y)), new Set(['1', '3', 'two\r\n\0\0\0']));
+  assert.deepEqual(new Set(rowsOf(batch, 'ftrace:print').map(({ buf }) => buf)), new Set(['a']));
+  assert.equal(session.counts.malformed.get('no event name'), undefined);
+});
+
+test('ftrace_text pitfall: flag columns of 3.x kernels: X, and digits for dots', () => {
+  const { batch } = parse(
+    '            bash-1       [001] X.s0     1.000000: x: y=1\n            bash-1       [001] d.h3     1.000000: x: y=1\n',
+  );
+  const table = batch.tables[0] as EventTable;
+  assert.deepEqual([table.flags[0], table.preemptCount[0], table.flags[1], table.preemptCount[1]], [0x10, 0, 0x09, 3]);
+});
+
+test('ftrace_text pitfall: a header with more flag columns than its lines (osnoise) does not shift them', () => {
+  const bytes = readFileSync(join(FIXTURES, 'ftrace/osnoise.txt'));
+  const { batch } = parse(bytes.toString());
+  const table = batch.tables.find(({ schema }) => schema.name === 'ftrace:osnoise') as EventTable;
+  assert.deepEqual([table.flags[0], table.preemptCount[0]], [0, 0x10]);
+});
+
+test('ftrace_text pitfall: equal stamps and stamps that go back keep the order of the text', () => {
+  const { batch } = parse(`${PREFIX}2.000000: x: y=1\n${PREFIX}2.000000: x: y=2\n${PREFIX}1.000000: x: y=3\n`);
+  assert.deepEqual(rowsOf(batch, 'x'), [{ y: '1' }, { y: '2' }, { y: '3' }]);
+  assert.deepEqual(rawsOf(batch, 'x'), [2_000_000_000n, 2_000_000_000n, 1_000_000_000n]);
+});
+
+test('ftrace_text: a line that was cut does not spoil the event before it', () => {
+  const { batch, session } = parse(`${PREFIX}1.000000: x: y=1\n${PREFIX}2.000000: a <-b\n            bash-1   [0`);
+  assert.deepEqual(rowsOf(batch, 'ftrace:function'), [{ ip: 'a', parent_ip: 'b' }]);
+  assert.deepEqual(Object.fromEntries(session.counts.malformed), { 'no event line': 1 });
+});
+
+test('ftrace_text: a stack names the event it belongs to, on its own CPU', () => {
+  const other = '            bash-2       [000] .....     ';
+  const { batch } = parse(
+    `${PREFIX}1.000000: x: y=1\n${other}1.000000: z: y=1\n${PREFIX}1.000000: <stack trace>\n => a\n => b\n${other}1.000000: <user stack trace>\n =>  <00007f>\n`,
+  );
+  assert.deepEqual(rowsOf(batch, 'ftrace:kernel_stack'), [{ buf: ' => a\n => b', event: 'x' }]);
+  assert.deepEqual(rowsOf(batch, 'ftrace:user_stack'), [{ buf: ' =>  <00007f>', event: 'z' }]);
+});
+
+test('ftrace_text: option fields gives numbers as the kernel means them, and addresses', () => {
+  const { batch } = parse(
+    `${PREFIX}1.000000: x: pid=0xffffffff (-1) ptr=0xffffc90002ab7d70 (-60473094734480) set=(0) f=hrtimer_wakeup+0x0/0x30 (-2126329168)\n`,
+  );
+  assert.deepEqual(rowsOf(batch, 'x'), [{ pid: '-1', ptr: '0xffffc90002ab7d70', set: '(0)', f: 'hrtimer_wakeup+0x0/0x30 (-2126329168)' }]);
+});
+
+test('ftrace_text: probes have their place as fields', () => {
+  const { batch } = parse(
+    `${PREFIX}1.000000: p: (vfs_read+0x0/0x310) a=0x1 s="x y"\n${PREFIX}1.000000: r: (ksys_read+0x6a/0xa0 <- vfs_read) ret=0x4\n${PREFIX}1.000000: n: (vfs_read+0x0/0x310)\n`,
+  );
+  assert.deepEqual(rowsOf(batch, 'p'), [{ __probe_ip: 'vfs_read+0x0/0x310', a: '0x1', s: '"x y"' }]);
+  assert.deepEqual(rowsOf(batch, 'r'), [{ __probe_ret_ip: 'ksys_read+0x6a/0xa0', __probe_func: 'vfs_read', ret: '0x4' }]);
+  assert.deepEqual(rowsOf(batch, 'n'), [{ __probe_ip: 'vfs_read+0x0/0x310' }]);
+});
+
+test('ftrace_text: function_graph pairs exits with entries across switches of tasks', () => {
+  const { batch } = parse(
+    '# tracer: function_graph\n#\n# CPU  DURATION                  FUNCTION CALLS\n# |     |   |                     |   |   |   |\n' +
+      ' 0)               |  a() {\n ------------------------------------------\n 0)     x-1     =>     y-2    \n ------------------------------------------\n\n' +
+      ' 0)               |  b() {\n 0)   1.000 us    |  }\n ------------------------------------------\n 0)     y-2     =>     x-1    \n ------------------------------------------\n\n' +
+      ' 0)   0.500 us    |    c();\n 0) ! 119.557 us  |  }\n',
+  );
+  assert.deepEqual(
+    rowsOf(batch, 'ftrace:funcgraph_exit').map(({ func, depth, duration }) => `${func} ${depth} ${duration}`),
+    ['b 0 1000', 'c 1 500', 'a 0 119557'],
+  );
+  assert.deepEqual(rowsOf(batch, 'ftrace:funcgraph_switch')[0], { prev_comm: 'x', prev_pid: '1', next_comm: 'y', next_pid: '2' });
+  assert.equal(batch.clock, 'counter');
+});
+
+test('ftrace_text: with funcgraph-abstime a leaf ends its duration after it began', () => {
+  const { batch } = parse(
+    '  402.999999 |   0)     sh-470     |   2.345 us    |  f();\n  403.000005 |   0)     sh-470     |               |  /* x: y=1 */\n',
+  );
+  assert.deepEqual(rawsOf(batch, 'ftrace:funcgraph_entry'), [402_999_999_000n]);
+  assert.deepEqual(rawsOf(batch, 'ftrace:funcgraph_exit'), [403_000_001_345n]);
+  assert.deepEqual(rowsOf(batch, 'x'), [{ y: '1' }]);
+});
+
+test('ftrace_text: what was overwritten before a latency trace was read is a loss', () => {
+  const { session } = parse(
+    '# tracer: nop\n#\n# nop latency trace v1.1.5 on 6.18\n# latency: 0 us, #2/402, CPU#0 | (M:PREEMPT(none) VP:0, KP:0, SP:0 HP:0 #P:2)\n' +
+      '    bash-1       0d..2.   12us : x: y=1\n',
+  );
+  assert.equal(session.counts.lost, 400);
+  assert.deepEqual(session.takeLosses(), [{ cpu: -1, count: 400, fromRaw: -1n, toRaw: 12_000n, reason: 'ring_overrun' }]);
+});
+
+test('ftrace_text: one table for all inputs of a batch that have the same fields, others apart', () => {
+  const batch = new EventBatch();
+  for (const body of ['x: a=1', 'x: a=1', 'x: b=one']) ftraceText.open().finish(encodeUtf8(`${PREFIX}1.000000: ${body}\n`), batch);
+  assert.deepEqual(
+    batch.tables.map(({ schema, length }) => [schema.fields.map(({ name }) => name).join(), length]),
+    [
+      ['a', 2],
+      ['b', 1],
+    ],
+  );
+});
+
+test('ftrace_text: the quick way and the careful one give the same rows', () => {
+  const random = createRandom(5);
+  for (const { name, bytes } of loadFixtures('ftrace', '.txt')) {
+    const copies = Math.ceil(12_000 / bytes.length);
+    const long = new Uint8Array(Buffer.concat(Array.from({ length: copies }, () => bytes)));
+    const whole = parseInChunks(ftraceText, long, []);
+    // Pieces this short are all within the margin that the careful way reads.
+    const short: number[] = [];
+    for (let at = 0; at < long.length; at += 20 + Math.floor(random() * 200)) short.push(at);
+    assert.deepEqual(parseInChunks(ftraceText, long, short), whole, name);
+  }
+});
+
+test('inflate: gives what zlib packed, in pieces of any size, and ends where the stream does', () => {
+  const random = createRandom(11);
+  const text = Buffer.from(Array.from({ length: 120_000 }, (_byte, index) => (random() < 0.2 ? Math.floor(random() * 256) : index % 61)));
+  for (const options of [{ level: 9 }, { level: 0 }, { level: 1 }, { strategy: 4 }]) {
+    const packed = new Uint8Array(Buffer.concat([deflateSync(text, options), Buffer.from('behind')]));
+    for (const step of [packed.length, 5000, 7]) {
+      const inflater = new Inflater();
+      const out: Buffer[] = [];
+      let used = 0;
+      for (let at = 0; at < packed.length && inflater.state === 'reading'; at += step) {
+        used += inflater.push(packed.subarray(at, at + step), (piece) => out.push(Buffer.from(piece)) > 0);
+      }
+      assert.ok(Buffer.concat(out).equals(text), `${JSON.stringify(options)} in steps of ${step}`);
+      assert.equal(inflater.state, 'ended');
+      assert.ok(used <= packed.length - 6 && used >= packed.length - 6 - 4, `used ${used} of ${packed.length}`);
+    }
+  }
+});
+
+test('systrace: compressed text that grows without bound is stopped, and says so', () => {
+  const line = '            bash-1       [001] .....     1.000000: x: y=1\n';
+  const packed = deflateSync(Buffer.alloc(20 << 20, `\n${'#'.repeat(70)}`), { level: 9 });
+  const input = new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), packed]));
+  const session = systrace.open();
+  const batch = new EventBatch();
+  assert.equal(session.finish(input, batch), input.length);
+  assert.equal(session.counts.parsedBytes + session.counts.malformedBytes, input.length);
+  assert.ok([...session.counts.malformed.keys()].some((reason) => reason.includes('grows too much')));
+  const small = new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), deflateSync(Buffer.from(line.repeat(3)))]));
+  const fine = systrace.open();
+  fine.finish(small, new EventBatch());
+  assert.deepEqual([fine.counts.records, fine.counts.malformed.size], [3, 0]);
+});
