@@ -31,12 +31,18 @@ export const FLAG_COLUMN = { irqs: 0, reschedule: 1, context: 2, preempt: 3, mig
 const FOUR_COLUMNS: readonly number[] = [0, 1, 2, 3];
 const FIVE_COLUMNS: readonly number[] = [0, 1, 2, 3, 4];
 
-// EventTable.flags bits by the character shown.
-const IRQS = byteTable({ d: 0x01, b: 0x80, D: 0x81 });
-const RESCHEDULE = byteTable({ N: 0x24, n: 0x04, p: 0x20, B: 0x26, L: 0x22, b: 0x06, l: 0x02 });
-const RESCHEDULE_LAZY = byteTable({ L: 0x02, l: 0x02, N: 0x02, n: 0x02 });
-const CONTEXT = byteTable({ Z: 0x48, z: 0x40, H: 0x18, h: 0x08, s: 0x10 });
-const DEPTH = byteTable(Object.fromEntries(Array.from('0123456789abcdef', (digit, value) => [digit, value])));
+const DIGITS = Array.from('0123456789abcdef');
+
+/** By column and the character shown: EventTable.flags in the low byte, preemptCount in the high one. */
+const COLUMN_BITS: readonly Uint16Array[] = [
+  toBits({ d: 0x01, b: 0x80, D: 0x81 }),
+  toBits({ N: 0x24, n: 0x04, p: 0x20, B: 0x26, L: 0x22, b: 0x06, l: 0x02 }),
+  toBits({ Z: 0x48, z: 0x40, H: 0x18, h: 0x08, s: 0x10 }),
+  toBits(Object.fromEntries(DIGITS.map((digit, value) => [digit, value << 8]))),
+  toBits(Object.fromEntries(DIGITS.map((digit, value) => [digit, value << 12]))),
+  toBits({ L: 0x02, l: 0x02, N: 0x02, n: 0x02 }),
+  toBits({}),
+];
 
 /** How a line gives its time. */
 export const TIME = {
@@ -237,35 +243,11 @@ export class FtracePrefix {
     const count = end - start;
     // osnoise and timerlat print a header with more columns than their lines have: then the number decides.
     const columns = this.columns?.length === count ? this.columns : count === 5 ? FIVE_COLUMNS : FOUR_COLUMNS;
-    let flags = 0;
-    let preemptCount = 0;
-    for (let i = 0; i < count && i < columns.length; i++) {
-      const byte = bytes[start + i] as number;
-      switch (columns[i]) {
-        case FLAG_COLUMN.irqs:
-          flags |= IRQS[byte] as number;
-          break;
-        case FLAG_COLUMN.reschedule:
-          flags |= RESCHEDULE[byte] as number;
-          break;
-        case FLAG_COLUMN.context:
-          flags |= CONTEXT[byte] as number;
-          break;
-        case FLAG_COLUMN.preempt:
-          preemptCount |= DEPTH[byte] as number;
-          break;
-        case FLAG_COLUMN.migrate:
-          preemptCount |= (DEPTH[byte] as number) << 4;
-          break;
-        case FLAG_COLUMN.rescheduleLazy:
-          flags |= RESCHEDULE_LAZY[byte] as number;
-          break;
-        default:
-          break;
-      }
-    }
-    this.flags = flags;
-    this.preemptCount = preemptCount;
+    let bits = 0;
+    for (let i = 0; i < count && i < columns.length; i++)
+      bits |= (COLUMN_BITS[columns[i] as number] as Uint16Array)[bytes[start + i] as number] as number;
+    this.flags = bits & 0xff;
+    this.preemptCount = bits >> 8;
   }
 }
 
@@ -283,8 +265,8 @@ function skipDifference(bytes: Uint8Array, at: number): number {
   return p;
 }
 
-function byteTable(values: Readonly<Record<string, number>>): Uint8Array {
-  const table = new Uint8Array(256);
+function toBits(values: Readonly<Record<string, number>>): Uint16Array {
+  const table = new Uint16Array(256);
   for (const [character, value] of Object.entries(values)) table[character.charCodeAt(0)] = value;
   return table;
 }

@@ -124,21 +124,23 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#times.begin(batch);
     this.#rows.begin(bytes, batch);
     this.#currentAt = this.#quickAt = -1;
+    const at = this.#readLines(bytes, batch, atEnd);
+    if (atEnd) this.#takeCurrent(bytes, at, batch);
+    else if (this.#quickAt >= 0) return this.#undoQuick();
+    return this.#currentAt >= 0 ? this.#currentAt : at;
+  }
+
+  /** A loop of its own, without what is done once: V8 leaves code it has made for a loop when it comes to lines it has not seen run. */
+  #readLines(bytes: Uint8Array, batch: EventBatch, atEnd: boolean): number {
     const quickEnd = bytes.length - QUICK_MARGIN_BYTES;
     let at = 0;
     while (at < bytes.length) {
       const end = at < quickEnd ? this.#readQuick(bytes, at, batch) : -1;
-      if (end >= 0) {
-        at = end + 1;
-        continue;
-      }
-      const next = this.#readCareful(bytes, at, batch, atEnd);
-      if (next < 0) break;
+      const next = end >= 0 ? end + 1 : this.#readCareful(bytes, at, batch, atEnd);
+      if (next < 0) return at;
       at = next;
     }
-    if (atEnd) this.#takeCurrent(bytes, at, batch);
-    else if (this.#quickAt >= 0) return this.#undoQuick();
-    return this.#currentAt >= 0 ? this.#currentAt : at;
+    return at;
   }
 
   /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */

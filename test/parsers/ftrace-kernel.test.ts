@@ -101,7 +101,7 @@ for (const [form, options, shift] of [
   ['plain', [], toMicros],
   ['with thread groups', ['record-tgid'], toMicros],
   ['verbose', ['verbose'], toMicros],
-  ['latency-format and verbose', ['latency-format', 'verbose'], (raw: bigint) => (raw / 1000n) * 1000n],
+  ['latency-format and verbose', ['latency-format', 'verbose'], toMicros],
 ] as const) {
   test(`ftrace_text: ${form} text of this kernel tells the same as its pages`, (t) => {
     const instance = openTraceInstance('text');
