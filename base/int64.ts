@@ -7,16 +7,19 @@ export const TWO_POW_32 = 0x1_0000_0000;
 /** A typed array of 64-bit values, seen as words (for writing in loops) and as bigints (at the edges). */
 export class Int64Array {
   readonly words: Uint32Array;
-  readonly signed: BigInt64Array;
+  /** Made when it is asked for: a batch has many columns, and most are only written. */
+  #signed: BigInt64Array | undefined;
 
   constructor(capacity: number) {
-    const buffer = new ArrayBuffer(capacity * 8);
-    this.words = new Uint32Array(buffer);
-    this.signed = new BigInt64Array(buffer);
+    this.words = new Uint32Array(capacity * 2);
+  }
+
+  get signed(): BigInt64Array {
+    return (this.#signed ??= new BigInt64Array(this.words.buffer));
   }
 
   get capacity(): number {
-    return this.signed.length;
+    return this.words.length >> 1;
   }
 
   /** A copy with room for `capacity` values. */

@@ -12,6 +12,8 @@ import { measureRate, type Bench, type BenchResult } from './bench.ts';
 const INPUT_BYTES = 8 << 20;
 const CHUNK_BYTES = 1 << 20;
 const ROWS_PER_CHUNK = 16_384;
+const NEWLINE = 10;
+const HASH = 35;
 
 export const benches: Bench[] = [
   bench('kmsg records -> columns', '>= 8 M records/s', kmsg, 'kmsg/live.kmsg'),
@@ -20,6 +22,10 @@ export const benches: Bench[] = [
   bench('console lines, CRLF, torn, ANSI -> columns', '>= 4 M records/s', consoleText, 'console/spawn.txt'),
   bench('ftrace text, sched and irq -> columns', '>= 4 M lines/s', ftraceText, 'ftrace/nop.txt'),
   bench('ftrace text, raw system calls -> columns', '>= 4 M lines/s', ftraceText, 'ftrace/trace-pipe.txt'),
+  bench('ftrace text, latency-format -> columns', '>= 2 M lines/s', ftraceText, 'ftrace/latency.txt'),
+  bench('ftrace text, function tracer -> columns', '>= 2 M lines/s', ftraceText, 'ftrace/function.txt'),
+  bench('ftrace text, function_graph -> columns', '>= 2 M lines/s', ftraceText, 'ftrace/graph.txt'),
+  { name: 'ftrace text, sched and irq: one regex per line (peer)', run: runPeer },
 ];
 
 function bench(name: string, target: string, parser: LogParser | EventTextParser, fixture: string): Bench {
@@ -27,11 +33,37 @@ function bench(name: string, target: string, parser: LogParser | EventTextParser
 }
 
 function run(parser: LogParser | EventTextParser, fixture: string): BenchResult {
-  const recording = readFileSync(join(import.meta.dirname, '../test/fixtures', fixture));
-  const input = new Uint8Array(Buffer.concat(Array.from({ length: Math.ceil(INPUT_BYTES / recording.length) }, () => recording)));
+  const input = readLong(fixture);
   const records = parseAll(parser, input);
   const rate = measureRate(records, () => parseAll(parser, input));
   return { value: rate, unit: 'records/s', detail: `${((rate / records) * (input.length / 1e6)).toFixed(0)} MB/s` };
+}
+
+/** A long recording: the records of a short one again and again, behind its header. */
+function readLong(fixture: string): Uint8Array {
+  const recording = readFileSync(join(import.meta.dirname, '../test/fixtures', fixture));
+  let at = 0;
+  while (recording[at] === HASH) at = recording.indexOf(NEWLINE, at) + 1;
+  const records = recording.subarray(at);
+  const copies = Math.ceil(INPUT_BYTES / records.length);
+  return new Uint8Array(Buffer.concat([recording.subarray(0, at), ...Array.from({ length: copies }, () => records)]));
+}
+
+const PEER = /^\s*(.{1,16})-(\d+)\s+(?:\(\s*[\d-]+\)\s+)?\[(\d+)\]\s+(\S+)\s+(\d+)\.(\d+): (\w+): (.*)$/;
+
+/** What a script does: lines as strings, one expression for each, its parts in arrays; no fields. */
+function runPeer(): BenchResult {
+  const text = Buffer.from(readLong('ftrace/nop.txt')).toString('latin1');
+  const parse = (): number => {
+    const rows: { comm: string; pid: number; cpu: number; time: number; event: string; body: string }[] = [];
+    for (const line of text.split('\n')) {
+      const [, comm = '', pid, cpu, , seconds, micros, event = '', body = ''] = PEER.exec(line) ?? [];
+      if (event !== '') rows.push({ comm, pid: Number(pid), cpu: Number(cpu), time: Number(seconds) * 1e6 + Number(micros), event, body });
+    }
+    return rows.length;
+  };
+  const rows = parse();
+  return { value: measureRate(rows, parse), unit: 'records/s' };
 }
 
 function parseAll(parser: LogParser | EventTextParser, input: Uint8Array): number {

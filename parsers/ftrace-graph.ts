@@ -51,6 +51,7 @@ const CALLER = /<-(\S+)/;
 const RETURN = /(?:^|\s)(?:ret=|= )(-?\d{1,19}|(?:0x)?[\da-fA-F]{1,16})(?=\s|$)/;
 
 const LONGEST_LINE = 1024;
+const LONGEST_SWITCH = 80;
 const MAX_TASKS = 4096;
 const MAX_DEPTH = 512;
 /** Bits of a row's shape: which optional fields it has. */
@@ -101,7 +102,8 @@ export class FtraceGraph {
   #nameStart = 0;
   #nameEnd = 0;
   #durationNs = -1;
-  #mark = 0;
+  /** Where the overhead's mark stands; -1 = none. */
+  #markAt = -1;
   #caller = '';
   #args: string | undefined;
   #return: string | undefined;
@@ -138,7 +140,7 @@ export class FtraceGraph {
     const cpuEnd = readCpu(bytes, p, end, into);
     if (cpuEnd < 0 && this.#hasCpu) return GRAPH.none;
     if (cpuEnd >= 0) {
-      const switched = end - cpuEnd < 80 ? SWITCH.exec(decodeUtf8(bytes, cpuEnd, end)) : null;
+      const switched = hasArrow(bytes, cpuEnd, end) ? SWITCH.exec(decodeUtf8(bytes, cpuEnd, end)) : null;
       if (switched !== null) {
         this.#switched = switched;
         return GRAPH.switch;
@@ -158,7 +160,7 @@ export class FtraceGraph {
     let p = this.#readDuration(bytes, at, end);
     if (p < 0) {
       this.#durationNs = -1;
-      this.#mark = 0;
+      this.#markAt = -1;
       p = bytes[at] === SPACE ? at + 1 : at;
     } else if (bytes[p] === SPACE && bytes[p + 1] === SPACE) p += 2;
     if (this.#irqText !== '') return GRAPH.irq;
@@ -217,7 +219,7 @@ export class FtraceGraph {
   /** `+ 13.215 us   |`, spaces and `|`, or an interrupt's arrow; returns what follows, or -1 where there is none of them. */
   #readDuration(bytes: Uint8Array, at: number, end: number): number {
     this.#durationNs = -1;
-    this.#mark = 0;
+    this.#markAt = -1;
     this.#irqText = '';
     let p = at;
     while (p < end && bytes[p] === SPACE) p++;
@@ -226,7 +228,7 @@ export class FtraceGraph {
     if (mark === 61 || mark === 60) return this.#readArrow(bytes, p, end);
     if (!isDigit(mark)) {
       if (bytes[p + 1] !== SPACE) return -1;
-      this.#mark = mark;
+      this.#markAt = p;
       p++;
       while (p < end && bytes[p] === SPACE) p++;
     }
@@ -259,7 +261,7 @@ export class FtraceGraph {
     into.comm = this.#comms[into.cpu];
   }
 
-  addEntry(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
+  addEntry(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number, isLeaf: boolean): void {
     const { caller, args } = HAS;
     const isPlain = this.#isPlain;
     const bits = isPlain ? 0 : (this.#caller === '' ? 0 : caller) | (this.#args === undefined ? 0 : args);
@@ -268,12 +270,12 @@ export class FtraceGraph {
     this.#rows.setText(shape, row, 0, bytes, this.#nameStart, this.#nameEnd);
     this.#rows.setNumber(shape, row, 1, this.#depth);
     this.#rows.setBody(shape, row, at, end);
-    this.#setOptional(shape, row, bits);
-    this.#noteOpen(bytes, prefix.cpu);
+    this.#setOptional(bytes, shape, row, bits);
+    if (!isLeaf) this.#noteOpen(bytes, prefix.cpu);
   }
 
   addExit(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
-    let bits = (this.#durationNs < 0 ? 0 : HAS.duration) | (this.#mark === 0 ? 0 : HAS.overhead);
+    let bits = (this.#durationNs < 0 ? 0 : HAS.duration) | (this.#markAt < 0 ? 0 : HAS.overhead);
     const result = this.#isPlain ? undefined : this.#return;
     if (result !== undefined) bits |= /^-?\d+$/.test(result) ? HAS.decimal : HAS.hex;
     const shape = (this.#exits[bits] ??= toShape('funcgraph_exit', bits));
@@ -286,15 +288,16 @@ export class FtraceGraph {
     }
     this.#rows.setNumber(shape, row, 1, this.#depth);
     this.#rows.setBody(shape, row, at, end);
-    this.#setOptional(shape, row, bits);
+    this.#setOptional(bytes, shape, row, bits);
   }
 
-  #setOptional(shape: Shape, row: number, bits: number): void {
+  #setOptional(bytes: Uint8Array, shape: Shape, row: number, bits: number): void {
+    if (bits === 0) return;
     let field = 2;
     for (const [bit] of OPTIONAL) {
       if ((bits & bit) === 0) continue;
       if (bit === HAS.duration) this.#rows.setNumber(shape, row, field, this.#durationNs);
-      else if (bit === HAS.overhead) this.#rows.setString(shape, row, field, String.fromCharCode(this.#mark));
+      else if (bit === HAS.overhead) this.#rows.setText(shape, row, field, bytes, this.#markAt, this.#markAt + 1);
       else if (bit === HAS.caller) this.#rows.setString(shape, row, field, this.#caller);
       else if (bit === HAS.args) this.#rows.setString(shape, row, field, this.#args ?? '');
       else {
@@ -355,6 +358,13 @@ export class FtraceGraph {
     prefix.seconds += carry;
     prefix.nanos = nanos - carry * 1e9;
   }
+}
+
+/** `=>` in front of any bar, as in the short line of a switch. */
+function hasArrow(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at >= LONGEST_SWITCH) return false;
+  for (let p = at; p < end && bytes[p] !== BAR; p++) if (bytes[p] === 61 && bytes[p + 1] === 62) return true;
+  return false;
 }
 
 /** Each CPU has an idle task of its own. */

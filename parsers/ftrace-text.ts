@@ -96,6 +96,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
   #currentEnd = 0;
   /** The current event is the comment of a function_graph line. */
   #isComment = false;
+  /** The last line was one of function_graph: the next one is tried as such first. */
+  #isGraph = false;
   /** Line of the row that was added last by the quick way and may still get further lines, or -1. */
   #quickAt = -1;
   #quickEnd = 0;
@@ -146,7 +148,13 @@ export class FtraceSession implements ParserSession<EventBatch> {
   /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */
   #readQuick(bytes: Uint8Array, at: number, batch: EventBatch): number {
     const prefix = this.#next;
-    if (this.#inHeader || this.#latencyTrace !== undefined || this.#shape !== SHAPE.any || !this.#readAs(this.#reader, bytes, at, prefix))
+    if (
+      this.#inHeader ||
+      this.#isGraph ||
+      this.#latencyTrace !== undefined ||
+      this.#shape !== SHAPE.any ||
+      !this.#readAs(this.#reader, bytes, at, prefix)
+    )
       return -1;
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
@@ -186,6 +194,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
       lineEnd = Math.min(bytes.length, at + MAX_EVENT_BYTES);
     }
     const next = lineEnd === newline ? newline + 1 : lineEnd;
+    const mayBeGraph = first !== HASH || isHashMark(bytes, at);
+    if (this.#isGraph && mayBeGraph && this.#takeGraph(bytes, at, lineEnd, next, batch)) return next;
     if ((first !== HASH || this.#shape === SHAPE.bare) && this.#readLine(bytes, at, lineEnd, this.#next)) {
       this.#takeCurrent(bytes, at, batch);
       this.#quickAt = -1;
@@ -195,10 +205,10 @@ export class FtraceSession implements ParserSession<EventBatch> {
       this.#current = read;
       this.#currentAt = at;
       this.#currentEnd = lineEnd;
-      this.#isComment = false;
+      this.#isComment = this.#isGraph = false;
       return next;
     }
-    if ((first !== HASH || isHashMark(bytes, at)) && this.#takeGraph(bytes, at, lineEnd, next, batch)) return next;
+    if (mayBeGraph && this.#takeGraph(bytes, at, lineEnd, next, batch)) return next;
     return this.#takeOther(bytes, at, lineEnd, next, batch);
   }
 
@@ -341,7 +351,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
 
   #addFunction(kind: number, bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number, batch: EventBatch): void {
     if (kind !== GRAPH.exit) {
-      this.#graph.addEntry(bytes, prefix, at, end);
+      this.#graph.addEntry(bytes, prefix, at, end, kind === GRAPH.leaf);
       this.#count(prefix, 0);
     }
     if (kind === GRAPH.leaf) {
@@ -367,6 +377,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
     this.#inHeader = false;
+    this.#isGraph = true;
     if (kind === GRAPH.comment) {
       this.#current.clear();
       const current = this.#graph.read(bytes, at, lineEnd, this.#current);
@@ -438,6 +449,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     if (line.startsWith(TRACER)) {
       this.#shape = SHAPE.unknown;
       this.#reader = READER.event;
+      this.#isGraph = false;
     }
     this.#inHeader = true;
     const overwritten = this.#header.take(line);

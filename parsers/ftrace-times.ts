@@ -25,6 +25,8 @@ export class FtraceTimes {
   /** What lines look like that are on the clock. */
   #isDotted = false;
   #isOrder = false;
+  /** A bit for each kind of time that is on the clock as it stands. */
+  #plainKinds = 0;
   /** Number of the last event without a time. */
   #ordinal = 0;
   #seconds = 0;
@@ -46,7 +48,7 @@ export class FtraceTimes {
 
   /** True for a line whose time can be taken as it is. */
   isPlain(prefix: FtracePrefix): boolean {
-    return this.#clock !== undefined && !this.#isOrder && isDotted(prefix) === this.#isDotted && prefix.time <= TIME.ns;
+    return ((this.#plainKinds >> prefix.time) & 1) === 1;
   }
 
   /** Puts the line on the input's clock; false when it is on none that compares. */
@@ -74,6 +76,8 @@ export class FtraceTimes {
     else if (prefix.time === TIME.relative) this.#clock = 'relative';
     else if (this.#isDotted) this.#clock = prefix.seconds > TAI_SECONDS ? 'tai' : 'local';
     else this.#clock = prefix.seconds * 1e9 + prefix.nanos < 2 ** 32 ? 'counter' : 'x86-tsc';
+    if (prefix.time === TIME.dotted || prefix.time === TIME.ns) this.#plainKinds = (1 << TIME.dotted) | (1 << TIME.ns);
+    else if (prefix.time !== TIME.none) this.#plainKinds = 1 << prefix.time;
     batch.clock = this.#clock;
   }
 
