@@ -39,8 +39,8 @@ const MAX_FIELDS = 64;
 
 const TITLE = /^# event histogram\s*$/;
 const TRIGGER = /^# trigger info: (.*?)(?: \[(\w+)\])?\s*$/;
-/** `{ keys } values`; keys may be on several lines. */
-const ENTRY = /^\{ ([^]*?)\s*\} ((?:[\w.$-]+(?: \(%\))?: +.*?)+)\s*$/;
+/** What stands behind the keys. */
+const VALUES = /^[\w.$-]+(?: \(%\))?: /;
 const KEY = /(?:^|, )([\w.$-]+):\s/g;
 const VALUE = /([\w.$-]+)( \(%\))?: +(-?[\d.]+|[#*]*)(?=\s|$)/g;
 const TOTAL = /^\s+(Hits|Entries|Dropped|Duplicates): (\d{1,15})\s*$/;
@@ -118,10 +118,12 @@ class Session implements ParserSession<EventBatch> {
   }
 
   #addEntry(line: string, bytes: Uint8Array, at: number, next: number): boolean {
-    const match = ENTRY.exec(line);
-    if (match === null) return false;
-    const keys = readKeys(match[1] as string);
-    const values = [...(match[2] as string).matchAll(VALUE)].slice(0, MAX_FIELDS);
+    // Keys may be on several lines, and hold braces.
+    const close = line.lastIndexOf('} ');
+    const behind = line.slice(close + 2);
+    if (close < 0 || !line.startsWith('{ ') || !VALUES.test(behind)) return false;
+    const keys = readKeys(line.slice(2, close).trimEnd());
+    const values = [...behind.matchAll(VALUE)].slice(0, MAX_FIELDS);
     if (keys.length === 0 || values.length === 0) return false;
     const names = [...keys.map(([name]) => name), ...values.map((value) => `${value[1]}${value[2] === undefined ? '' : '_percent'}`)];
     const texts = [...keys.map(([, value]) => value), ...values.map((value) => value[3] as string)];
