@@ -18,6 +18,10 @@ export function formatImport(path: string, result: ImportResult, paint: Paint): 
   if (result.from !== '') lines.push(`  from ${formatMoment(BigInt(result.from), 'iso')} to ${formatMoment(BigInt(result.to), 'iso')}`);
   if (result.gaps > 0)
     lines.push(`  ${paint('yellow', `${formatCount(result.gaps)} gaps`)}: the file itself says that records are missing`);
+  if (result.reports > 0)
+    lines.push(
+      `  ${paint('yellow', `${formatCount(result.reports)} kernel ${result.reports === 1 ? 'report' : 'reports'}`)}: mkscope logs --reports`,
+    );
   for (const [reason, count] of Object.entries(result.malformed)) {
     lines.push(`  ${paint('yellow', `${formatCount(count)} not understood`)}: ${escapeLine(reason)}`);
   }

@@ -1,8 +1,13 @@
-/** One log record as a line of text: time, kernel, level, body; later lines of a record are indented under its body. */
+/**
+ * One log record as a line of text: time, kernel, level, body; later lines of a record are indented under its body. A kernel
+ * report is marked `■`; its lines stand below it as they came, and on demand what it says.
+ */
 import type { LogRow } from '../model/api.ts';
+import { isReportEvent } from '../model/kernel-report.ts';
 import { LEVEL_NAMES } from '../model/severity.ts';
 import { formatMoment, formatRawNs } from './moment.ts';
 import type { TimeStyle } from './moment.ts';
+import { formatReport } from './report-text.ts';
 import { escapeControls, escapeLine } from './terminal.ts';
 import type { Paint, Style } from './terminal.ts';
 
@@ -15,12 +20,14 @@ const MOST_TAG_WIDTH = 20;
 export class LogLineWriter {
   readonly #paint: Paint;
   readonly #time: TimeStyle;
+  readonly #opensReports: boolean;
   /** Grows with the widest name seen, so that bodies stay aligned. */
   #tagWidth = LEAST_TAG_WIDTH;
 
-  constructor(paint: Paint, time: TimeStyle) {
+  constructor(paint: Paint, time: TimeStyle, opensReports = false) {
     this.#paint = paint;
     this.#time = time;
+    this.#opensReports = opensReports;
   }
 
   write(row: LogRow): string {
@@ -33,10 +40,12 @@ export class LogLineWriter {
     const style = LEVEL_STYLES[row.level];
     const coloured = (text: string): string => (style === undefined ? text : paint(style, text));
     const kernelStyle = KERNEL_STYLES[row.kernelId % KERNEL_STYLES.length] as Style;
-    const [first, ...rest] = escapeControls(row.body).split('\n');
+    const isReport = isReportEvent(row.eventName);
+    const [first, ...rest] = escapeControls(isReport ? `■ ${row.body}` : row.body).split('\n');
     const indent = ' '.repeat(time.length + this.#tagWidth + 10);
     const lines = [`${paint('dim', time)}  ${paint(kernelStyle, tag)} ${coloured(level)} ${coloured(first as string)}`];
     for (const line of rest) lines.push(`${indent}${coloured(line)}`);
+    if (isReport && this.#opensReports) for (const line of formatReport(row)) lines.push(`${indent}${line}`);
     return `${lines.join('\n')}\n`;
   }
 }

@@ -16,6 +16,8 @@ export class HubCounters {
   batchesEmpty = 0;
   readonly batchesRefused = new Map<ErrorCode, number>();
   readonly rowsStored: RowCounts = { logs: 0, spans: 0, metrics: 0, events: 0, gaps: 0 };
+  /** Kernel reports found in the lines. */
+  reportsStored = 0;
   /** Rows that could not be read out of an accepted batch, by reason. */
   readonly rowsDropped = new Map<string, number>();
   /** Errors of the API, by code. */

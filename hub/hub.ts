@@ -17,6 +17,7 @@ import { listen, type HubApp, type Listener } from './listen.ts';
 import { LiveFeed } from './live.ts';
 import { PresenceTable } from './presence.ts';
 import { createReceiveApp } from './receive.ts';
+import { ReportWatch } from './report-watch.ts';
 import { StaticFiles } from './static-files.ts';
 import { TaskNames } from './task-names.ts';
 
@@ -76,6 +77,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   const close = async (): Promise<void> => {
     parts.live.close();
     await Promise.all(listeners.map((listener) => listener.close()));
+    await parts.reports.close();
     await store.close();
   };
   try {
@@ -96,6 +98,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 interface HubParts {
   readonly addresses: { page: string; otlp: string; clickhouse: string };
   readonly live: LiveFeed;
+  readonly reports: ReportWatch;
   readonly pageApp: HubApp;
   readonly otlpApp: HubApp;
   readonly clickhouseApp: HubApp | undefined;
@@ -110,7 +113,8 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const books = new Books();
   const live = new LiveFeed();
   const formats = new FormatSets(dataDir);
-  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters });
+  const reports = new ReportWatch({ store, live, counters, version, path: join(dataDir, 'reports', 'watch.json') });
+  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters, reports });
   const kernels = new KernelList(store, presence);
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
@@ -118,6 +122,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   return {
     addresses,
     live,
+    reports,
     health,
     pageApp: createApiApp({
       address: page,

@@ -9,6 +9,8 @@ import { alignTable, toTraceUnixNs, traceErrorNs } from '../clock/trace-timeline
 import type { KvmClockAnchor } from '../clock/printk-anchors.ts';
 import { isOperational, OperationalError } from '../base/errors.ts';
 import type { ImportResult } from '../model/api.ts';
+import { ReportRecogniser } from '../correlate/recognise-reports.ts';
+import { toReportRows } from '../correlate/report-rows.ts';
 import { ATTR } from '../model/attributes.ts';
 import { EventBatch, type EventTable } from '../model/event-batch.ts';
 import type { EventFileParser } from '../model/event-file.ts';
@@ -113,6 +115,7 @@ class ImportRun {
   #records = 0;
   #alreadyStored = 0;
   #gaps = 0;
+  #reports = 0;
   #appends = 0;
   #fromNs: bigint | undefined;
   #toNs = 0n;
@@ -139,15 +142,22 @@ class ImportRun {
     const splitter = new BootSplitter();
     const lastNs = boots.list.map((boot, index) => firstTime(boot, (clocks[index] as BootClock).fit));
     let current = 0;
+    const recogniser = new ReportRecogniser();
     for await (const { batch, losses, readBytes } of reader.chunks()) {
       // A kmsg dump carries the kernel's own numbers; all others are numbered by line.
       if (parser.id !== 'kmsg') for (let row = 0; row < batch.length; row++) batch.sequence[row] = this.#records + row;
       const ranges = splitter.split(batch);
       for (const range of ranges) {
+        if (range.boot !== current) {
+          recogniser.finish();
+          await this.#appendReports(recogniser, identities[current], clocks[current]);
+        }
         current = range.boot;
         const rows = ranges.length === 1 ? batch : copyRows(batch, range.from, range.to);
         lastNs[current] = alignLogs(rows, (clocks[current] as BootClock).fit, lastNs[current] as bigint);
         await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
+        recogniser.take(rows);
+        await this.#appendReports(recogniser, identities[current], clocks[current]);
       }
       for (const [boot, own] of Map.groupBy(losses, (loss) => loss.boot ?? current)) {
         await this.#appendGaps(own, identities[boot], clocks[boot]);
@@ -155,6 +165,8 @@ class ImportRun {
       this.#records += batch.length;
       this.#nextChunk('storing', readBytes);
     }
+    recogniser.finish();
+    await this.#appendReports(recogniser, identities[current], clocks[current]);
     return this.#outcome(parser.id, boots.list, clocks, identities, reader.counts.malformed);
   }
 
@@ -306,6 +318,17 @@ class ImportRun {
     if (duplicate) this.#alreadyStored += batch.length;
   }
 
+  /** Each report whose end has come as one more record, without a stream: it counts in no books. */
+  async #appendReports(recogniser: ReportRecogniser, identity: KernelIdentity | undefined, clock: BootClock | undefined): Promise<void> {
+    const found = recogniser.takeReports();
+    if (found.length === 0 || identity === undefined || clock === undefined) return;
+    const batch = toReportRows(found, this.#stream);
+    this.#reports += batch.length;
+    const attributes = { [ATTR.clock]: batch.clock, [ATTR.clockError]: String(Math.round(clock.fit.errorNs)) };
+    const scope = { name: 'mkscope import', version: '', schemaUrl: SCHEMA_URL, attributes };
+    await this.#append({ logs: [{ resource: toResource(identity), scope, batch }] }, identity);
+  }
+
   async #appendEvents(batch: EventBatch, identity: KernelIdentity, clock: BootClock, boot: Boot): Promise<void> {
     if (batch.length === 0) return;
     for (const table of batch.tables) {
@@ -367,6 +390,7 @@ class ImportRun {
       bytes: this.#staged.sizeBytes,
       malformed: Object.fromEntries(malformed),
       gaps: this.#gaps,
+      reports: this.#reports,
       kernels: boots.map((boot, index) => {
         const { machineName, kernelId, kernelName, bootId, release } = identities[index] as KernelIdentity;
         const { fit, origin } = clocks[index] as BootClock;

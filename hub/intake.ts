@@ -17,6 +17,7 @@ import type { FormatSets } from './format-sets.ts';
 import type { LiveFeed } from './live.ts';
 import { clockErrorOf } from './log-row.ts';
 import type { PresenceTable } from './presence.ts';
+import type { NoticedBatch, ReportWatch } from './report-watch.ts';
 import type { Sender } from './receive.ts';
 import { readEvents } from './segments.ts';
 import type { TaskNames } from './task-names.ts';
@@ -33,6 +34,7 @@ export interface IntakeParts {
   readonly books: Books;
   readonly live: LiveFeed;
   readonly counters: HubCounters;
+  readonly reports: ReportWatch;
 }
 
 export class Intake {
@@ -50,8 +52,19 @@ export class Intake {
       const found = resource.identity === undefined ? [] : readGaps(batch, stream);
       if (resource.identity !== undefined && found.length > 0) gaps.push({ identity: resource.identity, gaps: found });
     }
+    // Gap lines come without a stream, and are not the kernel's.
+    const { reports } = this.#parts;
+    const noticed: NoticedBatch[] = [];
     const identities = parts.map((part) => part.resource.identity);
-    if (!(await this.#append({ logs: parts, gaps }, identities, sender))) return;
+    try {
+      for (const { resource, stream, batch } of parts) {
+        const one = resource.identity === undefined || stream === '' ? undefined : reports.notice(resource.identity, batch);
+        if (one !== undefined) noticed.push(one);
+      }
+      if (!(await this.#append({ logs: parts, gaps }, identities, sender))) return;
+    } finally {
+      for (const one of noticed) reports.settle(one);
+    }
     const { counters, live } = this.#parts;
     for (const { resource, scope, stream, batch } of parts) {
       counters.rowsStored.logs += batch.length;

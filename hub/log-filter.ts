@@ -14,13 +14,17 @@ export type LogPredicate = (row: LogRow) => boolean;
 /** Throws E_REQUEST for a regular expression that does not compile. */
 export function toLogPredicate(query: LogQuery): LogPredicate {
   const tests: LogPredicate[] = [];
-  const { level, boot, stream } = query;
+  const { level, boot, stream, event } = query;
   if (query.kernel !== undefined) {
     const wanted = new Set(query.kernel.split(','));
     tests.push((row) => wanted.has(String(row.kernelId)) || wanted.has(row.kernelName));
   }
   if (boot !== undefined) tests.push((row) => row.bootId === boot);
   if (stream !== undefined) tests.push((row) => row.stream === stream);
+  if (event !== undefined) {
+    const names = event.split(',').filter((one) => one !== '');
+    tests.push((row) => names.some((name) => (name.endsWith('*') ? row.eventName.startsWith(name.slice(0, -1)) : row.eventName === name)));
+  }
   if (level !== undefined && level < 7) tests.push((row) => row.level <= level);
   if (query.search !== undefined) {
     const needle = query.search.toLowerCase();

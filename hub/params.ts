@@ -25,6 +25,7 @@ const logFilter = {
   boot: text.optional(),
   level: level.optional(),
   stream: text.optional(),
+  event: text.optional(),
   search: text.optional(),
   regex: text.optional(),
 };

@@ -38,6 +38,9 @@ export function formatSelfMetrics({ version, counters, live, bodies, store }: Se
       'Rows taken over into the spool, by signal.',
       SIGNALS.map((signal): Sample => [{ signal }, counters.rowsStored[signal]]),
     ),
+    metric('mkscope_hub_kernel_reports_total', 'counter', 'Kernel reports (panic, oops, …) found in the lines.', [
+      [{}, counters.reportsStored],
+    ]),
     metric(
       'mkscope_hub_dropped_total',
       'counter',

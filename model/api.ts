@@ -78,6 +78,8 @@ export interface LogQuery {
   /** Least severe level shown: 0 … 7. Records without a level are shown at 7 only, and without this filter. */
   readonly level?: number;
   readonly stream?: string;
+  /** Event names, comma-separated; one that ends in `*` stands for all that begin so: `kernel.*` = kernel reports. */
+  readonly event?: string;
   /** Case-insensitive substring. */
   readonly search?: string;
   /** Regular expression (RE2). */
@@ -282,6 +284,8 @@ export interface ImportResult {
   /** Records that could not be read, by reason. */
   readonly malformed: Readonly<Record<string, number>>;
   readonly gaps: number;
+  /** Kernel reports (panic, oops, …) found in the lines; each is a record of its own. */
+  readonly reports: number;
   readonly kernels: readonly {
     readonly machine: string;
     readonly kernelId: number;

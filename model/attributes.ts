@@ -38,6 +38,31 @@ export const ATTR = {
   caller: 'mk.caller',
   flags: 'mk.flags',
 
+  exceptionType: 'exception.type',
+  exceptionMessage: 'exception.message',
+  exceptionStacktrace: 'exception.stacktrace',
+  codeFunction: 'code.function.name',
+  codeFile: 'code.file.path',
+  codeLine: 'code.line.number',
+  threadName: 'thread.name',
+
+  /** A kernel report (model/kernel-report.ts), whole, as a structured value; the others say parts of it to filter by. */
+  report: 'mk.report',
+  reportKind: 'mk.report.kind',
+  /** Which report of the incarnation: the same over whichever way it came. */
+  reportKey: 'mk.report.key',
+  /** `func+0x12/0x40 [module]`. */
+  reportAt: 'mk.report.at',
+  reportModule: 'mk.report.module',
+  reportTaint: 'mk.report.taint',
+  /** Why it is not whole; not there = it is. */
+  reportIncomplete: 'mk.report.incomplete',
+  reportLines: 'mk.report.lines',
+  /** Sequence numbers, in the stream `mk.stream`, of its first and last line, and the time of the last, Unix ns. */
+  reportFirst: 'mk.report.first_seq',
+  reportLast: 'mk.report.last_seq',
+  reportLastTime: 'mk.report.last_ns',
+
   lossFrom: 'mk.gap.from_ns',
   lossTo: 'mk.gap.to_ns',
   lossCount: 'mk.gap.count',

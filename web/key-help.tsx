@@ -22,6 +22,7 @@ const GROUPS: readonly { readonly title: string; readonly keys: readonly (readon
       ['Home', 'Oldest loaded line'],
       ['c', 'Copy the line'],
       ['t', 'Timeline at that moment'],
+      ['e', 'Kernel reports only'],
       ['r', 'Aligned or raw clock'],
     ],
   },

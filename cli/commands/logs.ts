@@ -27,6 +27,7 @@ export const command = defineCommand({
     until: { type: 'string', value: 'TIME', help: 'up to then' },
     grep: { type: 'string', short: 'g', value: 'REGEX', help: 'lines that match (RE2; (?i) in front ignores case)' },
     stream: { type: 'string', value: 'NAME', help: 'this stream only: kmsg, console:NAME' },
+    reports: { type: 'boolean', help: 'kernel reports only (panic, oops, BUG, WARN, lockup, OOM, …), with what they say' },
     time: { type: 'string', value: 'STYLE', help: `${TIME_STYLES.join(', ')} (the kernel's own clock, as in dmesg); default local` },
     json: { type: 'boolean', help: 'one JSON object per line' },
     ...HUB_FLAGS,
@@ -35,6 +36,7 @@ export const command = defineCommand({
     ['mkscope logs -f', 'everything, live'],
     ['mkscope logs --kernel spawn1 --level err --since 10m', 'errors of one kernel in the last ten minutes'],
     ["mkscope logs --grep 'oom|Out of memory' --since today", 'search'],
+    ['mkscope logs --reports --since 1h', 'what went wrong in the last hour: where, who, call trace'],
     ['mkscope logs --since 1h --json | jq -r .body', 'for a script'],
   ],
   async run(flags) {
@@ -43,6 +45,7 @@ export const command = defineCommand({
       ...(flags.kernel.length === 0 ? {} : { kernel: flags.kernel.join(',') }),
       ...(flags.level === undefined ? {} : { level: toLevel(flags.level) }),
       ...(flags.stream === undefined ? {} : { stream: flags.stream }),
+      ...(flags.reports ? { event: 'kernel.*' } : {}),
       ...(flags.grep === undefined ? {} : { regex: flags.grep }),
     };
     const range: LogQuery = {
@@ -53,7 +56,7 @@ export const command = defineCommand({
       throw new OperationalError('E_ARGS', '--follow and --until exclude each other', 'leave one of them out');
     }
     const most = flags.since !== undefined && flags.lines === undefined ? Infinity : toCount('lines', flags.lines, DEFAULT_LINES, 0);
-    const writer = new LogLineWriter(createPaint(process.stdout), toChoice('time', flags.time, TIME_STYLES, 'local'));
+    const writer = new LogLineWriter(createPaint(process.stdout), toChoice('time', flags.time, TIME_STYLES, 'local'), flags.reports);
     const show = (rows: readonly LogRow[]): Promise<void> =>
       print(rows.map((row) => (flags.json ? `${JSON.stringify(row)}\n` : writer.write(row))).join(''));
     const paint = createPaint(process.stderr);

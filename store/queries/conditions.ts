@@ -26,6 +26,21 @@ export class Conditions {
     return value === undefined ? this : this.add(`${column} = {${name}:${type}}`, { [name]: value });
   }
 
+  /** Comma-separated values of a text column; one that ends in `*` stands for all that begin so. */
+  addNames(column: string, name: string, list: string | undefined): this {
+    if (list === undefined) return this;
+    const names = list.split(',').filter((one) => one !== '');
+    const whole = names.filter((one) => !one.endsWith('*'));
+    const beginnings = names.filter((one) => one.endsWith('*')).map((one) => one.slice(0, -1));
+    return this.add(
+      `(${column} IN {${name}:Array(String)} OR arrayExists(x -> startsWith(${column}, x), {${name}Beginnings:Array(String)}))`,
+      {
+        [name]: whole,
+        [`${name}Beginnings`]: beginnings,
+      },
+    );
+  }
+
   /** Bounds of a DateTime64(9) column, both inclusive, Unix ns in decimal. */
   addRange(column: string, from: string | undefined, to: string | undefined): this {
     if (from !== undefined) this.add(`${column} >= fromUnixTimestamp64Nano({fromNs:Int64})`, { fromNs: from });

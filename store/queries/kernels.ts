@@ -50,7 +50,7 @@ export async function queryLastLines(store: Store, boots: readonly string[]): Pr
        toFloat64(ClockErrorNs) AS clockErrorNs
      FROM otel_logs WHERE BootId IN {boots:Array(String)} AND toUnixTimestamp64Nano(Timestamp) IN {times:Array(Int64)}
        AND Timestamp >= fromUnixTimestamp64Nano({least:Int64})
-     ORDER BY Timestamp DESC, Sequence DESC LIMIT 1 BY BootId`,
+     ORDER BY Timestamp DESC, Sequence DESC, Stream DESC LIMIT 1 BY BootId`,
     { params: { boots, times, least: times.reduce((a, b) => (b < a ? b : a)) } },
   );
 }

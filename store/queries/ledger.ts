@@ -1,5 +1,6 @@
 /** The raw figures of the ledger: what the collectors counted, and what the tables hold. hub/ledger.ts makes the balance. */
 import { ATTR, GAP_EVENT, LEDGER_METRIC } from '../../model/attributes.ts';
+import { REPORT_EVENTS } from '../../model/kernel-report.ts';
 import type { Store } from '../store.ts';
 
 /** Last value of one counter in one run of it: another run begins when its writer restarts. */
@@ -39,16 +40,16 @@ export interface StoredCount {
   readonly rows: number;
 }
 
-/** Rows of the tables by stream and CPU. Lines that report a gap are ours, not the stream's. */
+/** Rows of the tables by stream and CPU. Records of gaps and of kernel reports are ours, not the stream's. */
 export async function queryStoredCounts(store: Store, boots: readonly string[]): Promise<StoredCount[]> {
   if (boots.length === 0) return [];
   return store.query<StoredCount>(
     `SELECT toString(BootId) AS bootId, toString(Stream) AS stream, toInt32(-1) AS cpu, toFloat64(count()) AS rows
-     FROM otel_logs WHERE BootId IN {boots:Array(String)} AND EventName != '${GAP_EVENT}' GROUP BY bootId, stream
+     FROM otel_logs WHERE BootId IN {boots:Array(String)} AND EventName NOT IN {ours:Array(String)} GROUP BY bootId, stream
      UNION ALL
      SELECT toString(BootId) AS bootId, toString(Stream) AS stream, toInt32(Cpu) AS cpu, toFloat64(count()) AS rows
      FROM events WHERE BootId IN {boots:Array(String)} GROUP BY bootId, stream, cpu`,
-    { params: { boots } },
+    { params: { boots, ours: [GAP_EVENT, ...REPORT_EVENTS] } },
   );
 }
 

@@ -51,6 +51,7 @@ function toConditions(query: LogQuery): Conditions {
     .addKernel(query.kernel)
     .addEqual('BootId', 'boot', 'String', query.boot)
     .addEqual('Stream', 'stream', 'String', query.stream)
+    .addNames('EventName', 'event', query.event)
     .addSearch('Body', query.search);
   if (query.level !== undefined && query.level < 7) where.add('Level <= {level:UInt8}', { level: query.level });
   if (query.regex !== undefined) where.add('match(Body, {regex:String})', { regex: query.regex });

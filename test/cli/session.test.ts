@@ -81,7 +81,15 @@ test('import: a session that is imported again stores nothing twice', async () =
     try {
       await hub.waitFor(({ stdout }) => stdout.includes('page http'), 'the hub');
       const url = /page (http:[^,]+)/.exec(hub.stdout)?.[1] ?? '';
-      const logs = await ask(url, 'SELECT KernelId, count(), uniqExact(Stream, Sequence, BootId) FROM otel_logs GROUP BY ALL ORDER BY ALL');
+      const logs = await ask(
+        url,
+        "SELECT KernelId, count(), uniqExact(Stream, Sequence, BootId) FROM otel_logs WHERE EventName = '' GROUP BY ALL ORDER BY ALL",
+      );
+      const reports = await ask(url, "SELECT KernelId, EventName FROM otel_logs WHERE EventName != '' ORDER BY ALL");
+      assert.deepEqual(
+        reports.map(([kernel, event]) => `${Number(kernel)} ${event}`),
+        ['1 kernel.panic'],
+      );
       const events = await ask(url, 'SELECT KernelId, count() FROM events GROUP BY ALL ORDER BY ALL');
       assert.deepEqual(
         logs.map(([, count]) => Number(count)),

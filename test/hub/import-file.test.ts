@@ -195,6 +195,8 @@ test('import: crash records are incarnations that ended when their records were 
     rows.map(({ unixNs, body: line }) => [unixNs, line]),
     [
       ['1795652597500000000', 'oldest'],
+      // The report, a record of its own above its first line.
+      ['1795652600500000000', 'panic: x'],
       ['1795652600500000000', 'Kernel panic - not syncing: x'],
       ['1795652665500000000', 'another boot'],
     ],

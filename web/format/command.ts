@@ -24,6 +24,7 @@ export function toLogsCommand(filter: LogFilter, range: CommandRange, follow: bo
     if (value !== undefined && value !== '') words.push(flag, quoteShell(value));
   };
   if (follow) words.push('-f');
+  if (filter.reports === true) words.push('--reports');
   add('--kernel', filter.kernel);
   add('--level', filter.level === undefined ? undefined : LEVELS[filter.level]);
   add('--stream', filter.stream);

@@ -15,6 +15,8 @@ export interface LogFilter {
   readonly boot?: string;
   readonly level?: number;
   readonly stream?: string;
+  /** Kernel reports only. */
+  readonly reports?: true;
   readonly search: string;
   readonly regex: boolean;
 }
@@ -40,6 +42,7 @@ export function toLogFilter(params: Readonly<Record<string, string>>): LogFilter
     ...(params['boot'] ? { boot: params['boot'] } : {}),
     ...(level === undefined ? {} : { level }),
     ...(params['stream'] ? { stream: params['stream'] } : {}),
+    ...(params['reports'] === '1' ? { reports: true as const } : {}),
     search: params['q'] ?? '',
     regex: params['re'] === '1',
   };
@@ -52,6 +55,7 @@ export function toLogQuery(filter: LogFilter): Record<string, string> {
   if (filter.boot !== undefined) query['boot'] = filter.boot;
   if (filter.level !== undefined) query['level'] = String(filter.level);
   if (filter.stream !== undefined) query['stream'] = filter.stream;
+  if (filter.reports === true) query['event'] = 'kernel.*';
   if (filter.search !== '') query[filter.regex ? 'regex' : 'search'] = filter.search;
   return query;
 }

@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import type { LogRow } from '../../model/api.ts';
 import { quoteShell, toRfc3339 } from '../format/command.ts';
 import { levelClass, levelName } from '../format/level.ts';
+import { isReport } from '../format/report.ts';
 import { escapeControls, escapeLines } from '../format/text.ts';
 import { formatClockError, formatDateTime, formatRaw } from '../format/time.ts';
 import { CopyButton } from '../parts/controls.tsx';
@@ -10,9 +11,12 @@ import { CloseIcon, TimelineIcon } from '../parts/icons.tsx';
 import { KernelTag } from '../parts/kernel-tag.tsx';
 import { formatRoute } from '../state/route.ts';
 import { toCopyLine } from './log-list.tsx';
+import { ReportDetail } from './report-detail.tsx';
 
 /** What the drawer shows of one text at most; the copy button gives all. */
 const MAX_SHOWN_CHARS = 50_000;
+/** Shown in parts, not as they stand. */
+const IN_REPORT: ReadonlySet<string> = new Set(['mk.report', 'exception.stacktrace']);
 /** A command that finds the record again looks this far to either side. */
 const AROUND_NS = 1_000_000n;
 
@@ -40,6 +44,7 @@ export function LogDetail({ row, onClose }: { readonly row: LogRow; readonly onC
           In context
         </a>
       </div>
+      {isReport(row) && <ReportDetail row={row} />}
       <dl class="properties">
         <Property name="time">
           {formatDateTime(unixNs, 9)} <span class="muted">{formatClockError(row.errorNs)}</span>
@@ -57,11 +62,13 @@ export function LogDetail({ row, onClose }: { readonly row: LogRow; readonly onC
         {row.cpu >= 0 && <Property name="CPU">{row.cpu}</Property>}
         {row.pid > 0 && <Property name="task">{row.pid}</Property>}
         {row.caller !== '' && <Property name="caller">{escapeControls(row.caller)}</Property>}
-        {Object.entries(row.attributes).map(([name, value]) => (
-          <Property key={name} name={escapeControls(name)}>
-            {escapeControls(value.slice(0, MAX_SHOWN_CHARS))}
-          </Property>
-        ))}
+        {Object.entries(row.attributes)
+          .filter(([name]) => !IN_REPORT.has(name) || !isReport(row))
+          .map(([name, value]) => (
+            <Property key={name} name={escapeControls(name)}>
+              {escapeControls(value.slice(0, MAX_SHOWN_CHARS))}
+            </Property>
+          ))}
       </dl>
     </aside>
   );

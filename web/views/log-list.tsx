@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { LogRow } from '../../model/api.ts';
 import { levelClass, levelName } from '../format/level.ts';
+import { isReport } from '../format/report.ts';
 import { formatCount } from '../format/number.ts';
 import { splitMatches, toDisplayLine } from '../format/text.ts';
 import { formatClockError, formatDateTime, formatDay, formatRaw, formatWall } from '../format/time.ts';
@@ -184,7 +185,7 @@ function Line({ row, previous, raw, highlight, isSelected, isMoment, onClick }: 
   const unixNs = BigInt(row.unixNs);
   const day = formatDay(unixNs);
   const isNewDay = previous !== undefined && formatDay(BigInt(previous.unixNs)) !== day;
-  const state = `${isSelected ? 'is-selected' : ''} ${isMoment ? 'is-moment' : ''} ${row.eventName === 'mk.gap' ? 'is-gap' : ''}`;
+  const state = `${isSelected ? 'is-selected' : ''} ${isMoment ? 'is-moment' : ''} ${row.eventName === 'mk.gap' ? 'is-gap' : isReport(row) ? 'is-report' : ''}`;
   return (
     <div
       class={`log-row ${levelClass(row.level)} ${raw ? 'log-raw' : ''} ${state} ${isNewDay ? 'is-new-day' : ''}`}

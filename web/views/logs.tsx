@@ -56,6 +56,7 @@ export function LogsView() {
   useKeys({
     '/': () => searchInput.current?.select(),
     r: () => app.setParams({ clock: raw ? undefined : 'raw' }),
+    e: () => app.setParams({ reports: filter.reports ? undefined : '1' }),
     Escape: () => setDetailOpen(false),
   });
   const bootKernel = useAppState((state) => state.kernels?.find((kernel) => kernel.bootId === filter.boot)?.kernelName);
@@ -191,6 +192,15 @@ function FilterBar(props: {
         />
       )}
       {at !== undefined && <FilterChip label={`at ${formatDateTime(at, 6)}`} onRemove={() => app.setParams({ at: undefined })} />}
+      <button
+        class="toggle"
+        type="button"
+        aria-pressed={filter.reports === true}
+        title="Kernel reports only: panic, oops, BUG, WARN, lockups, OOM, …  ·  e"
+        onClick={() => app.setParams({ reports: filter.reports ? undefined : '1' })}
+      >
+        Reports
+      </button>
       <div class="spacer" />
       <Segmented
         label="Clock"
