@@ -261,7 +261,31 @@ function compileElement(array: Expr, index: Expr, of: Arithmetic): Region {
   };
 }
 
+/** How libtraceevent takes an element: what it does not know the size of is 0, and behind a location the index counts bytes. */
+function compileLibraryIndex(array: Expr, index: Expr, of: Arithmetic): NumberCode {
+  const inner = array.kind === 'cast' ? array.of : array;
+  const name = inner.kind === 'call' ? inner.args[0] : inner;
+  if (name?.kind !== 'field' && name?.kind !== 'name') return compileAt(compileElement(array, index, of), of);
+  const field = findField(name.name, of);
+  const isDynamic = field.shape === 'data_loc' || field.shape === 'rel_loc';
+  const bound = Number(/\[(\d+)\]$/.exec(field.type)?.[1] ?? 0);
+  const sizes = { string: /char|u8|s8/.test(field.type) ? 1 : 0, long: field.type.includes('long') ? of.longBytes : 0 };
+  const known = /^(?:[us](?:8|16|32|64)|char)$/.test(field.element) ? elementSizeBytes(field.element, of.longBytes) : undefined;
+  const elementBytes = isDynamic ? (known ?? of.longBytes) : bound > 0 ? Math.floor(field.sizeBytes / bound) : sizes.string || sizes.long;
+  if (elementBytes === 0) return { ...NUMBER, signed: false, read: () => 0 };
+  const { locate } = compileFieldRegion(field, of);
+  const { read } = compileNumber(index, of);
+  const at = (record: EventRecord): boolean => {
+    const offset = (read(record) >>> 0) * (isDynamic ? 1 : elementBytes);
+    if (!locate(record) || record.from + offset + elementBytes > record.end) return false;
+    record.from += offset;
+    return true;
+  };
+  return compileAt({ elementBytes, signed: false, locate: at }, of);
+}
+
 function compileIndex(array: Expr, index: Expr, of: Arithmetic): NumberCode {
+  if (of.kind === 'unsigned') return compileLibraryIndex(array, index, of);
   return compileAt(compileElement(array, index, of), of);
 }
 

@@ -239,9 +239,10 @@ export class Reporter {
     const known = this.#comms.get(pid);
     if (known !== undefined) return known;
     const { comms } = this.#tools;
-    const text = comms.get(pid);
-    const bytes = toBytes((text ?? (pid === 0 ? '<idle>' : '<...>')).padStart(this.#options.latency ? 0 : COMM_WIDTH));
-    if (text !== undefined || pid === 0) this.#comms.set(pid, bytes);
+    // Scheduler events name it swapper; it is <idle> all the same.
+    const text = pid === 0 ? '<idle>' : comms.get(pid);
+    const bytes = toBytes((text ?? '<...>').padStart(this.#options.latency ? 0 : COMM_WIDTH));
+    if (text !== undefined) this.#comms.set(pid, bytes);
     return bytes;
   }
 
