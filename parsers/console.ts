@@ -19,6 +19,7 @@ import { LOG_FLAG, type LogBatch } from '../model/log-batch.ts';
 import { createCounts, type InputLoss, type LogParser, type ParserSession } from '../model/parser.ts';
 import { LEVEL_UNKNOWN } from '../model/severity.ts';
 import { BootPhase, startsWith } from './boot-phase.ts';
+import { findMark } from './find-mark.ts';
 import { ConsolePrefix, findMidLineStart, STAMP_LOOKAHEAD } from './console-prefix.ts';
 import { ConsoleClock } from './console-clock.ts';
 import { sniffConsole } from './console-sniff.ts';
@@ -68,12 +69,7 @@ class Session implements ParserSession<LogBatch> {
   #next = 0;
   #dirty = false;
   #torn = false;
-  // Next of these bytes behind the cursor: one native search each, instead of a look at every byte.
-  #newlineAt = -1;
-  #returnAt = -1;
-  #escapeAt = -1;
-  #nulAt = -1;
-  #openAt = -1;
+  #view: DataView = new DataView(new ArrayBuffer(0));
 
   constructor(firstSequence: number) {
     this.#sequence = firstSequence;
@@ -94,9 +90,10 @@ class Session implements ParserSession<LogBatch> {
   }
 
   #read(input: Uint8Array, batch: LogBatch, atEnd: boolean): number {
-    const bytes = Buffer.from(input.buffer, input.byteOffset, input.length);
+    // A Buffer is a second class of array, which makes each access slower.
+    const bytes = input.constructor === Uint8Array ? input : new Uint8Array(input.buffer, input.byteOffset, input.length);
     const base = batch.appendText(bytes);
-    this.#newlineAt = this.#returnAt = this.#escapeAt = this.#nulAt = this.#openAt = -1;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let at = 0;
     while (at < bytes.length) {
       if (!this.#findSegment(bytes, at, atEnd)) break;
@@ -110,43 +107,33 @@ class Session implements ParserSession<LogBatch> {
   }
 
   /** Finds the end of the record at `at` (a line, or the part of it up to a stamp); false while it may still grow. */
-  #findSegment(bytes: Buffer, at: number, atEnd: boolean): boolean {
+  #findSegment(bytes: Uint8Array, at: number, atEnd: boolean): boolean {
     const textAt = this.#prefix.read(bytes, at);
-    if (this.#newlineAt < textAt) this.#newlineAt = find(bytes, NEWLINE, textAt);
-    if (this.#returnAt < textAt) this.#returnAt = find(bytes, CARRIAGE_RETURN, textAt);
-    const lineEnd = Math.min(this.#newlineAt, this.#returnAt);
     const cutAt = at + MAX_LINE_BYTES;
+    const to = Math.min(bytes.length, cutAt);
     this.#textAt = textAt;
-    this.#torn = true;
-    const start = this.#findStamp(bytes, at, textAt, Math.min(lineEnd, cutAt));
-    if (start > at) this.#end = this.#next = start;
-    else if (lineEnd < cutAt && lineEnd < bytes.length) {
-      this.#torn = false;
-      this.#end = lineEnd;
-      this.#next = lineEnd + 1;
-    } else if (bytes.length >= cutAt + STAMP_LOOKAHEAD || (atEnd && bytes.length > cutAt)) {
-      // Only when all that could be a stamp across the cut is in sight, so that the cut does not depend on the chunks.
-      this.#end = this.#next = cutAt;
-    } else {
-      this.#torn = false;
-      this.#end = this.#next = bytes.length;
-      if (!atEnd) return false;
+    this.#torn = this.#dirty = false;
+    for (let mark = textAt; ; mark++) {
+      mark = findMark(this.#view, mark, to, OPEN);
+      if (mark >= to) break;
+      const byte = bytes[mark];
+      if (byte === NEWLINE || byte === CARRIAGE_RETURN) {
+        this.#end = mark;
+        this.#next = mark + 1;
+        return true;
+      }
+      if (byte === ESCAPE || byte === 0) this.#dirty = true;
+      const start = byte === OPEN && mark > at ? findMidLineStart(this.#scratch, bytes, mark, textAt) : -1;
+      if (start > at) {
+        this.#torn = true;
+        this.#end = this.#next = start;
+        return true;
+      }
     }
-    if (this.#escapeAt < textAt) this.#escapeAt = find(bytes, ESCAPE, textAt);
-    if (this.#nulAt < textAt) this.#nulAt = find(bytes, 0, textAt);
-    this.#dirty = this.#escapeAt < this.#end || this.#nulAt < this.#end;
-    return true;
-  }
-
-  /** Where a record starts in the middle of the line `[at, end)`, or -1. */
-  #findStamp(bytes: Buffer, at: number, textAt: number, end: number): number {
-    if (this.#openAt < textAt) this.#openAt = find(bytes, OPEN, textAt);
-    while (this.#openAt < end) {
-      const start = this.#openAt > at ? findMidLineStart(this.#scratch, bytes, this.#openAt, textAt) : -1;
-      if (start > at) return start;
-      this.#openAt = find(bytes, OPEN, this.#openAt + 1);
-    }
-    return -1;
+    // Cut only when all that could be a stamp across the cut is in sight, so that the cut does not depend on the chunks.
+    this.#torn = bytes.length >= cutAt + STAMP_LOOKAHEAD || (atEnd && bytes.length > cutAt);
+    this.#end = this.#next = this.#torn ? cutAt : bytes.length;
+    return this.#torn || atEnd;
   }
 
   /** Makes a row of the segment `[start, end)` of the arena, whose text starts at `textStart`. */
@@ -214,10 +201,4 @@ class Session implements ParserSession<LogBatch> {
     this.#clock.openLoss(count);
     return LOG_FLAG.lossNotice;
   }
-}
-
-/** Like indexOf, but the length when there is none. */
-function find(bytes: Buffer, byte: number, from: number): number {
-  const found = bytes.indexOf(byte, from);
-  return found < 0 ? bytes.length : found;
 }
