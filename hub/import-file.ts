@@ -17,7 +17,7 @@ import type { EventFileParser } from '../model/event-file.ts';
 import type { Gap } from '../model/gap.ts';
 import { HOST_KERNEL_ID, SCHEMA_URL, toResource, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
-import type { EventTextParser, FileParser, InputLoss, LogParser } from '../model/parser.ts';
+import { tellMalformed, type EventTextParser, type FileParser, type InputLoss, type LogParser } from '../model/parser.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import type { FormatSet } from '../model/segment.ts';
 import { FILE_PARSERS, findParser, sniffParser } from '../parsers/index.ts';
@@ -167,7 +167,7 @@ class ImportRun {
     }
     recogniser.finish();
     await this.#appendReports(recogniser, identities[current], clocks[current]);
-    return this.#outcome(parser.id, boots.list, clocks, identities, reader.counts.malformed);
+    return this.#outcome(parser.id, boots.list, clocks, identities, tellMalformed(reader.counts));
   }
 
   async importEvents(parser: EventTextParser): Promise<ImportOutcome> {
@@ -187,7 +187,7 @@ class ImportRun {
       this.#records += batch.length;
       this.#nextChunk('storing', readBytes);
     }
-    return this.#outcome(parser.id, [boot], clocks, identities, reader.counts.malformed);
+    return this.#outcome(parser.id, [boot], clocks, identities, tellMalformed(reader.counts));
   }
 
   async importTrace(parser: EventFileParser): Promise<ImportOutcome> {

@@ -67,8 +67,8 @@ export interface ParseCounts {
   /** Loss notices without a number. */
   lostUnknown: number;
   readonly malformed: Map<string, number>;
-  /** First few malformed inputs per reason, for `inspect`. */
-  readonly samples: { readonly reason: string; readonly bytes: Uint8Array }[];
+  /** First few malformed inputs per reason, for `inspect`; `offset` counts from the start of the input. */
+  readonly samples: { readonly reason: string; readonly offset: number; readonly bytes: Uint8Array }[];
 }
 
 const MAX_SAMPLES = 8;
@@ -78,12 +78,23 @@ export function createCounts(): ParseCounts {
   return { records: 0, parsedBytes: 0, malformedBytes: 0, lost: 0, lostUnknown: 0, malformed: new Map(), samples: [] };
 }
 
-/** Counts `bytes[start, end)` as malformed and keeps a sample. */
+/** Counts `bytes[start, end)` as malformed and keeps a sample. All bytes in front of them have been counted. */
 export function countMalformed(counts: ParseCounts, reason: string, bytes: Uint8Array, start: number, end: number): void {
+  const offset = counts.parsedBytes + counts.malformedBytes;
   counts.malformedBytes += end - start;
   const seen = counts.malformed.get(reason) ?? 0;
   counts.malformed.set(reason, seen + 1);
   if (seen < 2 && counts.samples.length < MAX_SAMPLES) {
-    counts.samples.push({ reason, bytes: bytes.slice(start, Math.min(end, start + MAX_SAMPLE_BYTES)) });
+    counts.samples.push({ reason, offset, bytes: bytes.slice(start, Math.min(end, start + MAX_SAMPLE_BYTES)) });
   }
+}
+
+/** What was not understood, with the place of the first of each reason: for the people who have the file. */
+export function tellMalformed({ malformed, samples }: ParseCounts): Map<string, number> {
+  return new Map(
+    [...malformed].map(([reason, count]) => {
+      const first = samples.find((sample) => sample.reason === reason);
+      return [first === undefined ? reason : `${reason} at byte ${first.offset}${count > 1 ? ' and elsewhere' : ''}`, count];
+    }),
+  );
 }

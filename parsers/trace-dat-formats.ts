@@ -34,10 +34,16 @@ export function readFtraceFormats(cursor: DatCursor, parts: DatParts): void {
 
 export function readEventFormats(cursor: DatCursor, parts: DatParts): void {
   const systems = cursor.readU32();
-  for (let i = 0; i < systems && !cursor.failed && parts.events.length < MAX_EVENTS; i++) {
+  for (let i = 0; i < systems; i++) {
+    const start = cursor.at;
     const system = cursor.readString(MAX_NAME_BYTES);
-    readFormats(cursor, parts, system);
-    if (i >= MAX_EVENTS) return;
+    const hasCount = cursor.left >= 4;
+    if (hasCount && i < MAX_EVENTS && parts.events.length < MAX_EVENTS) readFormats(cursor, parts, system);
+    else cursor.failed = true;
+    if (!cursor.failed) continue;
+    // Where the formats of this system are cut, readFormats has said so.
+    if (!hasCount || i >= MAX_EVENTS) addProblem(parts, `system ${i + 1} of ${systems} with event formats is cut or too much`, start);
+    return;
   }
 }
 

@@ -77,6 +77,8 @@ export interface DatParts {
   readKallsyms: EventFileInfo['readKallsyms'];
   readonly options: DatOptions;
   readonly buffers: DatBuffer[];
+  /** Said behind an offset that does not count from the start of the file: ` of section 18`. */
+  where: string;
   readonly problems: string[];
 }
 
@@ -110,13 +112,14 @@ export function createParts(version: number, little: boolean, longBytes: number,
       raw: [],
     },
     buffers: [],
+    where: '',
     problems: [],
   };
 }
 
-/** Notes what is wrong and where; the file is read on. */
-export function addProblem(parts: Pick<DatParts, 'problems'>, what: string, offset: number): void {
-  const { problems } = parts;
-  if (problems.length < MAX_PROBLEMS) problems.push(`${what} at byte ${offset}`);
+/** Notes what is wrong and where, if it has one place; the file is read on. */
+export function addProblem(parts: Pick<DatParts, 'problems' | 'where'>, what: string, offset: number | undefined): void {
+  const { problems, where } = parts;
+  if (problems.length < MAX_PROBLEMS) problems.push(offset === undefined ? what : `${what} at byte ${offset}${where}`);
   else if (problems.length === MAX_PROBLEMS) problems.push('further problems of the file');
 }

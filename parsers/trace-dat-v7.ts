@@ -65,7 +65,10 @@ export function readV7(source: ByteSource, cursor: DatCursor, parts: DatParts): 
   for (const [id, read] of TEXT_SECTIONS) {
     const offset = sections.get(id);
     const content = offset === undefined ? undefined : readSection(source, parts, offset, id);
-    if (content !== undefined) read(new DatCursor(toSource(content), parts.little, 0), parts);
+    if (content === undefined) continue;
+    parts.where = ` of section ${id}, which is at byte ${offset}`;
+    read(new DatCursor(toSource(content), parts.little, 0), parts);
+    parts.where = '';
   }
   const kallsyms = sections.get(OPTION.kallsyms);
   if (kallsyms !== undefined) parts.readKallsyms = () => readKallsyms(source, parts, kallsyms);

@@ -64,11 +64,12 @@ class TraceDat implements EventFile {
       printkFormats: parts.printkFormats,
     };
     const layout = parseHeaderPage(parts.headerPage);
-    if (typeof layout === 'string') addProblem(parts, layout, 0);
+    if (typeof layout === 'string') addProblem(parts, layout, undefined);
     this.info = toInfo(parts);
     const buffers = fitBuffers(parts, source, typeof layout === 'string' ? undefined : layout);
     this.streams = buffers.map((buffer) => new DatStream(source, parts, buffer, this.formats, this.info.clock));
-    for (const [i, problem] of (this.streams[0]?.reader.problems ?? []).entries()) if (i < 8) addProblem(parts, problem.slice(0, 200), 0);
+    for (const [i, problem] of (this.streams[0]?.reader.problems ?? []).entries())
+      if (i < 8) addProblem(parts, problem.slice(0, 200), undefined);
   }
 
   get counts(): ParseCounts {
@@ -135,7 +136,7 @@ function toClock(parts: DatParts, name: string): ClockDomain {
   if (isClockDomain(name)) return name;
   // trace-cmd's own name for x86-tsc with a conversion beside it.
   if (name === 'tsc2nsec') return 'x86-tsc';
-  if (name !== '') addProblem(parts, `clock ${JSON.stringify(name.slice(0, 32))} is read as local, which it is not,`, 0);
+  if (name !== '') addProblem(parts, `clock ${JSON.stringify(name.slice(0, 32))} is read as local, which it is not`, undefined);
   return 'local';
 }
 

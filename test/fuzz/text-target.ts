@@ -71,6 +71,7 @@ class LogRunner implements Runner {
     checkLosses(session.takeLosses());
     checkStrings(arenaBytes(batch.strings) - stringBytes, input);
     checkLogRows(batch, firstRow, textStart, input);
+    checkSamples(session.counts, input);
     noteReasons(session.counts, this.outcomes, deep);
     if (deep) this.#pieces.check(input);
   }
@@ -125,6 +126,7 @@ class EventRunner implements Runner {
       throw new Violation(`tables: ${batch.tables.length - tables} tables of ${tableBytes} bytes for ${input.length} bytes`);
     }
     for (let i = 0; i < batch.tables.length; i++) this.#rows[i] = (batch.tables[i] as EventTable).length;
+    checkSamples(session.counts, input);
     noteReasons(session.counts, this.outcomes, deep);
     if (deep) this.#pieces.check(input);
   }
@@ -204,6 +206,15 @@ export function checkReasons(counts: ParseCounts): void {
   for (const { bytes } of counts.samples) if (bytes.length > MAX_SAMPLE_BYTES) throw new Violation(`samples: one of ${bytes.length} bytes`);
   if (counts.malformed.size > 100) throw new Violation(`reasons: ${counts.malformed.size} of them`);
   if (!(counts.lost >= 0) || !Number.isFinite(counts.lost)) throw new Violation(`lost: ${counts.lost}`);
+}
+
+/** A sample stands where it says: offsets are right only if all bytes are counted in order. */
+function checkSamples({ samples }: ParseCounts, input: Uint8Array): void {
+  for (const { reason, offset, bytes } of samples) {
+    for (let i = 0; i < bytes.length; i++) {
+      if (bytes[i] !== input[offset + i]) throw new Violation(`offset: ${reason} does not stand at byte ${offset}`);
+    }
+  }
 }
 
 export function checkLosses(losses: readonly InputLoss[]): void {
