@@ -78,9 +78,15 @@ export function createCounts(): ParseCounts {
   return { records: 0, parsedBytes: 0, malformedBytes: 0, lost: 0, lostUnknown: 0, malformed: new Map(), samples: [] };
 }
 
-/** Counts `bytes[start, end)` as malformed and keeps a sample. All bytes in front of them have been counted. */
-export function countMalformed(counts: ParseCounts, reason: string, bytes: Uint8Array, start: number, end: number): void {
-  const offset = counts.parsedBytes + counts.malformedBytes;
+/** Counts `bytes[start, end)` as malformed and keeps a sample; all bytes in front of them have been counted, or `offset` says where. */
+export function countMalformed(
+  counts: ParseCounts,
+  reason: string,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  offset = counts.parsedBytes + counts.malformedBytes,
+): void {
   counts.malformedBytes += end - start;
   const seen = counts.malformed.get(reason) ?? 0;
   counts.malformed.set(reason, seen + 1);

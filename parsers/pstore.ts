@@ -105,7 +105,7 @@ class Session implements ParserSession<LogBatch> {
   /** Its bytes were counted as parsed when they came. */
   #refuse(reason: string, all: Uint8Array, { from, to }: Piece): void {
     this.counts.parsedBytes -= to - from;
-    countMalformed(this.counts, reason, all, from, to);
+    countMalformed(this.counts, reason, all, from, to, from);
   }
 
   #addBoot(boot: PstoreBoot, index: number, batch: LogBatch): void {
