@@ -20,7 +20,7 @@ import { explainTaint } from './taint.ts';
 export type ReportDraft = { -readonly [Key in keyof KernelReport]: KernelReport[Key] };
 
 const TASK =
-  /^CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.*?)(?: Kdump: loaded)?(?: Tainted: ((?:[A-Z ]\s?)*?)\s+| Not tainted )(\d+\.\d+\S*)/;
+  /^CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.*?)(?: Kdump: loaded)?(?: Tainted: ([A-Z\s]{0,64}?)\s{1,64}| Not tainted )(\d+\.\d+\S*)/;
 const LOCKDEP_RELEASE = /^(\d+\.\d+\S*) (?:#\S+ )?(?:Tainted: ([A-Z ]+?)\s*$|Not tainted)/;
 const HUNG_TAINT = /^ {6}(?:Tainted: ([A-Z ]+?)\s{2,}|Not tainted )(\d+\.\d+\S*)/;
 const MAX_MODULES = 512;

@@ -5,14 +5,20 @@ import { gunzipSync } from 'node:zlib';
 import { encodeUtf8 } from '../../base/bytes.ts';
 import { isOperational } from '../../base/errors.ts';
 import { EventBatch } from '../../model/event-batch.ts';
+import { LogBatch } from '../../model/log-batch.ts';
 import { escapeControls, escapeLine } from '../../cli/terminal.ts';
 import { parseCounters, parseMeminfo, parsePressure, parseStat } from '../../collector/proc-text.ts';
 import { parseStats } from '../../collector/tracefs.ts';
+import { formatStacks, parseReport, titleOf } from '../../correlate/parse-report.ts';
+import { ReportRecogniser } from '../../correlate/recognise-reports.ts';
+import { toReportRows } from '../../correlate/report-rows.ts';
 import { pairMessages, readTruth } from '../../deploy/lab/truth.ts';
+import { openConsole } from '../../parsers/console.ts';
 import { parseEventFormat } from '../../parsers/event-format.ts';
 import { parseHeaderPage } from '../../parsers/page-header.ts';
 import { openPageReader } from '../../parsers/ring-buffer.ts';
 import { headerPageOf, PageWriter, payloadOf, THIS_KERNEL } from '../support/page-writer.ts';
+import { loadFixtures } from '../support/parser-suite.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
 import { countOutcome, Violation, type Target } from './target.ts';
 
@@ -136,4 +142,30 @@ const labTruth: Target = {
   }),
 };
 
-export const SMALL_TARGETS: readonly Target[] = [eventFormat, procText, terminal, labTruth];
+/** A console's text, and what is made of the reports in it: lines of any form meet the many expressions of `correlate/`. */
+const kernelReport: Target = {
+  id: 'kernel_report',
+  maxBytes: 1500,
+  seeds: () => loadFixtures('kernel-reports/written', '.console').map(({ bytes }) => bytes.slice(0, bytes.lastIndexOf(10, 1100) + 1)),
+  open: () => ({
+    outcomes: new Map(),
+    run(input) {
+      const batch = new LogBatch(64);
+      openConsole().finish(input, batch);
+      const recogniser = new ReportRecogniser();
+      recogniser.take(batch);
+      recogniser.finish();
+      const found = recogniser.takeReports();
+      for (const one of found) {
+        const report = parseReport(one);
+        countOutcome(this.outcomes, report.kind);
+        const shown = titleOf(report).length + formatStacks(report).length;
+        if (shown > 4096 + input.length * 8) throw new Violation(`text: ${shown} characters of ${input.length}`);
+      }
+      const rows = toReportRows(found, 'console').length;
+      if (rows !== found.length) throw new Violation(`rows: ${rows} for ${found.length} reports`);
+    },
+  }),
+};
+
+export const SMALL_TARGETS: readonly Target[] = [eventFormat, procText, terminal, labTruth, kernelReport];
