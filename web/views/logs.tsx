@@ -193,7 +193,7 @@ function FilterBar(props: {
       )}
       {at !== undefined && <FilterChip label={`at ${formatDateTime(at, 6)}`} onRemove={() => app.setParams({ at: undefined })} />}
       <button
-        class="toggle"
+        class="reports-switch"
         type="button"
         aria-pressed={filter.reports === true}
         title="Kernel reports only: panic, oops, BUG, WARN, lockups, OOM, …  ·  e"
