@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { OperationalError } from '../base/errors.ts';
 import { writeStoredEvents, type Ask } from '../hub/export-events.ts';
 import type { Health } from '../model/api.ts';
-import type { DatCompression } from '../parsers/trace-dat-writer.ts';
+import type { DatCompression } from '../export/trace-dat-writer.ts';
 import { loadConfig } from './config.ts';
 import { toFlagValues } from './config-flags.ts';
 import type { ExportFlags } from './export-formats.ts';

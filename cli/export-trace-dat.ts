@@ -2,7 +2,7 @@
 import { OperationalError } from '../base/errors.ts';
 import { writeRecording, type PageSelection } from '../hub/export-recording.ts';
 import type { EventFile } from '../model/event-file.ts';
-import { DAT_COMPRESSIONS, type DatCompression } from '../parsers/trace-dat-writer.ts';
+import { DAT_COMPRESSIONS, type DatCompression } from '../export/trace-dat-writer.ts';
 import type { ExportFlags } from './export-formats.ts';
 import { ExportOutput } from './export-output.ts';
 import { writeStored } from './export-stored.ts';

@@ -14,7 +14,7 @@ import { basename, extname } from 'node:path';
 import { errnoOf, OperationalError } from '../base/errors.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { parsePstoreName } from '../parsers/pstore-record.ts';
-import { packTraceDat } from '../parsers/trace-dat-pack.ts';
+import { packTraceDat } from '../export/trace-dat-pack.ts';
 import { findCrashTime } from './crash-time.ts';
 import { groupByFolder, readPstoreInputs, readPstorePaths } from './import-pstore.ts';
 import type { OnSkipped, PstoreInput } from './import-pstore.ts';

@@ -3,7 +3,7 @@ import { openSync, readSync, closeSync, statSync } from 'node:fs';
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { FileSource } from '../hub/import-stage.ts';
 import type { EventFile } from '../model/event-file.ts';
-import { packTraceDat } from '../parsers/trace-dat-pack.ts';
+import { packTraceDat } from '../export/trace-dat-pack.ts';
 import { traceDat } from '../parsers/trace-dat.ts';
 import { isCopyFolder, openCopyFolder } from './tracefs-folder.ts';
 

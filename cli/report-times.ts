@@ -1,7 +1,7 @@
 /** Times of a recording as its report shows them. */
 import { toTraceNs } from '../clock/trace-timeline.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
-import type { TimeConversion } from '../parsers/page-cursor.ts';
+import type { TimeConversion } from '../export/page-cursor.ts';
 
 /** A guest's times onto its host's clock, ticks to ns, and what the recording says is to be added. */
 export function toConversion({ timeShift, tscToNs, dateOffsetNs, offsetNs }: EventFileInfo): TimeConversion | undefined {

@@ -6,12 +6,12 @@
 import { OperationalError } from '../base/errors.ts';
 import type { RawOption } from '../model/event-file.ts';
 import type { FormatSet } from '../model/segment.ts';
-import { EventEncoder } from '../parsers/event-encoder.ts';
+import { EventEncoder } from '../export/event-encoder.ts';
 import { parseEventFormat } from '../parsers/event-format.ts';
-import { PageEncoder } from '../parsers/page-encoder.ts';
+import { PageEncoder } from '../export/page-encoder.ts';
 import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
 import { OPTION } from '../parsers/trace-dat-options.ts';
-import { DatNumbers, TraceDatWriter, type ByteSink, type DatCompression } from '../parsers/trace-dat-writer.ts';
+import { DatNumbers, TraceDatWriter, type ByteSink, type DatCompression } from '../export/trace-dat-writer.ts';
 
 /** A reading query; its rows as `JSONCompactEachRow` has them. */
 export type Ask = (sql: string, params: Readonly<Record<string, string>>) => Promise<unknown[][]>;

@@ -2,7 +2,7 @@
 import type { EventFile, PageSequence } from '../model/event-file.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
 import { OPTION } from '../parsers/trace-dat-options.ts';
-import { TraceDatWriter, type ByteSink, type DatCompression } from '../parsers/trace-dat-writer.ts';
+import { TraceDatWriter, type ByteSink, type DatCompression } from '../export/trace-dat-writer.ts';
 
 const RUN_BYTES = 256 << 10;
 

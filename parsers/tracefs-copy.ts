@@ -13,7 +13,7 @@ import type { PageSequence } from '../model/event-file.ts';
 import type { FormatSet } from '../model/segment.ts';
 import { parseHeaderPage, type PageLayout } from './page-header.ts';
 import { MAX_EVENTS, MAX_FORMATS_BYTES } from './trace-dat-parts.ts';
-import { readTraceSettings, type ReadText, type TraceSettings } from './trace-text-settings.ts';
+import { readTraceSettings, type ReadText, type TraceSettings } from './tracefs-settings.ts';
 
 /** Files of a folder by their path in it, with `/` between names. */
 export interface FolderSource {

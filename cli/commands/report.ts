@@ -1,8 +1,8 @@
 import { OperationalError } from '../../base/errors.ts';
-import { Kallsyms } from '../../parsers/kallsyms.ts';
-import { Reporter, showsSeconds, type ReportFilter } from '../../parsers/report.ts';
-import { TextOut } from '../../parsers/text-out.ts';
-import { TraceText } from '../../parsers/trace-text.ts';
+import { Kallsyms } from '../../export/kallsyms.ts';
+import { Reporter, showsSeconds, type ReportFilter } from '../../export/report.ts';
+import { TextOut } from '../../export/text-out.ts';
+import { TraceText } from '../../export/trace-text.ts';
 import { defineCommand } from '../command.ts';
 import { openRecording } from '../recording.ts';
 import { toConversion } from '../report-times.ts';

@@ -7,7 +7,7 @@ import { EventBatch } from '../../model/event-batch.ts';
 import type { FormatSet } from '../../model/segment.ts';
 import { openPageReader, type PageReader } from '../../parsers/ring-buffer.ts';
 import { toSource } from '../../parsers/trace-dat-cursor.ts';
-import { DatNumbers } from '../../parsers/trace-dat-writer.ts';
+import { DatNumbers } from '../../export/trace-dat-writer.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { renderEventFile, toTestSource } from '../support/event-file-suite.ts';
 import { headerPageOf, PageWriter, payloadOf, type PageForm } from '../support/page-writer.ts';

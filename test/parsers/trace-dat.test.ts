@@ -1,4 +1,4 @@
-import { DatNumbers } from '../../parsers/trace-dat-writer.ts';
+import { DatNumbers } from '../../export/trace-dat-writer.ts';
 import type { RawOption } from '../../model/event-file.ts';
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

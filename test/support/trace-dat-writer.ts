@@ -4,7 +4,7 @@
  */
 import type { RawOption } from '../../model/event-file.ts';
 import type { FormatSet } from '../../model/segment.ts';
-import { DatNumbers, TraceDatWriter, type DatCompression } from '../../parsers/trace-dat-writer.ts';
+import { DatNumbers, TraceDatWriter, type DatCompression } from '../../export/trace-dat-writer.ts';
 
 export interface DatContent {
   readonly formats: FormatSet;

@@ -8,11 +8,11 @@
  * Not handled: text that a pointer points to, which is in the kernel's memory (the address is printed).
  * Kernel: kernel/trace/trace_output.c (print_fields).
  */
-import { type EventFormat, type FormatField } from './event-format.ts';
+import { type EventFormat, type FormatField } from '../parsers/event-format.ts';
 import type { EventRecord } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import type { BodyTools } from './trace-text-events.ts';
-import { versionOf } from './trace-text-settings.ts';
+import { versionOf } from '../parsers/tracefs-settings.ts';
 import type { TextOut } from './text-out.ts';
 
 /** `name: field=value …` with its newline. */

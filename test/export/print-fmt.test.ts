@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseEventFormat, type EventFormat } from '../../parsers/event-format.ts';
-import { Kallsyms } from '../../parsers/kallsyms.ts';
-import { compileNumber, EventRecord, NotComputable, toWide } from '../../parsers/print-fmt-numbers.ts';
-import { parsePrintFormat, type Expr } from '../../parsers/print-fmt-syntax.ts';
-import { compilePrintFormat, joinParts, toArithmetic, type Dialect, type PrintContext } from '../../parsers/print-fmt.ts';
-import { TextOut } from '../../parsers/text-out.ts';
+import { Kallsyms } from '../../export/kallsyms.ts';
+import { compileNumber, EventRecord, NotComputable, toWide } from '../../export/print-fmt-numbers.ts';
+import { parsePrintFormat, type Expr } from '../../export/print-fmt-syntax.ts';
+import { compilePrintFormat, joinParts, toArithmetic, type Dialect, type PrintContext } from '../../export/print-fmt.ts';
+import { TextOut } from '../../export/text-out.ts';
 
 const SYMBOLS =
   'ffffffff81000000 T _text\nffffffff81000100 T vfs_read\nffffffff81000100 T ksys_alias\nffffffff81000400 t end\n0000000000001000 A cpu\nffffffffc0001000 t send\t[mkikc]\nffffffffc0001080 t after\t[mkikc]\n';

@@ -2,7 +2,7 @@
  * Records into ring-buffer pages, as ring-buffer.ts draws them: one CPU's, in order of time. Used where pages are made anew
  * from events; a recording's own pages are copied as they are.
  */
-import type { PageLayout } from './page-header.ts';
+import type { PageLayout } from '../parsers/page-header.ts';
 
 const TYPE_TIME_EXTEND = 30;
 const DELTA_BITS = 27n;

@@ -11,7 +11,7 @@
  * Source: libtraceevent 1.7 plugins/plugin_function.c, trace-cmd 3.1 lib/trace-cmd/trace-ftrace.c.
  */
 import { TWO_POW_32 } from '../base/int64.ts';
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import type { CursorMerge, PageCursor } from './page-cursor.ts';
 import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-plugins.ts';

@@ -3,7 +3,7 @@
  * (Tables are filled by ring-buffer.ts, which also draws the layout of pages and records.)
  */
 import { EventRecord } from './print-fmt-numbers.ts';
-import type { PageLayout } from './page-header.ts';
+import type { PageLayout } from '../parsers/page-header.ts';
 import type { PageSequence } from '../model/event-file.ts';
 import type { ParseCounts } from '../model/parser.ts';
 import { countMalformed } from '../model/parser.ts';

@@ -17,12 +17,12 @@
  * Not handled: names and types of arguments (funcgraph-args), which only BTF knows: they are printed as numbers.
  * Kernel: kernel/trace/trace_functions_graph.c.
  */
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import { compileNumber, toWide, type Arithmetic, type EventRecord, type NumberCode } from './print-fmt-numbers.ts';
 import { findMark, type TraceContext } from './trace-text-context.ts';
 import type { TracedCpu } from './trace-text-merge.ts';
 import type { SymbolText } from './trace-text-symbols.ts';
-import { versionOf, type TraceSettings } from './trace-text-settings.ts';
+import { versionOf, type TraceSettings } from '../parsers/tracefs-settings.ts';
 import type { TextOut } from './text-out.ts';
 
 export interface GraphFlags {

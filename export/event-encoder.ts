@@ -9,9 +9,9 @@
  * What the columns do not hold is not written back: bytes behind the NUL of a text, the length of a CPU mask (as many longs as
  * its highest bit needs), padding. Text that is no value of its field (a list of other things, a mask of words) fails.
  */
-import { planColumns } from './event-columns.ts';
-import { elementSizeBytes, type EventFormat, type FormatField } from './event-format.ts';
-import { findFieldsOf } from './print-format.ts';
+import { planColumns } from '../parsers/event-columns.ts';
+import { elementSizeBytes, type EventFormat, type FormatField } from '../parsers/event-format.ts';
+import { findFieldsOf } from '../parsers/print-format.ts';
 
 /** A row of an event: its integers and its texts, each in the order of its fields. */
 export interface EventRow {

@@ -9,7 +9,7 @@
  * high one. No bigint but where a product or quotient needs one: `%d` of a field costs 5 ns, a bigint 60.
  */
 import { TWO_POW_32 } from '../base/int64.ts';
-import { elementSizeBytes, isSignedType, type EventFormat, type FormatField } from './event-format.ts';
+import { elementSizeBytes, isSignedType, type EventFormat, type FormatField } from '../parsers/event-format.ts';
 import type { Expr } from './print-fmt-syntax.ts';
 
 /** One record, and the registers of what is computed from it. One object is filled again and again. */

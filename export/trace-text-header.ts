@@ -13,7 +13,7 @@
  * Kernel: kernel/trace/trace.c (trace_default_header, print_trace_header), trace_functions_graph.c, trace_osnoise.c.
  */
 import type { GraphFlags } from './trace-text-graph.ts';
-import type { TraceSettings } from './trace-text-settings.ts';
+import type { TraceSettings } from '../parsers/tracefs-settings.ts';
 import type { TextOut } from './text-out.ts';
 
 export interface BufferCounts {

@@ -11,7 +11,7 @@
  * Not handled: events whose code prints what is not in the record. A format that can't be computed is printed as its fields.
  * Kernel: include/trace/stages/stage3_trace_output.h, kernel/trace/trace_syscalls.c, trace_kprobe.c, trace_events_synth.c.
  */
-import type { EventFormat, FormatField } from './event-format.ts';
+import type { EventFormat, FormatField } from '../parsers/event-format.ts';
 import type { Conversion } from './print-fmt-conversions.ts';
 import { parseTemplate } from './print-fmt-conversions.ts';
 import { compileNumber, compileRegion, toWide, type EventRecord } from './print-fmt-numbers.ts';
@@ -20,7 +20,7 @@ import { compileTemplate, joinParts, toArithmetic, type PrintContext, type Print
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
 import { compileFieldList } from './trace-text-fields.ts';
 import type { SymbolText } from './trace-text-symbols.ts';
-import { versionOf, type TraceSettings } from './trace-text-settings.ts';
+import { versionOf, type TraceSettings } from '../parsers/tracefs-settings.ts';
 
 /** A page by its number. Where the pages' table lies is in no file of tracefs: shown is where it lies without KASLR on x86-64. */
 const PAGE_POINTER = /\(\(\(struct page \*\)vmemmap_base\) \+ \(([^()]+)\)\)/g;

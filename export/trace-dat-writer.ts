@@ -11,7 +11,7 @@ import { constants, deflateSync, zstdCompressSync } from 'node:zlib';
 import { ByteWriter } from '../base/bytes.ts';
 import type { FormatSet } from '../model/segment.ts';
 import type { RawOption } from '../model/event-file.ts';
-import { OPTION } from './trace-dat-options.ts';
+import { OPTION } from '../parsers/trace-dat-options.ts';
 
 export const DAT_COMPRESSIONS = ['none', 'zlib', 'zstd'] as const;
 export type DatCompression = (typeof DAT_COMPRESSIONS)[number];

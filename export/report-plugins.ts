@@ -12,7 +12,7 @@
  * Not handled: the plugins kvm, mac80211, cfg80211, scsi and xen; their events are printed by their formats.
  * Source: libtraceevent 1.7, plugins/.
  */
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import type { PageCursor } from './page-cursor.ts';
 import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';

@@ -8,7 +8,7 @@
  *
  * Source: lib/vsprintf.c (vbin_printf, bstr_printf); libtraceevent, make_bprint_args.
  */
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import { ARGUMENT, parseTemplate, putConverted, type Conversion, type TemplatePart } from './print-fmt-conversions.ts';
 import { toWide, compileNumber, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, unescape, type Put } from './print-fmt-strings.ts';

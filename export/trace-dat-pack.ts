@@ -4,8 +4,8 @@
  */
 import { ByteWriter, encodeUtf8 } from '../base/bytes.ts';
 import type { ByteSource } from '../model/event-file.ts';
-import type { FolderSource, TracefsCopy } from './tracefs-copy.ts';
-import { OPTION } from './trace-dat-options.ts';
+import type { FolderSource, TracefsCopy } from '../parsers/tracefs-copy.ts';
+import { OPTION } from '../parsers/trace-dat-options.ts';
 
 interface Extent {
   readonly path: string;

@@ -12,7 +12,7 @@
  * Not handled: mmiotrace, blk and branch records; files of user stacks (sym-userobj), whose maps the copy does not hold.
  * Kernel: kernel/trace/trace_output.c.
  */
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import { compileNumber, toWide, type EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, type Put } from './print-fmt-strings.ts';
 import { toArithmetic } from './print-fmt.ts';

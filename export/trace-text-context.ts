@@ -16,9 +16,9 @@
  * Kernel: kernel/trace/trace_output.c (trace_print_context, trace_print_lat_context, trace_print_lat_fmt).
  */
 import { TWO_POW_32 } from '../base/int64.ts';
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import type { TracedCpu, TraceMerge } from './trace-text-merge.ts';
-import { countsNanoseconds, type TraceSettings } from './trace-text-settings.ts';
+import { countsNanoseconds, type TraceSettings } from '../parsers/tracefs-settings.ts';
 import type { EventRecord } from './print-fmt-numbers.ts';
 import type { TextOut } from './text-out.ts';
 

@@ -11,7 +11,7 @@
  * Not handled: `%pV`, `%pd` and other pointers to memory of the kernel, hashed pointers (both print the address).
  */
 import { messageOf } from '../base/errors.ts';
-import type { EventFormat } from './event-format.ts';
+import type { EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import {
   ARGUMENT,

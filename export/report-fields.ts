@@ -8,7 +8,7 @@
  *
  * Source: libtraceevent, print_selected_fields.
  */
-import type { EventFormat, FormatField } from './event-format.ts';
+import type { EventFormat, FormatField } from '../parsers/event-format.ts';
 import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import type { PrintPart } from './print-fmt.ts';

@@ -18,9 +18,9 @@
 import type { EventFile, EventFileInfo, EventFileStream } from '../model/event-file.ts';
 import { createCounts, type ParseCounts } from '../model/parser.ts';
 import type { FormatSet } from '../model/segment.ts';
-import { parseEventFormat, type EventFormat } from './event-format.ts';
+import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
 import { Kallsyms } from './kallsyms.ts';
-import { parseHeaderPage, type PageLayout } from './page-header.ts';
+import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
 import { CursorMerge, LOST_UNKNOWN, PageCursor, type TimeConversion } from './page-cursor.ts';
 import type { EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, type Put } from './print-fmt-strings.ts';
