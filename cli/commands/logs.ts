@@ -17,7 +17,8 @@ const DEFAULT_LINES = 50;
 export const command = defineCommand({
   name: 'logs',
   usage: '[options]',
-  about: 'the logs of all kernels, merged in time order, newest last.',
+  about:
+    'the logs of all kernels, merged in time order, newest last. A kernel report (panic, oops, WARN, lockup, OOM …) has a line of its own, marked ■, above the lines of it; in a live tail it comes some seconds behind them.',
   options: {
     follow: { type: 'boolean', short: 'f', help: 'go on with new lines as they come' },
     lines: { type: 'string', short: 'n', value: 'N', help: `last N lines (default ${DEFAULT_LINES}; with --since, all)` },

@@ -36,9 +36,10 @@ export function toTestSource(bytes: Uint8Array): ByteSource & { readonly askedBy
 
 /** All rows, sorted, and losses, stream by stream. */
 export function renderEventFile(file: EventFile, budgetBytes: number): string[] {
-  const { comms, readKallsyms, ...info } = file.info;
+  const { comms, readKallsyms, options, ...info } = file.info;
   const lines = [
     JSON.stringify(info, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)),
+    `options ${options.map(({ id, bytes }) => `${id} of ${bytes.length} bytes`).join(', ')}`,
     `${Object.keys(comms).length} task names, ${readKallsyms().length} bytes of symbols, ${file.formats.events.length} formats`,
   ];
   for (const stream of file.streams) {
