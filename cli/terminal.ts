@@ -31,7 +31,7 @@ export function terminalWidth(stream: OutputStream): number | undefined {
 
 // C0 but tab and newline, DEL, C1, and the characters that reorder or break a line unseen.
 // oxlint-disable-next-line no-control-regex -- control characters are what it is about
-const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 /** Shows control characters instead of sending them: ESC becomes `\x1b`. Newlines and tabs stay. */
 export function escapeControls(text: string): string {

@@ -38,6 +38,7 @@ export interface PrintFormat {
 /** The widest print format here has 7,100 characters and 19 levels of brackets. */
 const MAX_CHARS = 1 << 16;
 const MAX_DEPTH = 64;
+const MAX_PROBLEM_CHARS = 200;
 const MAX_TOKENS = 1 << 14;
 
 const TOKEN =
@@ -78,7 +79,7 @@ export function parsePrintFormat(text: string, grammar: Grammar = 'c'): PrintFor
   try {
     return new Reader(text, grammar).readAll();
   } catch (error) {
-    if (error instanceof SyntaxProblem) return error.message;
+    if (error instanceof SyntaxProblem) return error.message.slice(0, MAX_PROBLEM_CHARS);
     throw error;
   }
 }
@@ -303,7 +304,8 @@ class Reader {
     if (token.kind === 'string') return { kind: 'string', text: this.#readStrings() };
     this.#at++;
     if (token.kind === 'number') {
-      const octal = /^0\d+$/.test(token.text);
+      // 08 is no number in C; it is read as one all the same.
+      const octal = /^0[0-7]+$/.test(token.text);
       const value = BigInt(octal ? `0o${token.text.slice(1)}` : token.text);
       return { kind: 'number', value, unsigned: /u/i.test(token.suffix), long: /l/i.test(token.suffix) };
     }

@@ -107,6 +107,8 @@ const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map(
   [...CONSTANTS].filter(([name]) => /SOFTIRQ$|^HRTIMER_(?:NO)?RESTART$/.test(name)),
 );
 
+const MAX_PROBLEM_CHARS = 200;
+
 export interface PrintPart {
   /** The field that is all of the argument, casts aside. */
   readonly field: string | undefined;
@@ -129,7 +131,8 @@ export function compileTemplate(template: string, args: readonly Expr[], format:
   try {
     return new Compiler(context, toArithmetic(format, context), args).compile(parts);
   } catch (error) {
-    if (error instanceof NotComputable) return messageOf(error);
+    // Names in it are whatever the file says.
+    if (error instanceof NotComputable) return messageOf(error).slice(0, MAX_PROBLEM_CHARS);
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { kmsg } from '../../parsers/kmsg.ts';
 import { systrace } from '../../parsers/systrace.ts';
 import { netconsole } from '../../parsers/netconsole-text.ts';
 import { pstore } from '../../parsers/pstore.ts';
+import { EXPORT_TARGETS } from './export-target.ts';
 import { OTLP_TARGETS } from './otlp-target.ts';
 import { ringBuffer, traceDatFile, traceDatPacked } from './page-target.ts';
 import { SMALL_TARGETS } from './small-target.ts';
@@ -29,4 +30,5 @@ export const TARGETS: readonly Target[] = [
   ...SMALL_TARGETS,
   ...WIRE_TARGETS,
   ...OTLP_TARGETS,
+  ...EXPORT_TARGETS,
 ];
