@@ -18,6 +18,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { Reporter } from '../export/report.ts';
+import { TextOut } from '../export/text-out.ts';
 import { importFile } from '../hub/import-file.ts';
 import { EventBatch } from '../model/event-batch.ts';
 import type { ByteSource } from '../model/event-file.ts';
@@ -105,9 +107,8 @@ function cpuSeconds({ user, system }: NodeJS.CpuUsage): number {
   return (user + system) / 1e6;
 }
 
-/** The best of some rounds: what else runs on the machine only ever adds. */
-function benchColumns(compression: Compression): BenchResult {
-  const path = recordingOf(compression);
+/** The file at any place, and its descriptor. */
+function openSource(path: string): { readonly source: ByteSource; readonly fd: number } {
   const fd = openSync(path, 'r');
   const { size } = fstatSync(fd);
   let memory = new Uint8Array(0);
@@ -118,6 +119,13 @@ function benchColumns(compression: Compression): BenchResult {
       return memory.subarray(0, readSync(fd, memory, 0, Math.min(length, size - offset), offset));
     },
   };
+  return { source, fd };
+}
+
+/** The best of some rounds: what else runs on the machine only ever adds. */
+function benchColumns(compression: Compression): BenchResult {
+  const path = recordingOf(compression);
+  const { source, fd } = openSource(path);
   const batch = new EventBatch();
   let events = 0;
   let best = Number.POSITIVE_INFINITY;
@@ -127,16 +135,36 @@ function benchColumns(compression: Compression): BenchResult {
     best = Math.min(best, cpuSeconds(process.cpuUsage(before)));
   }
   closeSync(fd);
-  const detail = `${events} events, ${(size / 1e6).toFixed(0)} MB; ${compareWithReport(path, best)}`;
+  const detail = `${events} events, ${(source.sizeBytes / 1e6).toFixed(0)} MB; ${compareWithReport(path, best, ['-R'])}`;
   return { value: events / best, unit: 'events/CPU-s', detail };
 }
 
-function compareWithReport(path: string, seconds: number): string {
+/** The text of `trace-cmd report`, made and thrown away. */
+function benchText(): BenchResult {
+  const path = recordingOf('zstd');
+  const { source, fd } = openSource(path);
+  const out = new TextOut(1 << 20);
+  const options = { latency: false, raw: false, nanoseconds: false, timeDifference: false, filter: undefined, convert: undefined };
+  let lines = 0;
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 2; round++) {
+    const before = process.cpuUsage();
+    const reporter = new Reporter(traceDat.open(source), options);
+    while (reporter.write(out, 1 << 18)) out.clear();
+    out.clear();
+    best = Math.min(best, cpuSeconds(process.cpuUsage(before)));
+    ({ lines } = reporter);
+  }
+  closeSync(fd);
+  return { value: lines / best, unit: 'lines/CPU-s', detail: `${lines} lines; ${compareWithReport(path, best, [])}` };
+}
+
+function compareWithReport(path: string, seconds: number, args: readonly string[]): string {
   const before = childTicks();
-  const { status } = spawnSync('trace-cmd', ['report', '-R', '-i', path], { stdio: 'ignore', ...TIMES_MS });
+  const { status } = spawnSync('trace-cmd', ['report', ...args, '-i', path], { stdio: 'ignore', ...TIMES_MS });
   if (status !== 0) return 'no trace-cmd to compare with';
   const report = (childTicks() - before) / 100;
-  return `${(report / seconds).toFixed(1)} x report -R (${report.toFixed(1)} CPU-s)`;
+  return `${(report / seconds).toFixed(1)} x ${['report', ...args].join(' ')} (${report.toFixed(1)} CPU-s)`;
 }
 
 /** CPU time of the children that ended, in hundredths of a second: fields 16 and 17 of proc_pid_stat(5). */
@@ -171,4 +199,5 @@ export const benches: Bench[] = [
   { name: 'trace.dat: import to queryable rows', target: '>= 1.5 M, <= 8 bytes/event', run: benchImport },
   { name: 'trace.dat, not compressed: file -> typed columns', target: '>= 10 M, >= 20 x report -R', run: () => benchColumns('none') },
   { name: 'trace.dat, zstd: file -> typed columns', target: '>= 20 x report -R', run: () => benchColumns('zstd') },
+  { name: 'trace.dat, zstd: text of trace-cmd report', target: '>= 1.5 M lines/s, >= 10 x report', run: benchText },
 ];
