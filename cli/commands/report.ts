@@ -65,8 +65,10 @@ export const command = defineCommand({
         await print(toShown(out.view()));
         out.clear();
       }
-      reportProblems(path, [...file.counts.malformed, ...reporter.counts.malformed]);
-      return 0;
+      const problems = [...file.counts.malformed, ...reporter.counts.malformed];
+      reportProblems(path, problems);
+      // A script should see that there was nothing to read in a file that is broken.
+      return problems.length > 0 && reporter.counts.records === 0 ? 1 : 0;
     } finally {
       recording.close();
     }
