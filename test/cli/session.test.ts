@@ -87,7 +87,7 @@ test('import: a session that is imported again stores nothing twice', async () =
       );
       const reports = await ask(url, "SELECT KernelId, EventName FROM otel_logs WHERE EventName != '' ORDER BY ALL");
       assert.deepEqual(
-        reports.map(([kernel, event]) => `${Number(kernel)} ${event}`),
+        reports.map(([kernel, event]) => `${Number(kernel)} ${String(event)}`),
         ['1 kernel.panic'],
       );
       const events = await ask(url, 'SELECT KernelId, count() FROM events GROUP BY ALL ORDER BY ALL');
