@@ -11,9 +11,12 @@
  * Kernel: kernel/kallsyms.c.
  */
 import { TWO_POW_32 } from '../base/int64.ts';
+import { toBytes } from './text-out.ts';
 
 export interface KernelSymbol {
   readonly name: string;
+  /** The name as it is printed: a symbol is, again and again. */
+  readonly nameBytes: Uint8Array;
   readonly module: string;
   /** Address − address of the symbol. */
   readonly offset: number;
@@ -90,7 +93,8 @@ export class Kallsyms {
     while (this.#low[next] === baseLow && this.#high[next] === baseHigh) next++;
     const size =
       next < this.#low.length ? ((this.#high[next] as number) - baseHigh) * TWO_POW_32 + ((this.#low[next] as number) - baseLow) : 0;
-    return { ...this.#nameAt(at), offset, size };
+    const { name, module } = this.#nameAt(at);
+    return { name, nameBytes: toBytes(name), module, offset, size };
   }
 
   /** bsearch(3) over half-open intervals, step by step. */

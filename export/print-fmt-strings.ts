@@ -26,7 +26,7 @@ import {
 import { putBitmap, putBitmapList } from './print-fmt-pointers.ts';
 import type { Expr } from './print-fmt-syntax.ts';
 import type { PrintContext } from './print-fmt.ts';
-import type { TextOut } from './text-out.ts';
+import { toBytes, type TextOut } from './text-out.ts';
 
 export type Put = (record: EventRecord, out: TextOut) => void;
 
@@ -94,7 +94,8 @@ class StringCompiler {
 
   #compileLiteral(text: string): Put {
     const shown = this.#context.dialect === 'kernel' ? unescape(text) : text;
-    return this.#piece((_record, out) => out.putText(shown));
+    const bytes = toBytes(shown);
+    return this.#piece((_record, out) => out.putAll(bytes));
   }
 
   #compileRegion(expr: Expr): Put {

@@ -34,7 +34,7 @@ import {
 import { putBitmap, putBitmapList, putHexBytes, putIpv4, putIpv6, putMac, putSockaddr, putUuid } from './print-fmt-pointers.ts';
 import { compileString, unescape, type Put } from './print-fmt-strings.ts';
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
-import type { TextOut } from './text-out.ts';
+import { toBytes, type TextOut } from './text-out.ts';
 
 export type Dialect = 'kernel' | 'trace-cmd';
 
@@ -246,7 +246,7 @@ class Compiler {
           out.putHexWords(low, high);
           return;
         }
-        out.putText(symbol.name);
+        out.putAll(symbol.nameBytes);
         if (!withOffset) return;
         out.putText('+0x');
         out.putHexWords(symbol.offset | 0, 0);
@@ -336,7 +336,7 @@ export function putSymbol(out: TextOut, symbols: Kallsyms, low: number, high: nu
     out.putHexWords(low, high);
     return;
   }
-  out.putText(symbol.name);
+  out.putAll(symbol.nameBytes);
   if (withOffset) {
     out.putText('+0x');
     out.putHexWords(symbol.offset | 0, 0);
@@ -352,7 +352,7 @@ function constant(value: number): NumberCode['read'] {
 }
 
 function compileText(text: string): PrintPart {
-  const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = toBytes(text);
   const put: Put = (_record, out) => out.putBytes(bytes, 0, bytes.length);
   return { field: undefined, text, put };
 }

@@ -159,7 +159,9 @@ function callSiteHandler(_format: EventFormat, of: Arithmetic, { symbols }: Repo
     const low = read(record);
     const symbol = symbols.find(low, record.high);
     if (symbol === undefined) return true;
-    out.putText(`(${symbol.name}+0x`);
+    out.putByte(40);
+    out.putAll(symbol.nameBytes);
+    out.putText('+0x');
     out.putHexWords(symbol.offset | 0, 0);
     out.putText(') ');
     return true;
@@ -188,7 +190,8 @@ function hrtimerHandler({ event }: EventFormat, of: Arithmetic, { symbols }: Rep
       return;
     }
     // The library takes the difference the wrong way round.
-    out.putText(`${symbol.name}/0x`);
+    out.putAll(symbol.nameBytes);
+    out.putText('/0x');
     out.putHexWords(-symbol.offset | 0, symbol.offset === 0 ? 0 : -1);
   };
   return ({ record }, out) => {

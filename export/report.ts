@@ -29,7 +29,7 @@ import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
 import { compilePlugin, type ReportHandler } from './report-plugins.ts';
-import type { TextOut } from './text-out.ts';
+import { toBytes, type TextOut } from './text-out.ts';
 
 export interface ReportOptions {
   /** -l: flags of each event, short task names. */
@@ -96,6 +96,8 @@ export class Reporter {
   readonly #commonFlags: number;
   readonly #commonPreempt: number;
   readonly #isNanoseconds: boolean;
+  #seconds = -1;
+  #secondsText: Uint8Array = new Uint8Array(0);
   /** What stands in front of the time, by cursor and thread. */
   readonly #heads: (Map<number, Uint8Array> | undefined)[] = [];
   readonly #comms = new Map<number, Uint8Array>();
@@ -185,7 +187,7 @@ export class Reporter {
       this.#putTask(cursor, pid, out);
     }
     this.#putStamp(cursor, out);
-    out.putBytes(printer.name, 0, printer.name.length);
+    out.putAll(printer.name);
     const body = out.length;
     if (printer.handler === undefined || printer.handler(cursor, out)) printer.put(record, out);
     if (out.length > body && out.bytes[out.length - 1] === 10) out.length--;
@@ -194,8 +196,7 @@ export class Reporter {
   }
 
   #putPrefix({ source }: PageCursor, out: TextOut): void {
-    const prefix = this.#prefixes[source] as Uint8Array;
-    out.putBytes(prefix, 0, prefix.length);
+    out.putAll(this.#prefixes[source] as Uint8Array);
   }
 
   /** Instance, task and CPU, as they were for the last event of this thread on this CPU. */
@@ -203,7 +204,7 @@ export class Reporter {
     const heads = (this.#heads[cursor.source] ??= new Map());
     const known = heads.get(pid);
     if (known !== undefined) {
-      out.putBytes(known, 0, known.length);
+      out.putAll(known);
       return;
     }
     const mark = out.length;
@@ -285,13 +286,23 @@ export class Reporter {
       const shown = this.#options.nanoseconds ? ns : Math.floor((ns + 500) / 1000);
       const perSecond = this.#options.nanoseconds ? 1e9 : 1e6;
       const seconds = Math.floor(shown / perSecond);
-      out.putSeconds(seconds, shown - seconds * perSecond, this.#options.nanoseconds ? 9 : 6, 5);
+      this.#putSeconds(seconds, shown - seconds * perSecond, out);
       return;
     }
     const ns = (BigInt(high) << 32n) | BigInt(low);
     const rounded = this.#options.nanoseconds ? ns : ((ns + 500n) / 1000n) * 1000n;
     const fraction = Number(rounded % BILLION);
-    out.putSeconds(Number(rounded / BILLION), this.#options.nanoseconds ? fraction : fraction / 1000, this.#options.nanoseconds ? 9 : 6, 5);
+    this.#putSeconds(Number(rounded / BILLION), this.#options.nanoseconds ? fraction : fraction / 1000, out);
+  }
+
+  /** Line after line is of the same second. */
+  #putSeconds(seconds: number, fraction: number, out: TextOut): void {
+    if (seconds !== this.#seconds) {
+      this.#seconds = seconds;
+      this.#secondsText = toBytes(`${String(seconds).padStart(5)}.`);
+    }
+    out.putAll(this.#secondsText);
+    out.putPaddedDecimal(fraction, this.#options.nanoseconds ? 9 : 6);
   }
 
   #putDifference(low: number, high: number, out: TextOut): void {
@@ -380,10 +391,6 @@ export function showsSeconds({ clock, tscToNs }: EventFileInfo): boolean {
 
 function padName(name: string): Uint8Array {
   return toBytes(` ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
-}
-
-function toBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 function unknownEvent(): EventPrinter {

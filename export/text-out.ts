@@ -54,6 +54,11 @@ export class TextOut {
     this.length = at;
   }
 
+  /** All of some bytes: what is printed often is kept so. */
+  putAll(from: Uint8Array): void {
+    this.putBytes(from, 0, from.length);
+  }
+
   /** The bytes up to the first NUL. */
   putString(from: Uint8Array, start: number, end: number): void {
     this.reserve(end - start);
@@ -209,6 +214,11 @@ export class TextOut {
   #putBigDecimal(value: bigint): void {
     this.putText(value.toString());
   }
+}
+
+/** One byte per character: latin1, or ASCII. */
+export function toBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 function countDigits(value: number): number {

@@ -60,7 +60,7 @@ export class SymbolText {
       putHex(out, low | 0, high | 0, withOffset ? 1 : 8);
     } else if (symbol.offset === 0 && TRAMPOLINE.test(symbol.name)) out.putText("[unknown/kretprobe'd]");
     else if (withOffset) putOffset(out, symbol);
-    else out.putText(symbol.name);
+    else out.putAll(symbol.nameBytes);
     if (this.#style.address) this.putAddress(out, low, high);
   }
 
@@ -85,7 +85,7 @@ export class SymbolText {
       out.putHexWords(low | 0, high | 0);
       return;
     }
-    out.putText(symbol.name);
+    out.putAll(symbol.nameBytes);
     if (symbol.module !== '') out.putText(` [${symbol.module}]`);
   }
 
@@ -110,7 +110,8 @@ export class SymbolText {
 }
 
 function putOffset(out: TextOut, symbol: KernelSymbol): void {
-  out.putText(`${symbol.name}+0x`);
+  out.putAll(symbol.nameBytes);
+  out.putText('+0x');
   out.putHexWords(symbol.offset | 0, 0);
   out.putText('/0x');
   out.putHexWords(symbol.size | 0, 0);
