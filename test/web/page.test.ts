@@ -286,7 +286,14 @@ test('page: the ledger has a row for each stream, and its words', async (t) => {
   if (open === undefined) return;
   const { page } = open;
   await visit(page, open.url, '#/ledger');
-  await page.getByRole('cell', { name: 'kmsg', exact: true }).first().waitFor();
+  await page
+    .getByRole('cell', { name: 'kmsg', exact: true })
+    .first()
+    .waitFor()
+    .catch(async (error: unknown) => {
+      // What stands there instead says whether the hub did not answer or answered without it.
+      throw new Error(`no kmsg in the ledger, but: ${(await page.innerText('body')).slice(0, 2000)}`, { cause: error });
+    });
   await page
     .getByRole('cell', { name: /^tracefs:/ })
     .first()
