@@ -62,7 +62,7 @@ export function parseStat(text: string): StatFile {
 /** Bytes by name. */
 export function parseMeminfo(text: string): Map<string, number> {
   const found = new Map<string, number>();
-  for (const match of text.matchAll(/^([^:\n]+): +(\d+) kB$/gm)) found.set(match[1] as string, Number(match[2]) * 1024);
+  for (const match of text.matchAll(/^([^:\n]+): +(\d{1,15}) kB$/gm)) found.set(match[1] as string, Number(match[2]) * 1024);
   return found;
 }
 
