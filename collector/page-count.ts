@@ -2,9 +2,7 @@
  * Counts the events of ring-buffer pages without decoding them: what the books need of a page that is shipped verbatim (the
  * layout is drawn in parsers/ring-buffer.ts). Byte order and word size are the traced kernel's.
  */
-const COMMIT_BYTES_MASK = 0x07ff_ffff;
-const MAX_DATA_TYPE = 28;
-const TYPE_PADDING = 29;
+import { COMMIT_BYTES_MASK, PADDING } from '../parsers/page-records.ts';
 
 export interface PageLayout {
   readonly dataOffset: number;
@@ -45,10 +43,10 @@ export function countEvents(view: DataView, at: number, pageSizeBytes: number, l
       if (size < 4) break;
       p += 4 + ((size + 3) & ~3);
       events++;
-    } else if (type <= MAX_DATA_TYPE) {
+    } else if (type < PADDING) {
       p += 4 + type * 4;
       events++;
-    } else if (type === TYPE_PADDING) {
+    } else if (type === PADDING) {
       const delta = little ? word >>> 5 : word & 0x07ff_ffff;
       if (delta === 0 || p + 8 > end) break;
       p += 4 + ((view.getUint32(p + 4, little) + 3) & ~3);

@@ -4,17 +4,10 @@
  */
 import { EventRecord } from './print-fmt-numbers.ts';
 import type { PageLayout } from '../parsers/page-header.ts';
+import { COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING, RECORD_CUT, RunningTime, skipSpecial } from '../parsers/page-records.ts';
 import type { PageSequence } from '../model/event-file.ts';
 import type { ParseCounts } from '../model/parser.ts';
 import { countMalformed } from '../model/parser.ts';
-
-const COMMIT_BYTES_MASK = 0x07ff_ffff;
-const LOST_FLAG = 0x8000_0000;
-const LOST_STORED_FLAG = 0x4000_0000;
-const TOP_BITS = 0xf800_0000;
-const PADDING = 29;
-const TIME_EXTEND = 30;
-const ABSOLUTE = 31;
 
 /** Sets `low` and `high` of a cursor, which are raw, to another clock. */
 export type TimeConversion = (cursor: PageCursor) => void;
@@ -49,9 +42,7 @@ export class PageCursor {
   readonly #counts: ParseCounts;
   readonly #convert: TimeConversion | undefined;
   readonly #countsDiscarded: boolean;
-  /** Running time. */
-  #low = 0;
-  #high = 0;
+  readonly #time = new RunningTime();
   #run = new Uint8Array(0);
   /** The next page in the run. */
   #pageAt = 0;
@@ -81,30 +72,33 @@ export class PageCursor {
   /** Goes to the next record; false at the end. Damage ends its page, and is counted. */
   next(): boolean {
     const { record } = this;
-    const { view, little } = record;
+    const { little } = record;
+    const time = this.#time;
     this.lost = 0;
     this.isFirstOfPage = false;
     for (;;) {
       const at = this.#at;
       if (at + 4 > this.#end) {
         if (!this.#nextPage()) return false;
-        return this.#nextOfPage();
+        this.isFirstOfPage = true;
+        continue;
       }
+      const { view } = record;
       const word = view.getUint32(at, little);
       const type = little ? word & 31 : word >>> 27;
       const delta = little ? word >>> 5 : word & 0x07ff_ffff;
       if (type >= PADDING) {
-        this.#at = this.#skipSpecial(type, delta, at);
+        const next = skipSpecial(time, type, delta, view, at, this.#end, little, this.#countsDiscarded);
+        this.#at = next < 0 ? this.#endPage(next === RECORD_CUT ? 'record_cut' : 'record_length', at) : next;
         continue;
       }
-      const low = (this.#low + delta) >>> 0;
-      if (low < delta) this.#high = (this.#high + 1) >>> 0;
-      this.#low = low;
+      const low = (time.low + delta) >>> 0;
+      if (low < delta) time.high = (time.high + 1) >>> 0;
+      time.low = low;
       const payload = type === 0 ? at + 8 : at + 4;
       const length = type === 0 ? this.#readLength(at) : type * 4;
       if (length < 2 || length > this.#end - payload) {
-        countMalformed(this.#counts, 'record_length', record.bytes, at, this.#end);
-        this.#at = this.#end;
+        this.#at = this.#endPage('record_length', at);
         continue;
       }
       record.start = payload;
@@ -112,42 +106,30 @@ export class PageCursor {
       this.#at = payload + ((length + 3) & ~3);
       this.#counts.records++;
       this.low = low;
-      this.high = this.#high;
+      this.high = time.high;
       this.#convert?.(this);
       return true;
     }
   }
 
-  /** The first record behind the head of a page, with what the head says of losses. */
-  #nextOfPage(): boolean {
-    const { lost } = this;
-    const found = this.next();
-    if (this.lost === 0) this.lost = lost;
-    else if (lost !== 0) this.lost = lost === LOST_UNKNOWN || this.lost === LOST_UNKNOWN ? LOST_UNKNOWN : this.lost + lost;
-    this.isFirstOfPage = true;
-    return found;
+  /** What is broken ends its page: there is nothing to find the next record by. */
+  #endPage(reason: string, at: number): number {
+    countMalformed(this.#counts, reason, this.record.bytes, at, this.#end);
+    this.#counts.parsedBytes -= this.#end - at;
+    return this.#end;
   }
 
-  /** Opens the next page; false at the end. */
+  /** Opens the next page, and adds what its head says of losses; false at the end. */
   #nextPage(): boolean {
-    const { record } = this;
     const size = this.#pageSizeBytes;
-    if (this.#pageAt + size > this.#run.length) {
-      if (this.#pageAt < this.#run.length) countMalformed(this.#counts, 'torn_page', this.#run, this.#pageAt, this.#run.length);
-      this.#run = this.#pages.take(TAKE_BYTES) as Uint8Array<ArrayBuffer>;
-      this.#pageAt = 0;
-      record.bytes = this.#run;
-      record.view = new DataView(this.#run.buffer, this.#run.byteOffset, this.#run.length);
-      if (this.#run.length === 0) return false;
-      if (this.#run.length < size) return this.#nextPage();
-    }
+    while (this.#pageAt + size > this.#run.length) if (!this.#nextRun()) return false;
     const at = this.#pageAt;
     this.#pageAt += size;
-    const { little, view } = record;
+    const { little, view } = this.record;
     const { timestampOffset, commitOffset, longBytes, dataOffset } = this.#layout;
     const stampAt = at + timestampOffset;
-    this.#low = view.getUint32(little ? stampAt : stampAt + 4, little);
-    this.#high = view.getUint32(little ? stampAt + 4 : stampAt, little);
+    this.#time.low = view.getUint32(little ? stampAt : stampAt + 4, little);
+    this.#time.high = view.getUint32(little ? stampAt + 4 : stampAt, little);
     const commitAt = at + commitOffset;
     const commit = view.getUint32(little || longBytes === 4 ? commitAt : commitAt + 4, little);
     this.#at = at + dataOffset;
@@ -158,8 +140,24 @@ export class PageCursor {
       return true;
     }
     this.#counts.parsedBytes += size;
-    if ((commit & LOST_FLAG) !== 0) this.lost = (commit & LOST_STORED_FLAG) === 0 ? LOST_UNKNOWN : this.#readLost(at + size);
+    if ((commit & LOST_FLAG) !== 0) this.#addLost((commit & LOST_STORED_FLAG) === 0 ? LOST_UNKNOWN : this.#readLost(at + size));
     return true;
+  }
+
+  /** Takes the next pages; false at the end. */
+  #nextRun(): boolean {
+    if (this.#pageAt < this.#run.length) countMalformed(this.#counts, 'torn_page', this.#run, this.#pageAt, this.#run.length);
+    const { record } = this;
+    this.#run = this.#pages.take(TAKE_BYTES) as Uint8Array<ArrayBuffer>;
+    this.#pageAt = 0;
+    record.bytes = this.#run;
+    record.view = new DataView(this.#run.buffer, this.#run.byteOffset, this.#run.length);
+    return this.#run.length > 0;
+  }
+
+  /** Pages without a record in them may have lost some, too. */
+  #addLost(lost: number): void {
+    this.lost = this.lost === LOST_UNKNOWN || lost === LOST_UNKNOWN ? LOST_UNKNOWN : this.lost + lost;
   }
 
   #readLost(pageEnd: number): number {
@@ -171,40 +169,6 @@ export class PageCursor {
 
   #readLength(at: number): number {
     return at + 8 > this.#end ? 0 : this.record.view.getUint32(at + 4, this.record.little) - 4;
-  }
-
-  /** Padding and time records: moves the running time and returns where the next record begins. */
-  #skipSpecial(type: number, delta: number, at: number): number {
-    if (type === PADDING && delta === 0) return this.#end;
-    if (at + 8 > this.#end) {
-      countMalformed(this.#counts, 'record_cut', this.record.bytes, at, this.#end);
-      return this.#end;
-    }
-    const extra = this.record.view.getUint32(at + 4, this.record.little);
-    const deltaLow = type === PADDING ? (this.#countsDiscarded ? delta : 0) : ((extra << 27) | delta) >>> 0;
-    const deltaHigh = type === PADDING ? 0 : extra >>> 5;
-    if (type === ABSOLUTE) {
-      this.#setAbsolute(deltaLow, deltaHigh);
-      return at + 8;
-    }
-    const low = (this.#low + deltaLow) >>> 0;
-    this.#high = (this.#high + deltaHigh + (low < deltaLow ? 1 : 0)) >>> 0;
-    this.#low = low;
-    if (type === TIME_EXTEND) return at + 8;
-    if (extra < 4 || extra > this.#end - at - 4) {
-      countMalformed(this.#counts, 'record_length', this.record.bytes, at, this.#end);
-      return this.#end;
-    }
-    return at + 4 + ((extra + 3) & ~3);
-  }
-
-  /** An absolute stamp has 59 bits: the rest comes from the running time, one step up where it would run backwards. */
-  #setAbsolute(low: number, high: number): void {
-    const top = (this.#high & TOP_BITS) >>> 0;
-    let full = (high | top) >>> 0;
-    if (top !== 0 && (full < this.#high || (full === this.#high && low < this.#low))) full = (full + 0x0800_0000) >>> 0;
-    this.#low = low;
-    this.#high = full;
   }
 }
 

@@ -29,15 +29,8 @@ import { NO_RAW_TIME } from '../model/time.ts';
 import { minRecordBytes, NameCache, planColumns, readInt32s, type ColumnPlan, type RecordRun } from './event-columns.ts';
 import { parseEventFormat, type EventFormat } from './event-format.ts';
 import { parseHeaderPage, type PageLayout } from './page-header.ts';
+import { COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING, RECORD_CUT, RunningTime, skipSpecial } from './page-records.ts';
 
-const TYPE_PADDING = 29;
-const TYPE_TIME_EXTEND = 30;
-const TYPE_ABSOLUTE = 31;
-const COMMIT_BYTES_MASK = 0x07ff_ffff;
-const LOST_FLAG = 0x8000_0000;
-const LOST_STORED_FLAG = 0x4000_0000;
-/** Absolute stamps have 59 bits; these are the others, in the high word. */
-const TOP_BITS = 0xf800_0000;
 /** Pages gathered before their columns are filled: the offsets of 64 pages stay in the second-level cache. */
 const PAGES_PER_RUN = 64;
 /** Values of one record lie side by side, so they take its bytes once; a name that is stored twice may share them. */
@@ -157,9 +150,8 @@ export class PageReader {
   readonly #names = new NameCache();
   readonly #lastTimes = new Map<number, LastTime>();
   #losses: PageLoss[] = [];
-  /** Running time of the page being walked, while a rare record changes it. */
-  #low = 0;
-  #high = 0;
+  /** Of the page being walked, while a rare record changes it. */
+  readonly #time = new RunningTime();
 
   constructor(set: FormatSet) {
     const { layout, formats, problems } = parseFormatSet(set);
@@ -248,6 +240,7 @@ export class PageReader {
     const little = this.#little;
     const readers = this.#readers;
     const active = this.#active;
+    const time = this.#time;
     let low = pageLow;
     let high = pageHigh;
     let events = 0;
@@ -256,12 +249,13 @@ export class PageReader {
       const word = view.getUint32(at, little);
       const type = little ? word & 31 : word >>> 27;
       const delta = little ? word >>> 5 : word & 0x07ff_ffff;
-      if (type >= TYPE_PADDING) {
-        this.#low = low;
-        this.#high = high;
-        at = this.#skipSpecial(type, delta, pages, view, at, end);
-        low = this.#low;
-        high = this.#high;
+      if (type >= PADDING) {
+        time.low = low;
+        time.high = high;
+        const next = skipSpecial(time, type, delta, view, at, end, little);
+        if (type === PADDING && delta !== 0 && next >= 0) this.counts.discarded++;
+        at = next < 0 ? this.#endPage(next, pages, at, end) : next;
+        ({ low, high } = time);
         continue;
       }
       low = (low + delta) >>> 0;
@@ -298,39 +292,10 @@ export class PageReader {
     return format === undefined ? undefined : (this.#readers[id] = new EventReader(format, this.#layout?.longBytes ?? 8));
   }
 
-  /** Padding and time records: moves the running time and returns where the next record begins; `end` where there is none. */
-  #skipSpecial(type: number, delta: number, pages: Uint8Array, view: DataView, at: number, end: number): number {
-    if (type === TYPE_PADDING && delta === 0) return end;
-    if (at + 8 > end) {
-      countMalformed(this.counts, 'record_cut', pages, at, end);
-      return end;
-    }
-    const extra = view.getUint32(at + 4, this.#little);
-    const deltaLow = type === TYPE_PADDING ? delta : ((extra << 27) | delta) >>> 0;
-    const deltaHigh = type === TYPE_PADDING ? 0 : extra >>> 5;
-    if (type === TYPE_ABSOLUTE) {
-      this.#setAbsolute(deltaLow, deltaHigh);
-      return at + 8;
-    }
-    this.#low = (this.#low + deltaLow) >>> 0;
-    this.#high = (this.#high + deltaHigh + (this.#low < deltaLow ? 1 : 0)) >>> 0;
-    if (type === TYPE_TIME_EXTEND) return at + 8;
-    // The length of a discarded event counts itself: less than 4 would stand still.
-    if (extra < 4 || extra > end - at - 4) {
-      countMalformed(this.counts, 'record_length', pages, at, end);
-      return end;
-    }
-    this.counts.discarded++;
-    return at + 4 + ((extra + 3) & ~3);
-  }
-
-  /** An absolute stamp has 59 bits: the rest comes from the running time, one step up where it would run backwards. */
-  #setAbsolute(low: number, high: number): void {
-    const top = (this.#high & TOP_BITS) >>> 0;
-    let full = (high | top) >>> 0;
-    if (top !== 0 && (full < this.#high || (full === this.#high && low < this.#low))) full = (full + 0x0800_0000) >>> 0;
-    this.#low = low;
-    this.#high = full;
+  /** Counts a broken record, which ends its page. */
+  #endPage(outcome: number, pages: Uint8Array, at: number, end: number): number {
+    countMalformed(this.counts, outcome === RECORD_CUT ? 'record_cut' : 'record_length', pages, at, end);
+    return end;
   }
 
   /** Turns what was gathered into rows, one event after the other, one column after the other. */

@@ -12,6 +12,7 @@
 import type { PageSequence } from '../model/event-file.ts';
 import type { FormatSet } from '../model/segment.ts';
 import { parseHeaderPage, type PageLayout } from './page-header.ts';
+import { COMMIT_BYTES_MASK } from './page-records.ts';
 import { MAX_EVENTS, MAX_FORMATS_BYTES } from './trace-dat-parts.ts';
 import { readTraceSettings, type ReadText, type TraceSettings } from './tracefs-settings.ts';
 
@@ -40,7 +41,6 @@ export interface TracefsCopy {
   openPages(): PageSequence[];
 }
 
-const COMMIT_MASK = 0x07ff_ffff;
 /** kallsyms of a kernel with all its modules is 20 MB. */
 const MAX_TEXT_BYTES = 64 << 20;
 const MAX_PAGE_BYTES = 4 << 20;
@@ -117,5 +117,5 @@ function isBigEndian(folder: FolderSource, cpus: readonly CopiedCpu[], layout: P
   if (cpu === undefined) return false;
   const head = folder.read(cpu.path, 0, layout.dataOffset);
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-  return (view.getUint32(layout.commitOffset, true) & COMMIT_MASK) > pageSizeBytes;
+  return (view.getUint32(layout.commitOffset, true) & COMMIT_BYTES_MASK) > pageSizeBytes;
 }

@@ -98,7 +98,7 @@ const report: Target = {
         while (reporter.write(out, 1));
         if (out.length > 64 + reporter.lines * MAX_LINE_BYTES) throw new Violation(`text: ${out.length} bytes of ${reporter.lines} lines`);
         const { parsedBytes, malformedBytes } = reporter.counts;
-        if (parsedBytes + malformedBytes < pages.length) throw new Violation(`bytes: ${parsedBytes + malformedBytes} of ${pages.length}`);
+        if (parsedBytes + malformedBytes !== pages.length) throw new Violation(`bytes: ${parsedBytes + malformedBytes} of ${pages.length}`);
         countOutcome(this.outcomes, 'lines', reporter.lines);
       },
     };
