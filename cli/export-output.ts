@@ -1,6 +1,6 @@
 /** Where an export goes: a file beside which it grows until it is whole, or, through a temporary file, standard output. */
 import { randomUUID } from 'node:crypto';
-import { closeSync, createReadStream, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,7 +16,8 @@ export class ExportOutput {
   private constructor(target: string | undefined, path: string) {
     this.#target = target;
     this.#path = path;
-    this.#fd = this.#try(() => openSync(path, 'wx', 0o644));
+    // Others may look into the folder of temporary files.
+    this.#fd = tryWrite(target ?? path, () => openSync(path, 'wx', target === undefined ? 0o600 : 0o644));
   }
 
   /** `target` undefined or `-` = standard output. */
@@ -24,9 +25,11 @@ export class ExportOutput {
     const toStdout = target === undefined || target === '-';
     if (toStdout && process.stdout.isTTY)
       throw new OperationalError('E_ARGS', 'the export is binary, and standard output is a terminal', 'name a file: -o trace.dat');
-    return toStdout
-      ? new ExportOutput(undefined, join(tmpdir(), `mkscope-export-${randomUUID()}`))
-      : new ExportOutput(target, `${target}.${randomUUID().slice(0, 8)}.part`);
+    if (toStdout) return new ExportOutput(undefined, join(tmpdir(), `mkscope-export-${randomUUID()}`));
+    // The file takes the place of what has its name: a device (-o /dev/null) would be gone.
+    const isOther = tryWrite(target, () => statSync(target, { throwIfNoEntry: false })?.isFile() === false);
+    if (isOther) throw new OperationalError('E_OUTPUT_WRITE', `${target} is no file`, 'leave out -o to write to standard output');
+    return new ExportOutput(target, `${target}.${randomUUID().slice(0, 8)}.part`);
   }
 
   write(bytes: Uint8Array, offset: number): void {
@@ -53,19 +56,22 @@ export class ExportOutput {
   }
 
   #try<T>(write: () => T): T {
-    try {
-      return write();
-    } catch (error) {
-      const errno = errnoOf(error);
-      const where = this.#target ?? this.#path;
-      if (errno === 'ENOSPC' || errno === 'EDQUOT')
-        throw new OperationalError('E_DISK_FULL', `no room for ${where}`, 'free some space, or name another file with -o', error);
-      throw new OperationalError(
-        'E_OUTPUT_WRITE',
-        `${where} cannot be written (${errno ?? messageOf(error)})`,
-        'name another file with -o',
-        error,
-      );
-    }
+    return tryWrite(this.#target ?? this.#path, write);
+  }
+}
+
+function tryWrite<T>(where: string, write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOSPC' || errno === 'EDQUOT')
+      throw new OperationalError('E_DISK_FULL', `no room for ${where}`, 'free some space, or name another file with -o', error);
+    throw new OperationalError(
+      'E_OUTPUT_WRITE',
+      `${where} cannot be written (${errno ?? messageOf(error)})`,
+      'name another file with -o',
+      error,
+    );
   }
 }

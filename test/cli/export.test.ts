@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { unpackFolder } from '../support/folder-file.ts';
@@ -105,17 +107,25 @@ test('export: what cannot be exported is said with a code and a hint, and leaves
   await withFolder(async (folder) => {
     const path = join(folder, 'out.dat');
     const log = join(import.meta.dirname, '../../package.json');
+    const socket = join(folder, 'socket');
+    const server = createServer().listen(socket);
+    await once(server, 'listening');
     for (const [args, code] of [
       [['export', '--format', 'trace.dat', '-o', path, log], 'E_INPUT_FORMAT'],
       [['export', '--format', 'tracedat', '-o', path, log], 'E_ARGS'],
       [['export', '-o', path, log], 'E_ARGS'],
       [['export', '--format', 'trace.dat', '--since', '14:05', '-o', path, join(FIXTURES, 'v7-lost.dat')], 'E_ARGS'],
       [['export', '--format', 'trace.dat', '-o', join(folder, 'no/such/out.dat'), join(FIXTURES, 'v7-lost.dat')], 'E_OUTPUT_WRITE'],
+      // It would be replaced by the export.
+      [['export', '--format', 'trace.dat', '-o', socket, join(FIXTURES, 'v7-lost.dat')], 'E_OUTPUT_WRITE'],
     ] as const) {
       const result = await runCli(args);
       assert.ok(result.code !== 0 && result.stderr.includes(code), `${args.join(' ')}: ${result.stderr}`);
       assert.match(result.stderr, /hint: /);
     }
     assert.throws(() => readFileSync(path), { code: 'ENOENT' });
+    assert.deepEqual(readdirSync(folder), ['socket']);
+    assert.ok(statSync(socket).isSocket());
+    server.close();
   });
 });
