@@ -5,14 +5,10 @@
  *   web.dat   TRACEID 78, TIME_SHIFT to 77     ┐  mkscope import web.dat trace.dat
  *   trace.dat TRACEID 77, GUEST "web" is 78    ┘  → trace.dat as kernel 0 "host", then web.dat as kernel 1 "web"
  */
-import { openSync, closeSync, readSync, statSync } from 'node:fs';
-
-import { FileSource } from '../hub/import-stage.ts';
+import { isOperational } from '../base/errors.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
-import { traceDat } from '../parsers/trace-dat.ts';
 import type { PlannedFile } from './import-plan.ts';
-
-const HEAD_BYTES = 64;
+import { openTraceDat, type Recording } from './recording.ts';
 
 export interface ImportedHosts {
   /** Hosts before their guests, else in the order given. */
@@ -62,26 +58,15 @@ export function nameKernels(plan: readonly PlannedFile[], given: ReadonlySet<str
 }
 
 function inspectRecording(path: string): EventFileInfo | undefined {
-  const stat = path === '-' ? undefined : statSync(path, { throwIfNoEntry: false });
-  if (stat?.isFile() !== true || !hasMagic(path)) return undefined;
-  const source = new FileSource({ path, sizeBytes: stat.size });
+  if (path === '-') return undefined;
+  let recording: Recording | undefined;
   try {
-    return traceDat.open(source).info;
-  } finally {
-    source.close();
-  }
-}
-
-function hasMagic(path: string): boolean {
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch {
+    recording = openTraceDat(path);
+  } catch (error) {
     // The import itself says what is wrong with the file, with a hint.
-    return false;
+    if (isOperational(error)) return undefined;
+    throw error;
   }
-  const head = new Uint8Array(HEAD_BYTES);
-  const length = readSync(fd, head, 0, HEAD_BYTES, 0);
-  closeSync(fd);
-  return traceDat.sniff(head.subarray(0, length));
+  recording?.close();
+  return recording?.file.info;
 }

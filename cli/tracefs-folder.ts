@@ -1,7 +1,8 @@
 /** A copy of tracefs on this disk, as a folder that parsers read. */
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, OperationalError } from '../base/errors.ts';
+import { OperationalError } from '../base/errors.ts';
+import { FileSource, tryRead } from '../hub/import-stage.ts';
 import { isTracefsCopy, openTracefsCopy, type FolderSource, type TracefsCopy } from '../parsers/tracefs-copy.ts';
 
 export interface CopyFolder {
@@ -47,21 +48,10 @@ function readNames(path: string): string[] {
 }
 
 function readBytes(path: string, offset: number, length: number): Uint8Array {
+  const source = new FileSource({ path, sizeBytes: tryRead(path, () => statSync(path)).size });
   try {
-    const fd = openSync(path, 'r');
-    try {
-      const bytes = new Uint8Array(Math.max(0, Math.min(length, fstatSync(fd).size - offset)));
-      let filled = 0;
-      while (filled < bytes.length) {
-        const count = readSync(fd, bytes, filled, bytes.length - filled, offset + filled);
-        if (count === 0) break;
-        filled += count;
-      }
-      return bytes.subarray(0, filled);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    throw new OperationalError('E_INPUT_READ', `${path} cannot be read: ${messageOf(error)}`, 'check its permissions', error);
+    return source.read(offset, length);
+  } finally {
+    source.close();
   }
 }

@@ -80,15 +80,17 @@ export function readEventChunks(path: string, parser: EventTextParser): ChunkRea
   return new ChunkReader(path, parser.open(), () => new EventBatch());
 }
 
-/** A staged file that is read at any place, into one piece of memory that grows to the longest read. */
+/** A file that is read at any place, into one piece of memory that grows to the longest read. Throws E_INPUT_READ. */
 export class FileSource implements ByteSource {
   readonly sizeBytes: number;
+  readonly #path: string;
   readonly #fd: number;
-  #memory = new Uint8Array(64 << 10);
+  #memory = new Uint8Array(0);
 
   constructor({ path, sizeBytes }: Pick<StagedFile, 'path' | 'sizeBytes'>) {
     this.sizeBytes = sizeBytes;
-    this.#fd = openSync(path, 'r');
+    this.#path = path;
+    this.#fd = tryRead(path, () => openSync(path, 'r'));
   }
 
   read(offset: number, length: number): Uint8Array {
@@ -96,7 +98,8 @@ export class FileSource implements ByteSource {
     if (this.#memory.length < wanted) this.#memory = new Uint8Array(wanted);
     let got = 0;
     while (got < wanted) {
-      const more = readSync(this.#fd, this.#memory, got, wanted - got, offset + got);
+      const at = got;
+      const more = tryRead(this.#path, () => readSync(this.#fd, this.#memory, at, wanted - at, offset + at));
       if (more === 0) break;
       got += more;
     }
@@ -105,6 +108,16 @@ export class FileSource implements ByteSource {
 
   close(): void {
     closeSync(this.#fd);
+  }
+}
+
+/** What the system says of a file that is read, as E_INPUT_READ. */
+export function tryRead<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const hint = errnoOf(error) === 'ENOENT' ? 'check the path' : 'check its permissions';
+    throw new OperationalError('E_INPUT_READ', `${path} cannot be read: ${messageOf(error)}`, hint, error);
   }
 }
 
