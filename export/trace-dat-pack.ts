@@ -2,46 +2,16 @@
  * A copy of tracefs as trace.dat of version 6 (trace-dat-v6.ts draws it): so that it is read, sent and imported as what
  * `trace-cmd extract` would have made of the same buffer. Nothing is changed: pages stand in it as they are.
  */
-import { ByteWriter, encodeUtf8 } from '../base/bytes.ts';
 import type { ByteSource } from '../model/event-file.ts';
 import type { FolderSource, TracefsCopy } from '../parsers/tracefs-copy.ts';
 import { OPTION } from '../parsers/trace-dat-options.ts';
+import { toBytes } from './text-out.ts';
+import { DatNumbers } from './trace-dat-writer.ts';
 
 interface Extent {
   readonly path: string;
   readonly offset: number;
   readonly sizeBytes: number;
-}
-
-/** Numbers in the byte order of the traced kernel, as the pages are. */
-class DatWriter {
-  readonly bytes = new ByteWriter();
-  readonly #little: boolean;
-
-  constructor(little: boolean) {
-    this.#little = little;
-  }
-
-  putNumber(value: number, sizeBytes: 1 | 2 | 4 | 8): void {
-    const view = new DataView(new ArrayBuffer(8));
-    view.setBigUint64(0, BigInt(value), this.#little);
-    const at = this.#little ? 0 : 8 - sizeBytes;
-    this.bytes.writeBytes(new Uint8Array(view.buffer, at, sizeBytes));
-  }
-
-  putName(text: string): void {
-    this.bytes.writeBytes(toLatin1(`${text}\0`));
-  }
-
-  putText(text: string, lengthBytes: 4 | 8): void {
-    this.putNumber(text.length, lengthBytes);
-    this.bytes.writeBytes(toLatin1(text));
-  }
-
-  putOption(id: number, text: string): void {
-    this.putNumber(id, 2);
-    this.putText(text, 4);
-  }
 }
 
 /** The file, whose pages are read from the folder when they are asked for. */
@@ -62,60 +32,62 @@ export function packTraceDat(copy: TracefsCopy, folder: FolderSource): ByteSourc
 
 function writeHead({ formats, settings, pageSizeBytes, cpus, readText }: TracefsCopy, extents: readonly Extent[]): Uint8Array {
   const isLittle = formats.endian === 'little';
-  const out = new DatWriter(isLittle);
-  out.bytes.writeBytes(Uint8Array.of(0x17, 0x08, 0x44));
-  out.bytes.writeBytes(encodeUtf8('tracing6\0'));
-  out.putNumber(isLittle ? 0 : 1, 1);
-  out.putNumber(/commit;\s*offset:\d+;\s*size:4;/.test(formats.headerPage) ? 4 : 8, 1);
-  out.putNumber(pageSizeBytes, 4);
+  const out = new DatNumbers(isLittle);
+  out.bytes(Uint8Array.of(0x17, 0x08, 0x44)).text('tracing6');
+  out.u8(isLittle ? 0 : 1).u8(/commit;\s*offset:\d+;\s*size:4;/.test(formats.headerPage) ? 4 : 8);
+  out.u32(pageSizeBytes);
   for (const [name, text] of [
     ['header_page', formats.headerPage],
     ['header_event', readText('events/header_event') ?? ''],
   ] as const) {
-    out.putName(name);
-    out.putText(text, 8);
+    putLongText(out.text(name), text);
   }
   writeFormats(out, formats.events);
-  out.putText(readText('kallsyms') ?? '', 4);
-  out.putText(formats.printkFormats, 4);
-  out.putText([...settings.comms].map(([pid, comm]) => `${pid} ${comm}\n`).join(''), 8);
+  putText(out, readText('kallsyms') ?? '');
+  putText(out, formats.printkFormats);
+  putLongText(out, [...settings.comms].map(([pid, comm]) => `${pid} ${comm}\n`).join(''));
   const cpuCount = Math.max(settings.possibleCpus, ...cpus.map(({ cpu }) => cpu + 1));
-  out.putNumber(cpuCount, 4);
-  out.bytes.writeBytes(encodeUtf8('options  \0'));
+  out.u32(cpuCount).text('options  ');
   writeOptions(out, readText, settings.clock, cpuCount);
-  out.bytes.writeBytes(encodeUtf8('flyrecord\0'));
+  out.text('flyrecord');
   for (let cpu = 0; cpu < cpuCount; cpu++) {
     const extent = extents[cpus.findIndex((one) => one.cpu === cpu)];
-    out.putNumber(extent?.offset ?? 0, 8);
-    out.putNumber(extent?.sizeBytes ?? 0, 8);
+    out.u64(extent?.offset ?? 0).u64(extent?.sizeBytes ?? 0);
   }
-  out.putText(`[${settings.clock}]`, 8);
-  return out.bytes.view().slice();
+  putLongText(out, `[${settings.clock}]`);
+  return out.finish();
 }
 
-function writeFormats(out: DatWriter, events: TracefsCopy['formats']['events']): void {
+function writeFormats(out: DatNumbers, events: TracefsCopy['formats']['events']): void {
   const bySystem = new Map<string, string[]>();
   for (const { system, format } of events) bySystem.set(system, [...(bySystem.get(system) ?? []), format]);
   const ftrace = bySystem.get('ftrace') ?? [];
   bySystem.delete('ftrace');
-  out.putNumber(ftrace.length, 4);
-  for (const format of ftrace) out.putText(format, 8);
-  out.putNumber(bySystem.size, 4);
+  out.u32(ftrace.length);
+  for (const format of ftrace) putLongText(out, format);
+  out.u32(bySystem.size);
   for (const [system, formats] of bySystem) {
-    out.putName(system);
-    out.putNumber(formats.length, 4);
-    for (const format of formats) out.putText(format, 8);
+    out.text(system).u32(formats.length);
+    for (const format of formats) putLongText(out, format);
   }
 }
 
-function writeOptions(out: DatWriter, readText: TracefsCopy['readText'], clock: string, cpuCount: number): void {
+function writeOptions(out: DatNumbers, readText: TracefsCopy['readText'], clock: string, cpuCount: number): void {
   const uname = (readText('uname') ?? '').trim();
-  if (uname !== '') out.putOption(OPTION.uname, `${uname}\0`);
-  out.putOption(OPTION.traceClock, `[${clock}]\0`);
-  out.putNumber(OPTION.cpuCount, 2);
-  out.putNumber(4, 4);
-  out.putNumber(cpuCount, 4);
-  out.putNumber(OPTION.done, 2);
+  if (uname !== '') putText(out.u16(OPTION.uname), `${uname}\0`);
+  putText(out.u16(OPTION.traceClock), `[${clock}]\0`);
+  out.u16(OPTION.cpuCount).u32(4).u32(cpuCount);
+  out.u16(OPTION.done);
+}
+
+/** Behind its length in 32 bits. */
+function putText(out: DatNumbers, text: string): void {
+  out.u32(text.length).bytes(toBytes(text));
+}
+
+/** Behind its length in 64 bits. */
+function putLongText(out: DatNumbers, text: string): void {
+  out.u64(text.length).bytes(toBytes(text));
 }
 
 class PackedSource implements ByteSource {
@@ -143,8 +115,4 @@ class PackedSource implements ByteSource {
     }
     return bytes;
   }
-}
-
-function toLatin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }

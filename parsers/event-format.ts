@@ -14,7 +14,7 @@
  *
  *   print fmt: "irq=%d name=%s", REC->irq, __get_str(name)        +-- kept verbatim; only asked which fields it shows as hex
  *
- * Not handled: evaluating the print format; bit fields (the kernel writes none); unions other than as plain bytes.
+ * Not handled: evaluating the print format (export/print-fmt.ts does); bit fields (the kernel writes none); unions other than as plain bytes.
  * Kernel: kernel/trace/trace_events.c (f_show), include/trace/stages/.
  */
 

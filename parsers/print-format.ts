@@ -1,6 +1,6 @@
 /**
- * What the `print fmt` of an event says about how its fields want to be shown. Evaluating a print format is another matter
- * (docs/formats/ring_buffer.md); this only pairs each conversion with its argument.
+ * What the `print fmt` of an event says about how its fields want to be shown. `export/print-fmt.ts` evaluates print formats;
+ * this pairs each conversion with its argument and nothing more, and so also takes formats that cannot be computed.
  *
  *   "ip=%pS flags=0x%lx name=%s", (void *)REC->ip, REC->flags, __get_str(name)
  *       |          |         |          +-- a cast is looked through
