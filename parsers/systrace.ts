@@ -15,14 +15,15 @@
  *   TRACE:
  *   # tracer: nop …      or      78 9c …
  *
- * Compressed text may grow to a bound that no trace reaches; beyond it the rest is counted as malformed. Other pieces of a page,
- * as its list of processes, are no events: their lines are counted.
+ * Compressed text is kept until the input ends and is then read in one piece, up to bounds that no trace reaches: node:zlib has no
+ * synchronous way to go on with a stream. Other pieces of a page, as its list of processes, are no events: their lines are counted.
  */
+import { constants, inflateSync, type Inflate } from 'node:zlib';
 import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
+import { errnoOf, messageOf } from '../base/errors.ts';
 import type { EventBatch } from '../model/event-batch.ts';
 import { countMalformed, type EventTextParser, type InputLoss, type ParseCounts, type ParserSession } from '../model/parser.ts';
 import { FtraceSession } from './ftrace-text.ts';
-import { Inflater } from './inflate.ts';
 
 const NEWLINE = 10;
 
@@ -37,10 +38,12 @@ const MAX_PREAMBLE = 4096;
 /** Ftrace text shrinks to a tenth or twentieth. */
 const MOST_GROWTH = 200;
 const FREE_BYTES = 16 << 20;
-/** zlib's checksum behind the data, which is not checked. */
-const CHECKSUM_BYTES = 4;
+const MAX_TEXT_BYTES = 256 << 20;
+const MAX_PACKED_BYTES = 32 << 20;
+/** In node's own pieces of 16 KB it takes twice as long. */
+const UNPACKED_PIECE_BYTES = 1 << 20;
 
-const STATE = { start: 0, page: 1, script: 2, text: 3, zlib: 4, rest: 5 } as const;
+const STATE = { start: 0, page: 1, script: 2, text: 3, zlib: 4 } as const;
 
 export const systrace: EventTextParser = {
   id: 'systrace',
@@ -62,13 +65,10 @@ function sniff(head: Uint8Array): boolean {
 
 class Session implements ParserSession<EventBatch> {
   readonly #inner = new FtraceSession();
-  readonly #inflater = new Inflater();
   #state: (typeof STATE)[keyof typeof STATE] = STATE.start;
-  /** Text of the inner parser that is not a whole line yet: of compressed input. */
-  #tail: Uint8Array = new Uint8Array(0);
-  #checksumLeft = 0;
-  #inflatedBytes = 0;
-  #deflatedBytes = 0;
+  /** Compressed input so far. */
+  readonly #packed: Uint8Array[] = [];
+  #packedBytes = 0;
 
   get counts(): ParseCounts {
     return this.#inner.counts;
@@ -84,10 +84,7 @@ class Session implements ParserSession<EventBatch> {
 
   finish(bytes: Uint8Array, batch: EventBatch): number {
     const at = this.#read(bytes, batch, true);
-    if (this.#state === STATE.zlib) {
-      this.#finishText(batch);
-      countMalformed(this.counts, 'compressed data ends early', bytes, at, at);
-    }
+    if (this.#state === STATE.zlib) this.#readPacked(batch);
     return at;
   }
 
@@ -115,9 +112,7 @@ class Session implements ParserSession<EventBatch> {
         return at + (atEnd ? this.#inner.finish(rest, batch) : this.#inner.parse(rest, batch));
       }
       case STATE.zlib:
-        return this.#inflate(bytes, at, batch);
-      case STATE.rest:
-        return this.#skipRest(bytes, at);
+        return this.#keepPacked(bytes, at);
     }
   }
 
@@ -184,54 +179,59 @@ class Session implements ParserSession<EventBatch> {
     return lineEnd <= at ? at : at + this.#inner.parse(bytes.subarray(at, lineEnd), batch);
   }
 
-  #inflate(bytes: Uint8Array, at: number, batch: EventBatch): number {
-    this.#deflatedBytes += bytes.length - at;
-    const used = this.#inflater.push(bytes.subarray(at), (text) => this.#takeText(text, batch));
-    const end = at + used;
+  #keepPacked(bytes: Uint8Array, at: number): number {
+    const end = Math.min(bytes.length, at + MAX_PACKED_BYTES - this.#packedBytes);
+    if (end > at) this.#packed.push(bytes.slice(at, end));
+    this.#packedBytes += end - at;
     this.#note(end - at);
-    if (this.#inflater.state === 'reading') return end;
-    if (this.#inflater.state === 'ended') this.#checksumLeft = CHECKSUM_BYTES;
-    else countMalformed(this.counts, 'compressed data is damaged or grows too much', bytes, end, end);
-    this.#finishText(batch);
-    this.#state = STATE.rest;
-    return end;
-  }
-
-  #skipRest(bytes: Uint8Array, at: number): number {
-    const checksum = Math.min(this.#checksumLeft, bytes.length - at);
-    this.#checksumLeft -= checksum;
-    this.#note(checksum);
-    if (at + checksum < bytes.length) {
-      countMalformed(this.counts, 'bytes behind the compressed trace', bytes, at + checksum, bytes.length);
-    }
+    if (end < bytes.length) countMalformed(this.counts, 'more compressed data than is read', bytes, end, bytes.length);
     return bytes.length;
   }
 
-  /** Inflated text is no part of the input's bytes: those were counted as they were read. */
-  #takeText(text: Uint8Array, batch: EventBatch): boolean {
-    this.#inflatedBytes += text.length;
-    if (this.#inflatedBytes > FREE_BYTES && this.#inflatedBytes > this.#deflatedBytes * MOST_GROWTH) return false;
-    const bytes = new Uint8Array(this.#tail.length + text.length);
-    bytes.set(this.#tail);
-    bytes.set(text, this.#tail.length);
-    const end = this.#uncounted(() => this.#inner.parse(bytes, batch));
-    this.#tail = bytes.slice(end);
-    return true;
-  }
-
-  #finishText(batch: EventBatch): void {
-    const bytes = this.#tail;
-    this.#tail = new Uint8Array(0);
-    this.#uncounted(() => this.#inner.finish(bytes, batch));
-  }
-
-  #uncounted(read: () => number): number {
+  #readPacked(batch: EventBatch): void {
+    const packed = Buffer.concat(this.#packed);
+    const { text, usedBytes, reason } = unpack(packed);
+    this.#note(usedBytes - packed.length);
+    if (reason !== undefined) countMalformed(this.counts, reason, packed, usedBytes, packed.length);
+    // The text is no part of the input's bytes, and places in it are its own.
     const { parsedBytes, malformedBytes } = this.counts;
-    const end = read();
+    this.counts.parsedBytes = this.counts.malformedBytes = 0;
+    this.#inner.finish(text, batch);
     this.counts.parsedBytes = parsedBytes;
     this.counts.malformedBytes = malformedBytes;
-    return end;
   }
+}
+
+interface Unpacked {
+  readonly text: Uint8Array;
+  /** Of the input. */
+  readonly usedBytes: number;
+  /** Why this is not all of the input. */
+  readonly reason: string | undefined;
+}
+
+/** What zlib packed: all of it or, where its end is missing, what there is. Damaged data is none. */
+function unpack(packed: Uint8Array): Unpacked {
+  const maxOutputLength = Math.min(MAX_TEXT_BYTES, Math.max(FREE_BYTES, packed.length * MOST_GROWTH));
+  try {
+    return inflate(packed, maxOutputLength, constants.Z_FINISH);
+  } catch (error) {
+    if (errnoOf(error) !== 'Z_BUF_ERROR') return { text: new Uint8Array(0), usedBytes: 0, reason: toReason(error) };
+  }
+  return { ...inflate(packed, maxOutputLength, constants.Z_SYNC_FLUSH), reason: 'compressed data ends early' };
+}
+
+function inflate(packed: Uint8Array, maxOutputLength: number, finishFlush: number): Unpacked {
+  const options = { maxOutputLength, finishFlush, chunkSize: UNPACKED_PIECE_BYTES, info: true };
+  // Node's types know the option, and not what it gives.
+  const { buffer, engine } = inflateSync(packed, options) as unknown as { readonly buffer: Buffer; readonly engine: Inflate };
+  const usedBytes = engine.bytesWritten;
+  return { text: buffer, usedBytes, reason: usedBytes < packed.length ? 'bytes behind the compressed trace' : undefined };
+}
+
+function toReason(error: unknown): string {
+  if (errnoOf(error) === 'ERR_BUFFER_TOO_LARGE') return 'compressed data grows too much';
+  return `compressed data is damaged: ${messageOf(error)}`;
 }
 
 function indexOf(bytes: Uint8Array, wanted: Uint8Array, from: number): number {

@@ -8,7 +8,6 @@ import { encodeUtf8 } from '../../base/bytes.ts';
 import { EventBatch, fieldText, type EventTable } from '../../model/event-batch.ts';
 import type { ParserSession } from '../../model/parser.ts';
 import { ftraceText } from '../../parsers/ftrace-text.ts';
-import { Inflater } from '../../parsers/inflate.ts';
 import { systrace } from '../../parsers/systrace.ts';
 import { loadFixtures, parseInChunks } from '../support/parser-suite.ts';
 import { createRandom } from '../support/random.ts';
@@ -181,36 +180,51 @@ test('ftrace_text: the quick way and the careful one give the same rows', () => 
   }
 });
 
-test('inflate: gives what zlib packed, in pieces of any size, and ends where the stream does', () => {
-  const random = createRandom(11);
-  const text = Buffer.from(Array.from({ length: 120_000 }, (_byte, index) => (random() < 0.2 ? Math.floor(random() * 256) : index % 61)));
+/** As atrace writes it. */
+function toAtrace(packed: Uint8Array): Uint8Array {
+  return new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), packed]));
+}
+
+function parseAtrace(packed: Uint8Array): ParserSession<EventBatch>['counts'] {
+  const session = systrace.open();
+  const input = toAtrace(packed);
+  assert.equal(session.finish(input, new EventBatch()), input.length);
+  assert.equal(session.counts.parsedBytes + session.counts.malformedBytes, input.length);
+  return session.counts;
+}
+
+test('systrace: compressed text is read however it was packed and in pieces of any size', () => {
+  const text = Buffer.from(Array.from({ length: 2000 }, (_line, index) => `${PREFIX}${index + 1}.000000: x: y=${index}\n`).join(''));
+  const plain = parseInChunks(systrace, new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), text])), []);
   for (const options of [{ level: 9 }, { level: 0 }, { level: 1 }, { strategy: 4 }]) {
-    const packed = new Uint8Array(Buffer.concat([deflateSync(text, options), Buffer.from('behind')]));
-    for (const step of [packed.length, 5000, 7]) {
-      const inflater = new Inflater();
-      const out: Buffer[] = [];
-      let used = 0;
-      for (let at = 0; at < packed.length && inflater.state === 'reading'; at += step) {
-        used += inflater.push(packed.subarray(at, at + step), (piece) => out.push(Buffer.from(piece)) > 0);
-      }
-      assert.ok(Buffer.concat(out).equals(text), `${JSON.stringify(options)} in steps of ${step}`);
-      assert.equal(inflater.state, 'ended');
-      assert.ok(used <= packed.length - 6 && used >= packed.length - 6 - 4, `used ${used} of ${packed.length}`);
+    const input = toAtrace(deflateSync(text, options));
+    for (const step of [input.length, 5000, 7]) {
+      const ends = Array.from({ length: Math.ceil(input.length / step) }, (_end, index) => (index + 1) * step);
+      assert.deepEqual(parseInChunks(systrace, input, ends), plain, `${JSON.stringify(options)} in steps of ${step}`);
     }
   }
 });
 
+test('systrace: of compressed text that was cut the front is read; damage, and bytes behind, are told', () => {
+  const lines = Array.from({ length: 2000 }, (_line, index) => `${PREFIX}${index + 1}.000000: x: y=${index * 7919}\n`);
+  const packed = deflateSync(lines.join(''));
+  const cut = parseAtrace(packed.subarray(0, packed.length >> 1));
+  assert.ok(cut.records > 500 && cut.records < 1500, `${cut.records} rows`);
+  assert.equal(cut.malformed.get('compressed data ends early'), 1);
+  const behind = parseAtrace(Buffer.concat([packed, Buffer.from('behind')]));
+  assert.deepEqual([behind.records, behind.malformedBytes], [2000, 6]);
+  assert.deepEqual([...behind.malformed.keys()], ['bytes behind the compressed trace']);
+  packed[packed.length >> 1] = (packed[packed.length >> 1] as number) ^ 0xff;
+  const damaged = parseAtrace(packed);
+  assert.deepEqual([damaged.records, damaged.malformedBytes], [0, packed.length]);
+  assert.match([...damaged.malformed.keys()].join(), /^compressed data is damaged: /);
+});
+
 test('systrace: compressed text that grows without bound is stopped, and says so', () => {
-  const line = '            bash-1       [001] .....     1.000000: x: y=1\n';
   const packed = deflateSync(Buffer.alloc(20 << 20, `\n${'#'.repeat(70)}`), { level: 9 });
-  const input = new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), packed]));
-  const session = systrace.open();
-  const batch = new EventBatch();
-  assert.equal(session.finish(input, batch), input.length);
-  assert.equal(session.counts.parsedBytes + session.counts.malformedBytes, input.length);
-  assert.ok([...session.counts.malformed.keys()].some((reason) => reason.includes('grows too much')));
-  const small = new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), deflateSync(Buffer.from(line.repeat(3)))]));
-  const fine = systrace.open();
-  fine.finish(small, new EventBatch());
-  assert.deepEqual([fine.counts.records, fine.counts.malformed.size], [3, 0]);
+  const bomb = parseAtrace(packed);
+  assert.deepEqual(Object.fromEntries(bomb.malformed), { 'compressed data grows too much': 1 });
+  assert.deepEqual([bomb.records, bomb.malformedBytes], [0, packed.length]);
+  const fine = parseAtrace(deflateSync(`${PREFIX}1.000000: x: y=1\n`.repeat(3)));
+  assert.deepEqual([fine.records, fine.malformed.size], [3, 0]);
 });
