@@ -143,9 +143,9 @@ export class ReportRecogniser {
   #lastSequence = -1;
   #hasStamps = false;
 
-  /** Where the first of the reports that are not over begins. */
+  /** Where the first of the reports that are not over begins, or of the frames that wait for their headline. */
   get openSince(): RowMark | undefined {
-    return this.#open.reduce<RowMark | undefined>(
+    return [...this.#open, ...this.#frames.values()].reduce<RowMark | undefined>(
       (least, { first }) => (least === undefined || first.sequence < least.sequence ? first : least),
       undefined,
     );

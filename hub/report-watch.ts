@@ -112,13 +112,14 @@ export class ReportWatch {
     if (known !== undefined) known.arrivedMs = Date.now();
     if (firstNs === undefined) return undefined;
     if (known === undefined) this.#open(identity, firstNs);
-    else {
-      known.pending++;
-      if (firstNs < known.fromNs) {
-        known.fromNs = firstNs;
-        this.#save();
-      }
+    else if (firstNs < known.fromNs) {
+      known.fromNs = firstNs;
+      this.#save();
     }
+    // Only now: a batch whose place cannot be written down is refused, and nobody settles it.
+    const spot = this.#spots.get(identity.bootId);
+    if (spot === undefined) return undefined;
+    spot.pending++;
     return { bootId: identity.bootId, firstNs };
   }
 
@@ -145,7 +146,7 @@ export class ReportWatch {
       return;
     }
     const nowMs = Date.now();
-    this.#spots.set(identity.bootId, { identity, fromNs, sinceMs: nowMs, arrivedMs: nowMs, lookedMs: nowMs, nextNs: fromNs, pending: 1 });
+    this.#spots.set(identity.bootId, { identity, fromNs, sinceMs: nowMs, arrivedMs: nowMs, lookedMs: nowMs, nextNs: fromNs, pending: 0 });
     this.#save();
   }
 
@@ -185,7 +186,10 @@ export class ReportWatch {
     const { identity, fromNs } = spot;
     spot.lookedMs = Date.now();
     spot.nextNs = undefined;
-    const rows = await queryLines(this.#parts.store, identity.bootId, fromNs - MARGIN_NS, MAX_ROWS_PER_LOOK);
+    const { store } = this.#parts;
+    let rows = await queryLines(store, identity.bootId, fromNs - MARGIN_NS, MAX_ROWS_PER_LOOK);
+    // In a storm of lines the margin alone fills a look.
+    if (rows.length >= MAX_ROWS_PER_LOOK) rows = await queryLines(store, identity.bootId, fromNs, MAX_ROWS_PER_LOOK);
     const { batch, sources } = mergeStreams(rows.map(toStreamRow));
     const recogniser = new ReportRecogniser();
     recogniser.take(batch);
@@ -199,7 +203,7 @@ export class ReportWatch {
     const open = recogniser.openSince?.unixNs;
     if (open !== undefined && open >= fromNs) waiting.push(open);
     if (spot.nextNs !== undefined) waiting.push(spot.nextNs);
-    if (isFull && waiting.length === 0) waiting.push(BigInt(rows.at(-1)?.unixNs ?? 0));
+    if (isFull) waiting.push(BigInt((rows.at(-1) as LineRow).unixNs));
     this.#moveOn(spot, waiting, isFull);
   }
 

@@ -45,6 +45,15 @@ for (const { name, bytes } of FIXTURES) {
   });
 }
 
+test('kernel reports: a frame whose headline is still to come is where a report may begin', () => {
+  const batch = toRows(encodeUtf8('[    1.000001] usb 1-1: new device\n[    2.000001] ------------[ cut here ]------------\n'));
+  const recogniser = new ReportRecogniser();
+  recogniser.take(batch);
+  assert.equal(recogniser.openSince?.sequence, batch.sequence[1]);
+  recogniser.finish();
+  assert.equal(recogniser.openSince, undefined);
+});
+
 test('kernel reports: a log that ends anywhere gives what it has, and says that it is cut', () => {
   for (const { bytes } of FIXTURES) {
     const batch = toRows(bytes);

@@ -77,6 +77,26 @@ test('kernel reports: lines that come live in any order, over two ways, become o
   }
 });
 
+test('kernel reports: more lines in the second before than are read at once hide none', async () => {
+  const hub = await runHub();
+  try {
+    const startNs = (nowNs() / 1000n) * 1000n;
+    const storm = Array.from({ length: 20_400 }, (_, index) => ({
+      text: `line ${index} of a storm`,
+      unixNs: startNs + BigInt(index) * 20_000n,
+      sequence: index,
+    }));
+    await send(hub, storm);
+    const lines = oopsLines(startNs + 500_000_000n).map((line, index) => ({ ...line, sequence: storm.length + index }));
+    await send(hub, lines);
+    const [row] = await readReports(hub, 1);
+    assert.equal(row?.eventName, 'kernel.oops');
+    assert.equal(row.attributes[ATTR.reportLines], String(lines.length));
+  } finally {
+    await hub.stop();
+  }
+});
+
 test('kernel reports: a hub that is killed in the middle of one stores it once, whole, when the rest has come', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-reports-'));
   try {
