@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERROR_CODES } from '../../base/errors.ts';
 import { LEVEL_NAMES } from '../../model/severity.ts';
-import type { LedgerRow } from '../../model/api.ts';
+import type { LedgerRow, LogRow } from '../../model/api.ts';
 import { explainBalance } from '../../web/format/balance.ts';
 import { quoteShell, toLogsCommand, toQueryCommand, toRfc3339 } from '../../web/format/command.ts';
 import { LEVELS } from '../../web/format/level.ts';
 import { formatBytes, formatCompact, formatPercent, formatRate } from '../../web/format/number.ts';
+import { isReport, readReport } from '../../web/format/report.ts';
 import { escapeControls, escapeLines, splitMatches, toDisplayLine, toHighlight } from '../../web/format/text.ts';
 import {
   compareDecimal,
@@ -147,4 +148,69 @@ test('page ledger: each balance is explained in words', () => {
   assert.match(explainBalance({ ...row, stored: 90, balance: 10, state: 'unbalanced' }), /^10 records were written .* missing/);
   assert.match(explainBalance({ ...row, stored: 110, balance: -10, state: 'unbalanced' }), /^10 records more/);
   assert.match(explainBalance({ ...row, written: -1, state: 'uncounted' }), /no count/);
+});
+
+/** The record of a report, as far as the page reads it. */
+function toReportRow(report: unknown): LogRow {
+  return { eventName: 'kernel.oops', attributes: { 'mk.report': JSON.stringify(report) } } as unknown as LogRow;
+}
+
+test('page report: says what a report says, in the kernel’s words', () => {
+  const row = toReportRow({
+    kind: 'oops',
+    type: 'NULL pointer dereference',
+    at: { symbol: 'fault_oops', offset: 10, size: 32, module: 'mkfault', certain: true },
+    comm: 'sh',
+    pid: 95,
+    killed: [{ comm: 'hog', pid: 7, sizesKb: { 'anon-rss': 12 } }],
+    stacks: [{ title: 'Call Trace', frames: [{ symbol: '', address: 'c0de', certain: false, stack: 'TASK' }] }],
+    incomplete: ['lines were lost inside'],
+  });
+  assert.ok(isReport(row));
+  const report = readReport(row);
+  assert.deepEqual(report?.facts, [
+    ['what', 'NULL pointer dereference'],
+    ['where', 'fault_oops+0xa/0x20 [mkfault]'],
+    ['task', 'sh (95)'],
+    ['killed', 'hog (7), anon-rss 12 kB'],
+  ]);
+  assert.deepEqual(report.stacks, [{ title: 'Call Trace', frames: [{ text: '0xc0de', module: '', certain: false, stack: '' }] }]);
+  assert.equal(report.incomplete, 'lines were lost inside');
+});
+
+test('page report: members of another type, from whoever sent them, break nothing', () => {
+  const bad = [{ toString: 1, valueOf: 1 }, [null], 7, 'x', true, null];
+  const frame = { symbol: 'f', certain: true };
+  for (const value of bad) {
+    const list = [value, { comm: value, pid: value, operation: value, values: { a: value }, sizesKb: value, letter: value, lock: value }];
+    const report = readReport(
+      toReportRow({
+        type: value,
+        at: { ...frame, offset: value, size: value, module: value },
+        comm: value,
+        cpu: value,
+        killed: list,
+        accesses: list,
+        locks: list,
+        machineChecks: list,
+        taints: list,
+        details: value,
+        decoded: [value],
+        registers: { RAX: value },
+        code: { bytes: [value], faultAt: value },
+        stacks: [
+          value,
+          { title: value, frames: value },
+          { title: value, frames: [{ symbol: value, module: value, stack: value, offset: value }] },
+        ],
+        incomplete: value,
+      }),
+    );
+    const texts = [report?.facts, report?.registers, report?.taints, report?.code?.bytes, report?.incomplete].flat(3);
+    const frames = report?.stacks.flatMap(({ title, frames: own }) => [
+      title,
+      ...own.flatMap(({ text, module, stack }) => [text, module, stack]),
+    ]);
+    assert.ok([...texts, ...(frames ?? [undefined])].every((text) => typeof text === 'string'));
+  }
 });

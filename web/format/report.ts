@@ -32,8 +32,8 @@ export function readReport(row: LogRow): ShownReport | undefined {
     facts: toFacts(report),
     stacks: listOf(report.stacks).map(({ title, frames }) => ({ title: toText(title), frames: listOf(frames).map(toFrame) })),
     registers: pairsOf(report.registers),
-    code: report.code === undefined ? undefined : { bytes: textsOf(report.code.bytes), faultAt: report.code.faultAt },
-    taints: listOf(report.taints).map(({ letter, meaning }) => `${letter} – ${meaning}`),
+    code: isObject(report.code) ? { bytes: textsOf(report.code.bytes), faultAt: report.code.faultAt } : undefined,
+    taints: listOf(report.taints).map(({ letter, meaning }) => `${toText(letter)} – ${toText(meaning)}`),
     incomplete: textsOf(report.incomplete).join('; '),
   };
 }
@@ -42,7 +42,7 @@ function parse(json: string | undefined): Partial<KernelReport> | undefined {
   try {
     // A null stands for nothing, as a member that is left out does.
     const value: unknown = JSON.parse(json ?? 'null', (_key, member: unknown) => (member === null ? undefined : member));
-    return typeof value === 'object' && value !== null ? value : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     // No JSON: the raw attribute is shown as any other.
     return undefined;
@@ -51,56 +51,64 @@ function parse(json: string | undefined): Partial<KernelReport> | undefined {
 
 function toFacts(report: Partial<KernelReport>): [string, string][] {
   const facts: [string, string][] = [];
-  const add = (name: string, value: string | number | undefined): void => {
-    if (value !== undefined && value !== '') facts.push([name, String(value)]);
+  const add = (name: string, value: string | undefined): void => {
+    if (value !== undefined && value !== '') facts.push([name, value]);
   };
-  add('what', report.type);
-  add('where', report.at === undefined ? undefined : toFrame(report.at).text + inBrackets(report.at.module));
-  add('source', report.file === undefined ? undefined : `${report.file}:${report.line ?? 0}`);
-  add('task', report.comm === undefined ? undefined : `${report.comm}${report.pid === undefined ? '' : ` (${report.pid})`}`);
-  add('CPU', report.cpu);
-  add('workqueue', report.workqueue);
-  add('address', report.address === undefined ? undefined : `0x${report.address}`);
-  add('waited', report.waitedSeconds === undefined ? undefined : `${report.waitedSeconds} s`);
-  for (const one of listOf(report.killed))
-    add(
-      'killed',
-      `${one.comm} (${one.pid}), ${pairsOf(one.sizesKb)
-        .map(([name, kb]) => `${name} ${kb} kB`)
-        .join(', ')}`,
-    );
-  for (const one of listOf(report.accesses))
-    add(
-      'access',
-      `${one.operation}${one.size === undefined ? '' : ` of ${one.size} bytes`} at 0x${one.address ?? '?'}${one.by === undefined ? '' : ` by ${one.by}`}`,
-    );
-  for (const one of listOf(report.locks)) add('lock', `${one.role}: ${one.lock} at ${one.at}`);
-  for (const one of listOf(report.machineChecks))
-    add(
-      'bank',
-      `CPU ${one.cpu} bank ${one.bank}: ${pairsOf(one.values)
-        .map(([name, value]) => `${name} ${value}`)
-        .join(', ')}`,
-    );
+  const { type, file, line, comm, pid, cpu, workqueue, address, waitedSeconds, release, hardware } = wordsOf(report);
+  add('what', type);
+  if (isObject(report.at)) add('where', whereOf(report.at));
+  if (file !== undefined) add('source', `${file}:${line ?? 0}`);
+  if (comm !== undefined) add('task', `${comm}${pid === undefined ? '' : ` (${pid})`}`);
+  add('CPU', cpu);
+  add('workqueue', workqueue);
+  if (address !== undefined) add('address', `0x${address}`);
+  if (waitedSeconds !== undefined) add('waited', `${waitedSeconds} s`);
+  for (const one of listOf(report.killed)) {
+    const sizes = pairsOf(one.sizesKb).map(([name, kb]) => `${name} ${kb} kB`);
+    add('killed', `${wordsOf(one)['comm']} (${wordsOf(one)['pid']}), ${sizes.join(', ')}`);
+  }
+  for (const one of listOf(report.accesses).map(wordsOf)) {
+    const size = one['size'] === undefined ? '' : ` of ${one['size']} bytes`;
+    add('access', `${one['operation']}${size} at 0x${one['address'] ?? '?'}${one['by'] === undefined ? '' : ` by ${one['by']}`}`);
+  }
+  for (const one of listOf(report.locks).map(wordsOf)) add('lock', `${one['role']}: ${one['lock']} at ${one['at']}`);
+  for (const one of listOf(report.machineChecks)) {
+    const values = pairsOf(one.values).map(([name, value]) => `${name} ${value}`);
+    add('bank', `CPU ${wordsOf(one)['cpu']} bank ${wordsOf(one)['bank']}: ${values.join(', ')}`);
+  }
   for (const [name, value] of pairsOf(report.details)) add(name.replaceAll('_', ' '), value);
-  for (const line of textsOf(report.decoded)) add('decoded', line);
-  add('kernel', report.release);
-  add('hardware', report.hardware);
+  for (const decoded of textsOf(report.decoded)) add('decoded', decoded);
+  add('kernel', release);
+  add('hardware', hardware);
   return facts;
 }
 
-function toFrame({ symbol, offset, size, module, address, certain, stack }: StackFrame): ShownFrame {
-  const place = offset === undefined ? '' : `+0x${offset.toString(16)}${size === undefined ? '' : `/0x${size.toString(16)}`}`;
-  const text = symbol === '' ? `0x${address ?? '?'}` : `${symbol}${place}`;
-  return { text, module: module ?? '', certain, stack: stack === 'TASK' ? '' : (stack ?? '') };
+function whereOf(frame: StackFrame): string {
+  const { text, module } = toFrame(frame);
+  return module === '' ? text : `${text} [${module}]`;
 }
 
-function inBrackets(module: string | undefined): string {
-  return module === undefined ? '' : ` [${module}]`;
+function toFrame(frame: StackFrame): ShownFrame {
+  const { symbol = '', module = '', address, stack = '' } = wordsOf(frame);
+  const text = symbol === '' ? `0x${address ?? '?'}` : `${symbol}${inHex('+', frame.offset)}${inHex('/', frame.size)}`;
+  return { text, module, certain: frame.certain, stack: stack === 'TASK' ? '' : stack };
+}
+
+function inHex(sign: string, value: unknown): string {
+  return typeof value === 'number' ? `${sign}0x${value.toString(16)}` : '';
+}
+
+/** Members that are text or numbers, as text: of all others none is asked how it would be written. */
+function wordsOf(of: object): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(pairsOf(of));
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 function listOf<Item>(list: readonly Item[] | undefined): readonly Item[] {
-  return Array.isArray(list) ? (list as readonly Item[]).filter((item) => typeof item === 'object' && item !== null) : [];
+  return Array.isArray(list) ? (list as readonly Item[]).filter(isObject) : [];
 }
 
 function toText(value: unknown): string {
@@ -108,9 +116,11 @@ function toText(value: unknown): string {
 }
 
 function textsOf(list: readonly string[] | undefined): string[] {
-  return Array.isArray(list) ? list.map(String) : [];
+  return Array.isArray(list) ? (list as unknown[]).map(toText) : [];
 }
 
-function pairsOf(record: Readonly<Record<string, string | number>> | undefined): [string, string][] {
-  return typeof record === 'object' && record !== null ? Object.entries(record).map(([name, value]) => [name, String(value)]) : [];
+function pairsOf(record: object | undefined): [string, string][] {
+  return Object.entries(isObject(record) ? record : {})
+    .filter(([, value]) => typeof value === 'string' || typeof value === 'number')
+    .map(([name, value]) => [name, String(value)]);
 }
