@@ -41,6 +41,8 @@ class Session implements ParserSession<LogBatch> {
   readonly #fragments = new NetconsoleFragments();
   /** Records and pieces met, which pieces wait by. */
   #met = 0;
+  /** Records that were shown as far as their start tells. */
+  #torn = 0;
 
   parse(bytes: Uint8Array, batch: LogBatch): number {
     return this.#read(bytes, batch, false);
@@ -48,7 +50,7 @@ class Session implements ParserSession<LogBatch> {
 
   finish(bytes: Uint8Array, batch: LogBatch): number {
     const at = this.#read(bytes, batch, true);
-    for (const record of this.#fragments.takeStale(Infinity)) this.#addRow(record, batch);
+    this.#addStale(Infinity, batch);
     return at;
   }
 
@@ -80,8 +82,18 @@ class Session implements ParserSession<LogBatch> {
     if (record === 'malformed') countMalformed(this.counts, 'a piece that its record cannot have', bytes, at, end);
     else this.counts.parsedBytes += end - at;
     if (typeof record !== 'string') this.#addRow(record, batch);
-    for (const stale of this.#fragments.takeStale(this.#met - PATIENCE_RECORDS)) this.#addRow(stale, batch);
+    this.#addStale(this.#met - PATIENCE_RECORDS, batch);
     return end;
+  }
+
+  /** What has waited for pieces since before that; of some there is nothing to show. */
+  #addStale(beforeMet: number, batch: LogBatch): void {
+    for (const stale of this.#fragments.takeStale(beforeMet)) {
+      this.#torn++;
+      this.#addRow(stale, batch);
+    }
+    const startless = this.#fragments.incomplete - this.#torn;
+    if (startless > 0) this.counts.malformed.set('pieces of a record without its start', startless);
   }
 
   /** Where the next piece of the same record begins, else where its body must end. */
@@ -104,7 +116,11 @@ class Session implements ParserSession<LogBatch> {
     this.#kmsg.finish(record.bytes, batch);
     this.counts.records += batch.length - row;
     this.counts.lost = this.#kmsg.counts.lost;
-    if (record.isTorn && batch.length > row) batch.flags[row] = (batch.flags[row] as number) | LOG_FLAG.torn;
+    if (batch.length === row) {
+      // Its bytes were counted as parsed when they came.
+      this.counts.parsedBytes -= record.bytes.length;
+      countMalformed(this.counts, 'no record of /dev/kmsg', record.bytes, 0, record.bytes.length);
+    } else if (record.isTorn) batch.flags[row] = (batch.flags[row] as number) | LOG_FLAG.torn;
   }
 
   #refuse(bytes: Buffer, at: number, atEnd: boolean): number {

@@ -8,8 +8,10 @@ import { NetconsoleBoot, type HeardRecords } from '../../collector/netconsole-bo
 import { NetconsoleOrder } from '../../collector/netconsole-order.ts';
 import { SeenClock } from '../../collector/seen-clock.ts';
 import type { Gap } from '../../model/gap.ts';
+import { LogBatch } from '../../model/log-batch.ts';
 import { toUnixNs } from '../../model/time.ts';
 import { readNetconsoleHeader, type NetconsoleRecord } from '../../parsers/netconsole.ts';
+import { netconsole } from '../../parsers/netconsole-text.ts';
 import { NetconsoleFragments } from '../../parsers/netconsole-fragments.ts';
 import { assertGolden } from '../support/golden.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
@@ -182,6 +184,25 @@ test('netconsole: pieces that cannot be are refused, and what waits is bounded',
   for (let sequence = 2; sequence < 1000; sequence++) add(`6,${sequence},1,-,ncfrag=0/8;`, 'abcd');
   assert.ok(fragments.size <= 64);
   assert.equal(fragments.incomplete, 999 - 64);
+});
+
+test('netconsole: in a file, what is no record and what has no start is counted', () => {
+  const input = Buffer.from('6.1,9999999,1,1,-;priority\n6.1,6,2,2,-,ncfrag=4/8;rest6.1,6,3,3,-;whole\n');
+  const session = netconsole.open();
+  const batch = new LogBatch();
+  session.finish(input, batch);
+  const { malformed, parsedBytes, malformedBytes } = session.counts;
+  assert.deepEqual(
+    [batch.length, [...malformed]],
+    [
+      1,
+      [
+        ['no record of /dev/kmsg', 1],
+        ['pieces of a record without its start', 1],
+      ],
+    ],
+  );
+  assert.equal(parsedBytes + malformedBytes, input.length);
 });
 
 test('netconsole: records are taken by number, each once; a number that does not come is a loss after the window', () => {
