@@ -8,6 +8,7 @@ import { ExportOutput } from './export-output.ts';
 import { writeStored } from './export-stored.ts';
 import type { ProgressBar } from './progress-bar.ts';
 import { openRecording } from './recording.ts';
+import { parseReportTime, toReportTime } from './report-times.ts';
 import { formatBytes, formatCount } from './units.ts';
 
 export async function writeTraceDatFile(path: string | undefined, flags: ExportFlags, bar: ProgressBar): Promise<string> {
@@ -70,20 +71,9 @@ function parseCpus(written: readonly string[]): ReadonlySet<number> | undefined 
 }
 
 function parseWindow({ since, until }: ExportFlags, { info }: EventFile): Omit<PageSelection, 'cpus'> {
-  const isCount = ['x86-tsc', 'counter', 'uptime'].includes(info.clock);
   return {
-    fromRaw: since === undefined ? undefined : parseRawTime('since', since, isCount),
-    toRaw: until === undefined ? undefined : parseRawTime('until', until, isCount),
+    from: since === undefined ? undefined : parseReportTime('since', since, info),
+    to: until === undefined ? undefined : parseReportTime('until', until, info),
+    toTime: toReportTime(info),
   };
-}
-
-/** Seconds of a clock that counts ns, else its count. */
-function parseRawTime(option: string, text: string, isCount: boolean): bigint {
-  const match = /^(\d{1,19})(?:\.(\d{1,9}))?$/.exec(text);
-  if (match === null || (isCount && match[2] !== undefined)) {
-    const hint = isCount ? 'the clock of this recording counts: write a whole number' : 'write seconds of the trace clock: 12816.716874';
-    throw new OperationalError('E_ARGS', `--${option} ${text} is not a time of the recording`, hint);
-  }
-  const whole = BigInt(match[1] as string);
-  return isCount ? whole : whole * 1_000_000_000n + BigInt((match[2] ?? '').padEnd(9, '0'));
 }

@@ -1,17 +1,45 @@
 /** Times of a recording as its report shows them. */
+import { OperationalError } from '../base/errors.ts';
 import { toTraceNs } from '../clock/trace-timeline.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
 import type { TimeConversion } from '../export/page-cursor.ts';
+import { showsSeconds } from '../export/report.ts';
 
-/** A guest's times onto its host's clock, ticks to ns, and what the recording says is to be added. */
-export function toConversion({ timeShift, tscToNs, dateOffsetNs, offsetNs }: EventFileInfo): TimeConversion | undefined {
+const NS_PER_SECOND = 1_000_000_000n;
+
+/** A raw time of a CPU: a guest's on its host's clock, ticks to ns, and what the recording says is to be added. undefined: as it is. */
+export function toReportTime({
+  timeShift,
+  tscToNs,
+  dateOffsetNs,
+  offsetNs,
+}: EventFileInfo): ((cpu: number, raw: bigint) => bigint) | undefined {
   const added = (dateOffsetNs ?? 0n) + offsetNs;
   if (timeShift === undefined && tscToNs === undefined && added === 0n) return undefined;
   const steps = { shift: timeShift, tscToNs };
+  return (cpu, raw) => BigInt.asUintN(64, toTraceNs(steps, cpu, raw) + added);
+}
+
+export function toConversion(info: EventFileInfo): TimeConversion | undefined {
+  const toTime = toReportTime(info);
+  if (toTime === undefined) return undefined;
   return (cursor) => {
-    const raw = (BigInt(cursor.high) << 32n) | BigInt(cursor.low);
-    const ns = BigInt.asUintN(64, toTraceNs(steps, cursor.cpu, raw) + added);
+    const ns = toTime(cursor.cpu, (BigInt(cursor.high) << 32n) | BigInt(cursor.low));
     cursor.low = Number(ns & 0xffff_ffffn);
     cursor.high = Number(ns >> 32n);
   };
+}
+
+/** `13432.829484`, or the bare number where the report shows no seconds. Throws E_ARGS. */
+export function parseReportTime(option: string, text: string, info: EventFileInfo): bigint {
+  const inSeconds = showsSeconds(info);
+  const [, whole, fraction = ''] = /^(\d{1,19})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+  if (whole === undefined || (fraction !== '' && !inSeconds)) {
+    throw new OperationalError(
+      'E_ARGS',
+      `--${option} ${text} is no time of this recording`,
+      inSeconds ? 'write it as the report shows it: 13432.829484' : 'its clock counts: write a whole number, as the report shows it',
+    );
+  }
+  return inSeconds ? BigInt(whole) * NS_PER_SECOND + BigInt(fraction.padEnd(9, '0')) : BigInt(whole);
 }

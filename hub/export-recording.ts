@@ -6,11 +6,13 @@ import { TraceDatWriter, type ByteSink, type DatCompression } from '../export/tr
 
 const RUN_BYTES = 256 << 10;
 
-/** What of a recording is written; all of it where nothing is named. Times are raw, in units of each buffer's clock. */
+/** What of a recording is written; all of it where nothing is named. */
 export interface PageSelection {
   readonly cpus: ReadonlySet<number> | undefined;
-  readonly fromRaw: bigint | undefined;
-  readonly toRaw: bigint | undefined;
+  readonly from: bigint | undefined;
+  readonly to: bigint | undefined;
+  /** What of a CPU's raw time is compared with `from` and `to`; undefined: the raw time, in units of each buffer's clock. */
+  readonly toTime: ((cpu: number, raw: bigint) => bigint) | undefined;
 }
 
 export interface WrittenPages {
@@ -26,7 +28,7 @@ export function writeRecording(
   { compression, selection, onPages }: { compression: DatCompression; selection: PageSelection; onPages: (bytes: number) => void },
 ): WrittenPages {
   const { info, formats, streams } = file;
-  const isPart = selection.cpus !== undefined || selection.fromRaw !== undefined || selection.toRaw !== undefined;
+  const isPart = selection.cpus !== undefined || selection.from !== undefined || selection.to !== undefined;
   const written: WrittenPages = { pages: 0, tornBytes: 0 };
   const writer = new TraceDatWriter(sink, {
     formats,
@@ -68,7 +70,7 @@ function* selectPages(
   sequence: PageSequence,
   pageSizeBytes: number,
   { headerPage, endian }: EventFile['formats'],
-  { fromRaw, toRaw }: PageSelection,
+  { from: since, to: until, toTime = (_cpu, raw) => raw }: PageSelection,
   written: WrittenPages,
 ): Generator<Uint8Array> {
   const layout = parseHeaderPage(headerPage);
@@ -77,16 +79,16 @@ function* selectPages(
   for (let run = sequence.take(RUN_BYTES); run.length > 0; run = sequence.take(RUN_BYTES)) {
     const whole = run.length - (run.length % pageSizeBytes);
     written.tornBytes += run.length - whole;
-    if (fromRaw === undefined && toRaw === undefined) {
+    if (since === undefined && until === undefined) {
       if (whole > 0) yield run.subarray(0, whole);
       continue;
     }
     const view = new DataView(run.buffer, run.byteOffset, run.byteLength);
-    const timeOf = (at: number): bigint => view.getBigUint64(at + stampOffset, endian === 'little');
-    const from = fromRaw === undefined ? 0 : findPage(whole, pageSizeBytes, 0, (at) => timeOf(at) > fromRaw);
+    const timeOf = (at: number): bigint => toTime(sequence.cpu, view.getBigUint64(at + stampOffset, endian === 'little'));
+    const from = since === undefined ? 0 : findPage(whole, pageSizeBytes, 0, (at) => timeOf(at) > since);
     if (from > 0) held = run.subarray(from - pageSizeBytes, from);
     if (from === whole) continue;
-    const to = toRaw === undefined ? whole : findPage(whole, pageSizeBytes, from, (at) => timeOf(at) >= toRaw);
+    const to = until === undefined ? whole : findPage(whole, pageSizeBytes, from, (at) => timeOf(at) >= until);
     if (held !== undefined) yield held;
     held = undefined;
     if (to > from) yield run.subarray(from, to);

@@ -1,17 +1,17 @@
 import { OperationalError } from '../../base/errors.ts';
 import { Kallsyms } from '../../export/kallsyms.ts';
-import { Reporter, showsSeconds, type ReportFilter } from '../../export/report.ts';
+import { Reporter, type ReportFilter } from '../../export/report.ts';
 import { TextOut } from '../../export/text-out.ts';
 import { TraceText } from '../../export/trace-text.ts';
+import type { EventFileInfo } from '../../model/event-file.ts';
 import { defineCommand } from '../command.ts';
 import { openRecording } from '../recording.ts';
-import { toConversion } from '../report-times.ts';
+import { parseReportTime, toConversion } from '../report-times.ts';
 import { openCopyFolder } from '../tracefs-folder.ts';
 import { createPaint, escapeControls, print } from '../terminal.ts';
 
 /** Written at a time. */
 const CHUNK_BYTES = 256 << 10;
-const NS_PER_SECOND = 1_000_000_000n;
 
 export const command = defineCommand({
   name: 'report',
@@ -55,7 +55,7 @@ export const command = defineCommand({
     const recording = openRecording(path);
     const { file } = recording;
     try {
-      const filter = toFilter(flags, showsSeconds(file.info));
+      const filter = toFilter(flags, file.info);
       const { latency, raw, nanoseconds } = flags;
       const convert = toConversion(file.info);
       const reporter = new Reporter(file, { latency, raw, nanoseconds, timeDifference: flags['ts-diff'], filter, convert });
@@ -118,14 +118,14 @@ interface FilterFlags {
   readonly until: string | undefined;
 }
 
-function toFilter({ event, cpu, pid, since, until }: FilterFlags, inSeconds: boolean): ReportFilter | undefined {
+function toFilter({ event, cpu, pid, since, until }: FilterFlags, info: EventFileInfo): ReportFilter | undefined {
   if (event.length === 0 && [cpu, pid, since, until].every((value) => value === undefined)) return undefined;
   return {
     cpus: cpu === undefined ? undefined : parseList('cpu', cpu),
     pids: pid === undefined ? undefined : parseList('pid', pid),
     events: event.length === 0 ? undefined : matchEvents(event),
-    since: since === undefined ? undefined : parseTime('since', since, inSeconds),
-    until: until === undefined ? undefined : parseTime('until', until, inSeconds),
+    since: since === undefined ? undefined : parseReportTime('since', since, info),
+    until: until === undefined ? undefined : parseReportTime('until', until, info),
   };
 }
 
@@ -160,17 +160,4 @@ function parseList(option: string, text: string): ReadonlySet<number> {
     for (let number = first; number <= last; number++) numbers.add(number);
   }
   return numbers;
-}
-
-/** `13432.829484`, or the bare number where the report shows no seconds. */
-function parseTime(option: string, text: string, inSeconds: boolean): bigint {
-  const [, whole, fraction = ''] = /^(\d{1,19})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
-  if (whole === undefined || (fraction !== '' && !inSeconds)) {
-    throw new OperationalError(
-      'E_ARGS',
-      `--${option} ${text} is no time of this recording`,
-      'write it as the report shows it: 13432.829484',
-    );
-  }
-  return inSeconds ? BigInt(whole) * NS_PER_SECOND + BigInt(fraction.padEnd(9, '0')) : BigInt(whole);
 }

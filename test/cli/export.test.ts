@@ -5,7 +5,9 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { unpackFolder } from '../support/folder-file.ts';
+import { readRingFixture } from '../support/ring-fixture.ts';
 import { runCli, withFolder } from '../support/run-cli.ts';
+import { textOption, tscToNsOption, writeTraceDat } from '../support/trace-dat-writer.ts';
 import { hasTraceCmd, runTraceCmd } from '../support/trace-cmd.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures/trace_dat');
@@ -17,7 +19,7 @@ function report(path: string): string[] {
   return text.split('\n').filter((line) => !line.startsWith('cpus='));
 }
 
-async function withExport<T>(args: readonly string[], use: (path: string, stderr: string) => T): Promise<T> {
+async function withExport<T>(args: readonly string[], use: (path: string, stderr: string) => T | Promise<T>): Promise<T> {
   return withFolder(async (folder) => {
     const path = join(folder, 'out.dat');
     const { code, stderr } = await runCli(['export', '--format', 'trace.dat', '-o', path, ...args]);
@@ -61,6 +63,35 @@ test('export: one CPU and a window of time are the pages that hold them', async 
       wanted.filter((line) => !part.includes(line)),
       [],
     );
+  });
+});
+
+test('export: a window is of the times that the report shows, also where they are not the raw ones', async () => {
+  const { set, segment } = readRingFixture();
+  const { pageSizeBytes, chunks } = segment.header;
+  let at = 0;
+  const cpus = chunks.map(({ cpu, pages }) => ({ cpu, pages: segment.pages.subarray(at, (at += pages * pageSizeBytes)) }));
+  await withFolder(async (folder) => {
+    const original = join(folder, 'ticks.dat');
+    // Three ns a tick.
+    const options = [textOption(4, '[x86-tsc]'), tscToNsOption(3, 0, 0n)];
+    writeFileSync(original, writeTraceDat({ formats: set, options, buffers: [{ instance: '', clock: 'x86-tsc', pageSizeBytes, cpus }] }));
+    // From the CPU on: names of tasks are learnt from what was printed before.
+    const linesOf = async (path: string): Promise<string[]> =>
+      (await runCli(['report', '-t', path])).stdout.split('\n').flatMap((line) => / \[\d{3}\].*/.exec(line) ?? []);
+    const all = await linesOf(original);
+    const timeOf = (line: string): string => /\s(\d+\.\d{9}):/.exec(line)?.[1] as string;
+    const [since, until] = [1, 2].map((third) => timeOf(all[Math.floor((third * all.length) / 3)] as string)) as [string, string];
+    await withExport(['--since', since, '--until', until, original], async (path) => {
+      const part = new Set(await linesOf(path));
+      assert.ok(part.size < all.length * 0.9, `${part.size} of ${all.length} events`);
+      const wanted = all.filter((line) => Number(timeOf(line)) >= Number(since) && Number(timeOf(line)) < Number(until));
+      assert.ok(wanted.length > 100);
+      assert.deepEqual(
+        wanted.filter((line) => !part.has(line)),
+        [],
+      );
+    });
   });
 });
 
