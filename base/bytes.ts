@@ -130,6 +130,17 @@ export function encodeUtf8(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
+export function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 48 && byte <= 57;
+}
+
+/** The value of a hexadecimal digit of either case; -1 for another byte. */
+export function hexDigit(byte: number): number {
+  if (byte >= 48 && byte <= 57) return byte - 48;
+  const letter = byte | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
 const HEX = '0123456789abcdef';
 
 export function toHex(bytes: Uint8Array, start = 0, end = bytes.length): string {

@@ -22,7 +22,7 @@
  * An entry is a row of `ftrace:funcgraph_entry`, an exit one of `ftrace:funcgraph_exit`, a leaf one of each; an exit without a
  * name gets that of its CPU's last entry of this depth.
  */
-import { decodeUtf8 } from '../base/bytes.ts';
+import { decodeUtf8, isDigit } from '../base/bytes.ts';
 import type { EventField } from '../model/event-batch.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
 import { createShape, type FtraceRows, type Shape } from './ftrace-rows.ts';
@@ -385,10 +385,6 @@ function parseReturn(text: string, isHex: boolean): bigint {
 function isEqual(known: Uint8Array, bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
   return true;
-}
-
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 48 && byte <= 57;
 }
 
 /** `402.924639 |  ` or `   5 us |  `; returns what follows, `at` where there is no such column. */

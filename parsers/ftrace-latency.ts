@@ -24,6 +24,7 @@
  *
  * The delay is the distance to the next line and is not kept.
  */
+import { hexDigit } from '../base/bytes.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
 
 const NEWLINE = 10;
@@ -140,12 +141,6 @@ function splitHex(bytes: Uint8Array, at: number, into: FtracePrefix): void {
   into.time = TIME.whole;
   into.seconds = Number(value / 1_000_000_000n);
   into.nanos = Number(value % 1_000_000_000n);
-}
-
-export function hexDigit(byte: number): number {
-  if (byte >= 48 && byte <= 57) return byte - 48;
-  const letter = byte | 32;
-  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
 /** A number behind spaces, at most 16 digits. */

@@ -5,7 +5,7 @@
  *   470 0 399019575652 ffffffffaa175100 ffffffffaa175dc4           function tracer: callee and caller
  *   00007a0c 00000000 00000bb7bea04d4c type: 375                   hex: 8, 8 and 16 digits, in front of the same bodies
  */
-import { hexDigit } from './ftrace-latency.ts';
+import { hexDigit } from '../base/bytes.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
 
 const SPACE = 32;

@@ -11,6 +11,7 @@
  * A value reaches to the next label, so it may hold spaces and `=`. A template that expects a number where a line has text
  * does not match; the line then makes another template, in which that field is text.
  */
+import { isDigit } from '../base/bytes.ts';
 import type { EventField } from '../model/event-batch.ts';
 
 const NEWLINE = 10;
@@ -194,10 +195,6 @@ function readOther(bytes: Uint8Array, start: number, form: number, into: FieldVa
     if (close < 0) for (close = p + 2; isDigit(bytes[close]) || bytes[close] === DASH;) close++;
   }
   return close > 0 && bytes[close] === CLOSE_PAREN ? close + 1 : -1;
-}
-
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 48 && byte <= 57;
 }
 
 /** `0x1f`, 16 bare digits as `%p` prints them, or a lone digit below ten; returns its end or -1. */

@@ -16,6 +16,7 @@
  * Not handled: release and fragments of netconsole's extended form, which parsers/netconsole.ts takes off first.
  * Spec: Documentation/ABI/testing/dev-kmsg, kernel/printk/printk.c (info_print_ext_header, msg_add_ext_text).
  */
+import { hexDigit } from '../base/bytes.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import { LOG_FLAG, type LogBatch } from '../model/log-batch.ts';
 import { countMalformed, createCounts, type InputLoss, type LogParser, type ParserSession } from '../model/parser.ts';
@@ -289,12 +290,6 @@ function unescape(text: Uint8Array, start: number, end: number): number {
     from++;
   }
   return to;
-}
-
-function hexDigit(byte: number): number {
-  if (byte >= 48 && byte <= 57) return byte - 48;
-  const letter = byte | 32;
-  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
 function sniff(head: Uint8Array): boolean {
