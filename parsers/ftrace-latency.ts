@@ -54,15 +54,10 @@ export function readLatency(bytes: Uint8Array, at: number, into: FtracePrefix): 
 }
 
 function readFrom(bytes: Uint8Array, at: number, dash: number, into: FtracePrefix): boolean {
-  let p = dash + 1;
+  let p = into.readPid(bytes, dash + 1);
+  if (p === 0) return false;
   let byte = bytes[p] as number;
-  let pid = 0;
-  while (byte >= 48 && byte <= 57 && pid < 2 ** 31) {
-    pid = pid * 10 + byte - 48;
-    byte = bytes[++p] as number;
-  }
-  if (p === dash + 1 || byte !== SPACE || pid >= 2 ** 31) return false;
-  while (byte === SPACE) byte = bytes[++p] as number;
+  const { pid } = into;
   const cpuAt = p;
   let cpu = 0;
   while (byte >= 48 && byte <= 57 && cpu <= MAX_CPU) {

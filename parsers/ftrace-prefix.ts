@@ -111,15 +111,10 @@ export class FtracePrefix {
   }
 
   #readFrom(bytes: Uint8Array, at: number, dash: number): boolean {
-    let p = dash + 1;
+    let p = this.readPid(bytes, dash + 1);
+    if (p === 0) return false;
     let byte = bytes[p] as number;
-    let pid = 0;
-    while (byte >= 48 && byte <= 57 && pid < 2 ** 31) {
-      pid = pid * 10 + byte - 48;
-      byte = bytes[++p] as number;
-    }
-    if (p === dash + 1 || byte !== SPACE || pid >= 2 ** 31) return false;
-    while (byte === SPACE) byte = bytes[++p] as number;
+    const { pid } = this;
     this.hasTgid = byte === OPEN_PAREN;
     if (byte === OPEN_PAREN) {
       p = this.#readTgid(bytes, p);
@@ -151,6 +146,21 @@ export class FtracePrefix {
     this.cpu = cpu;
     this.bodyStart = bodyStart;
     return true;
+  }
+
+  /** `11843   `: a pid and the spaces behind it; returns what follows, or 0. */
+  readPid(bytes: Uint8Array, at: number): number {
+    let p = at;
+    let byte = bytes[p] as number;
+    let pid = 0;
+    while (byte >= 48 && byte <= 57 && pid < 2 ** 31) {
+      pid = pid * 10 + byte - 48;
+      byte = bytes[++p] as number;
+    }
+    if (p === at || byte !== SPACE || pid >= 2 ** 31) return 0;
+    this.pid = pid;
+    while (byte === SPACE) byte = bytes[++p] as number;
+    return p;
   }
 
   /** The task whose name stands right-aligned in `[at, dash)`. */
