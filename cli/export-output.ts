@@ -1,4 +1,4 @@
-/** Where an export goes: a file beside which it grows until it is whole, or, through a temporary file, standard output. */
+/** Where an export goes: a file beside which it grows until it is whole, or, through a temporary file without a name, standard output. */
 import { randomUUID } from 'node:crypto';
 import { closeSync, createReadStream, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,9 @@ export class ExportOutput {
     this.#target = target;
     this.#path = path;
     // Others may look into the folder of temporary files.
-    this.#fd = tryWrite(target ?? path, () => openSync(path, 'wx', target === undefined ? 0o600 : 0o644));
+    this.#fd = tryWrite(target ?? path, () => openSync(path, 'wx+', target === undefined ? 0o600 : 0o644));
+    // It goes with the process, however that ends: `| head` ends it in the middle.
+    if (target === undefined) rmSync(path);
   }
 
   /** `target` undefined or `-` = standard output. */
@@ -41,13 +43,12 @@ export class ExportOutput {
 
   /** The whole file is in place, or has gone through standard output. */
   async finish(): Promise<void> {
-    closeSync(this.#fd);
     if (this.#target !== undefined) {
+      closeSync(this.#fd);
       this.#try(() => renameSync(this.#path, this.#target as string));
       return;
     }
-    for await (const chunk of createReadStream(this.#path, { highWaterMark: 1 << 20 })) await print(chunk as Buffer);
-    rmSync(this.#path);
+    for await (const chunk of createReadStream('', { fd: this.#fd, start: 0, highWaterMark: 1 << 20 })) await print(chunk as Buffer);
   }
 
   /** Takes back what was written. */

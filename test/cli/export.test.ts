@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -6,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { unpackFolder } from '../support/folder-file.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
-import { runCli, withFolder } from '../support/run-cli.ts';
+import { MAIN, runCli, toEnvironment, withFolder } from '../support/run-cli.ts';
 import { textOption, tscToNsOption, writeTraceDat } from '../support/trace-dat-writer.ts';
 import { hasTraceCmd, runTraceCmd } from '../support/trace-cmd.ts';
 
@@ -131,6 +132,16 @@ test('export: of what is stored of a kernel trace-cmd prints what it prints of t
     });
     const none = await runCli(['export', '--format', 'trace.dat', '--data', data, '--kernel', 'nobody', '-o', join(folder, 'none.dat')]);
     assert.ok(none.code !== 0 && none.stderr.includes('E_NOT_FOUND'), none.stderr);
+  });
+});
+
+test('export: a reader that goes away leaves nothing in the folder of temporary files', async () => {
+  await withFolder((folder) => {
+    const args = ['export', '--format', 'trace.dat', '--compression', 'none', join(FIXTURES, 'v7-none-instance.dat')];
+    const command = ['-c', '"$@" | head -c 10', 'sh', process.execPath, MAIN, ...args];
+    const { stdout } = spawnSync('sh', command, { env: toEnvironment({ TMPDIR: folder }) });
+    assert.equal(stdout.toString('latin1'), '\x17\x08Dtracing');
+    assert.deepEqual(readdirSync(folder), []);
   });
 });
 
