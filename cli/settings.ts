@@ -124,7 +124,8 @@ function toNetconsole(config: Config): CollectorOptions['netconsole'] {
   const listen = config.get('collector.netconsole.listen');
   const kernels = Object.entries(config.get('collector.netconsole.kernels'));
   if (listen.length === 0) return undefined;
-  const taken = new Set([0, ...kernels.map(([, { kernel }]) => kernel)]);
+  const others = Object.values(config.get('collector.streams'));
+  const taken = new Set([0, ...[...kernels.map(([, sender]) => sender), ...others].map(({ kernel }) => kernel)]);
   return {
     listen,
     others: config.get('collector.netconsole.others'),
@@ -136,7 +137,7 @@ function toNetconsole(config: Config): CollectorOptions['netconsole'] {
   };
 }
 
-function takeNext(taken: Set<number | undefined>): number {
+function takeNext(taken: Set<unknown>): number {
   let id = 1;
   while (taken.has(id)) id++;
   taken.add(id);

@@ -8,6 +8,7 @@ import type { OperationalError } from '../../base/errors.ts';
 import { loadConfig } from '../../cli/config.ts';
 import { parseAddress } from '../../cli/config-kinds.ts';
 import { CONFIG_KEY_NAMES, CONFIG_KEYS, toEnvironmentName } from '../../cli/config-keys.ts';
+import { toCollectorOptions } from '../../cli/settings.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
 import { withFolder } from '../support/run-cli.ts';
 
@@ -174,6 +175,27 @@ test('config: the examples in docs/config.md and deploy/ are valid', async () =>
   assert.ok(blocks.length > 0);
   for (const block of blocks) await load(block);
   loadConfig({ path: join(ROOT, 'deploy/mkscope.yaml'), env: {} });
+});
+
+test('config: a kernel that sends netconsole gets an id that nobody else was given', async () => {
+  const config = await load(`collector:
+  streams:
+    spawn1: { from: unix:/run/a, kernel: 1 }
+    any: { from: unix:/run/b, kernel: any }
+  netconsole:
+    listen: 127.0.0.1:6666
+    kernels: { host: 10.0.0.1, a: 10.0.0.2, b: { from: 10.0.0.3, kernel: 2 }, c: 10.0.0.4 }
+`);
+  const kernels = toCollectorOptions(config).netconsole?.kernels ?? [];
+  assert.deepEqual(
+    kernels.map(({ name, kernelId }) => [name, kernelId]),
+    [
+      ['host', 0],
+      ['a', 3],
+      ['b', 2],
+      ['c', 4],
+    ],
+  );
 });
 
 test('config: streams are an address each, or an address with the kernel that it may be', async () => {
