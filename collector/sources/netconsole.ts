@@ -7,7 +7,7 @@
  *   10.9.9.9:4711 ───┘              └─ nobody: refused, counted
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { isIPv6, SocketAddress } from 'node:net';
 import { OperationalError, errnoOf, messageOf } from '../../base/errors.ts';
 import { createLogger } from '../../base/log.ts';
 import type { KernelIdentity } from '../../model/identity.ts';
@@ -57,7 +57,7 @@ export class NetconsoleSource implements Source {
 
   constructor(options: NetconsoleSourceOptions) {
     this.#options = options;
-    for (const sender of options.kernels) this.#senders.set(sender.from, this.#openKernel(sender, 1));
+    for (const sender of options.kernels) this.#senders.set(toSenderKey(sender.from), this.#openKernel(sender, 1));
   }
 
   /** Throws E_SOURCE_OPEN where an address cannot be listened on. */
@@ -181,6 +181,15 @@ function growBuffer(socket: Socket): void {
 /** `::ffff:10.0.0.1` and `fe80::1%eth0` as a person writes them. */
 function toPlainAddress(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
+}
+
+/** As the packets have it: IPv6 addresses can be written in many ways. */
+function toSenderKey(from: string): string {
+  const [, bracketed, port] = /^\[(.+)\]:(\d+)$/.exec(from) ?? [];
+  const address = toPlainAddress(bracketed ?? from);
+  if (!isIPv6(address)) return from;
+  const plain = toPlainAddress(new SocketAddress({ address, family: 'ipv6' }).address);
+  return port === undefined ? plain : withPort(plain, Number(port));
 }
 
 function withPort(address: string, port: number): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { startCollector, type Collector } from '../../collector/collector.ts';
@@ -330,23 +330,52 @@ class Sender {
   }
 }
 
+test('netconsole: the IPv6 address of a sender may be written in any way', async (t) => {
+  if (!existsSync('/proc/net/if_inet6')) return t.skip('no IPv6 here');
+  const receiver = await new Receiver().open();
+  t.after(() => receiver.close());
+  const [port, sender] = [await freePort('udp6', '::1'), createSocket('udp6')];
+  const collector = await startCollector({
+    to: { endpoint: receiver.url, timeoutMs: 2000 },
+    spoolDir: join(tempFolder(t), 'spool'),
+    sources: {},
+    netconsole: {
+      listen: [{ host: '::1', port }],
+      kernels: [
+        { name: 'six', from: '0:0:0:0:0:0:0:1', kernelId: 6 },
+        { name: 'seven', from: '[2001:DB8:0::7]:6665', kernelId: 7 },
+      ],
+    },
+    version: 'test',
+  });
+  t.after(() => collector.close());
+  sender.send(extended(1, 10, 'shortest'), port, '::1');
+  await until('a line', () => textsOf(receiver, 'netconsole:six')[0] === 'shortest');
+  sender.close();
+  await collector.close();
+});
+
 interface Setup {
   readonly receiver: Receiver;
   readonly port: number;
   readonly start: (others?: 'accept') => Promise<Collector>;
 }
 
+function freePort(type: 'udp4' | 'udp6', address: string): Promise<number> {
+  const free = createSocket(type);
+  return new Promise((resolve) => {
+    free.bind({ address, port: 0 }, () => {
+      const { port } = free.address();
+      free.close(() => resolve(port));
+    });
+  });
+}
+
 async function setUp(t: TestContext): Promise<Setup> {
   const receiver = await new Receiver().open();
   t.after(() => receiver.close());
   const spoolDir = join(tempFolder(t), 'spool');
-  const free = createSocket('udp4');
-  const port = await new Promise<number>((resolve) => {
-    free.bind({ address: '127.0.0.1', port: 0 }, () => {
-      const { port: found } = free.address();
-      free.close(() => resolve(found));
-    });
-  });
+  const port = await freePort('udp4', '127.0.0.1');
   const start = async (others?: 'accept'): Promise<Collector> => {
     const collector = await startCollector({
       to: { endpoint: receiver.url, timeoutMs: 2000 },
