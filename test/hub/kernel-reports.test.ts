@@ -17,7 +17,7 @@ import { getJson, nowNs, post, runHub, SPAWN, toLogsBody, type Line, type Runnin
 const WAIT_MS = 45_000;
 
 /** The oops of a recorded kernel, line by line, a microsecond apart. */
-function oopsLines(startNs: bigint): Line[] {
+function oopsLines(startNs: bigint, firstSequence = 100): Line[] {
   const text = readFileSync(join(REPORT_FOLDER, '6.1-cloud.console'), 'latin1').split('\r\n');
   const from = text.findIndex((line) => line.includes('BUG: kernel NULL pointer dereference'));
   const to = text.findIndex((line) => line.includes('exited with irqs disabled'));
@@ -25,7 +25,7 @@ function oopsLines(startNs: bigint): Line[] {
     text: line.replace(/^\[ *[\d.]+\] /, ''),
     unixNs: startNs + BigInt(index) * 1000n,
     level: index === 0 ? 1 : 4,
-    sequence: 100 + index,
+    sequence: firstSequence + index,
   }));
 }
 
@@ -87,7 +87,7 @@ test('kernel reports: more lines in the second before than are read at once hide
       sequence: index,
     }));
     await send(hub, storm);
-    const lines = oopsLines(startNs + 500_000_000n).map((line, index) => ({ ...line, sequence: storm.length + index }));
+    const lines = oopsLines(startNs + 500_000_000n, storm.length);
     await send(hub, lines);
     const [row] = await readReports(hub, 1);
     assert.equal(row?.eventName, 'kernel.oops');
