@@ -53,13 +53,11 @@ export function toStreamName({ bootId, stream, cpu }: StreamKey): string {
 
 export class Books {
   readonly #books = new Map<string, Book>();
-  #revision = 0;
 
   /** Rows of a stream are in the spool; `frontNs` is the latest time among them. */
   accept(key: StreamKey, rows: number, frontNs: bigint, nowMs = Date.now()): void {
     const book = this.#bookOf(key);
     book.accepted += rows;
-    this.#revision++;
     book.acceptedMs = nowMs;
     if (frontNs > book.frontNs) book.frontNs = frontNs;
   }
@@ -92,14 +90,9 @@ export class Books {
     }
   }
 
-  /** Changes with every row taken over: equal before and after a count of the tables, the count is exact. */
-  get revision(): number {
-    return this.#revision;
-  }
-
   /** Rows taken over so far, by stream. */
-  totals(): { readonly revision: number; readonly accepted: ReadonlyMap<string, number> } {
-    return { revision: this.#revision, accepted: new Map([...this.#books].map(([name, book]) => [name, book.accepted])) };
+  totals(): ReadonlyMap<string, number> {
+    return new Map([...this.#books].map(([name, book]) => [name, book.accepted]));
   }
 
   /** The snapshot taken at `timeNs`; undefined when it came to an earlier life of the hub. */

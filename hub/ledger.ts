@@ -20,32 +20,19 @@ import type { Store } from '../store/store.ts';
 import { toStreamName, type Books, type StreamKey } from './books.ts';
 
 const MAX_GAPS = 500;
-/** A count is exact when nothing came in while it ran; under load that takes some tries. */
-const COUNT_TRIES = 5;
 
 export async function queryLedger(store: Store, books: Books, nowMs = Date.now()): Promise<Ledger> {
   const counters = await queryLedgerCounters(store);
   const streams = Map.groupBy(counters, toStreamName);
   const boots = [...new Set(counters.map((counter) => counter.bootId))];
-  const { rows: stored, accepted } = await countExactly(store, boots, books);
+  // In one step: what was taken over up to here is what is counted.
+  const accepted = books.totals();
+  const stored = toCounts(await queryStoredCounts(store, boots));
   const unreadable = toCounts(await queryUnreadable(store, boots));
   const rows = [...streams].map(([name, of]) =>
     toRow(of, { stored: stored.get(name) ?? 0, unreadable: unreadable.get(name) ?? 0, accepted: accepted.get(name) ?? 0, nowMs }, books),
   );
   return { rows, gaps: await queryGaps(store, { limit: MAX_GAPS }) };
-}
-
-/** Rows by stream, with what the hub had taken over at the same instant. */
-async function countExactly(
-  store: Store,
-  boots: readonly string[],
-  books: Books,
-): Promise<{ rows: ReadonlyMap<string, number>; accepted: ReadonlyMap<string, number> }> {
-  for (let tries = 1; ; tries++) {
-    const before = books.totals();
-    const rows = toCounts(await queryStoredCounts(store, boots));
-    if (books.revision === before.revision || tries === COUNT_TRIES) return { rows, accepted: before.accepted };
-  }
 }
 
 function toCounts(rows: readonly StoredCount[]): Map<string, number> {

@@ -147,11 +147,24 @@ class ClickHouseStore implements Store {
   }
 
   async #read(sql: string, format: string, options: QueryOptions): Promise<RawResult> {
-    // While loads fail (a server that is away) what is loaded can still be read; health() tells why the rest is missing.
-    if (options.stale !== true && !this.#spool.isFailing) {
-      await this.#spool.flush().catch((error: unknown) => log.warn('answering without the newest rows', { error: messageOf(error) }));
+    const letGo = await this.#loadFirst(options);
+    try {
+      return await this.#run(sql, format, options);
+    } finally {
+      letGo?.();
     }
-    return this.#run(sql, format, options);
+  }
+
+  /** While loads fail (a server that is away) what is loaded can still be read; health() tells why the rest is missing. */
+  async #loadFirst({ stale, exact }: QueryOptions): Promise<(() => void) | undefined> {
+    if (stale === true || this.#spool.isFailing) return undefined;
+    try {
+      if (exact === true) return await this.#spool.flushAndHold();
+      await this.#spool.flush();
+    } catch (error) {
+      log.warn('answering without the newest rows', { error: messageOf(error) });
+    }
+    return undefined;
   }
 
   async #run(sql: string, format: string, options: QueryOptions): Promise<RawResult> {

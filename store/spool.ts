@@ -38,6 +38,8 @@ export type LoadTable = (file: SpoolFile) => Promise<void>;
 interface Waiter {
   /** Number of the last generation that has to be loaded. */
   readonly upTo: number;
+  /** Nothing after that is loaded until it lets go. */
+  readonly holds: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -64,6 +66,8 @@ export class Spool {
   #loading: Promise<void> | undefined;
   #waiters: Waiter[] = [];
   #wake: (() => void) | undefined;
+  #holders = 0;
+  #letGo: (() => void) | undefined;
   #closed = false;
   #tries = 0;
   readonly #timer: NodeJS.Timeout;
@@ -131,11 +135,27 @@ export class Spool {
 
   /** Loads all that was appended up to now; throws when a load fails (the data stays, and is tried again). */
   async flush(): Promise<void> {
+    await this.#loadUpToNow(false);
+  }
+
+  /** As `flush`, and loads nothing that is appended after the call until the returned function is called, once. */
+  async flushAndHold(): Promise<() => void> {
+    await this.#loadUpToNow(true);
+    return () => {
+      this.#holders--;
+      if (this.#holders === 0) this.#letGo?.();
+    };
+  }
+
+  async #loadUpToNow(holds: boolean): Promise<void> {
     if (this.#open.sizeBytes > 0) this.#seal();
     const last = this.#sealed.at(-1);
-    if (last === undefined) return;
+    if (last === undefined) {
+      if (holds) this.#holders++;
+      return;
+    }
     await new Promise<void>((resolve, reject) => {
-      this.#waiters.push({ upTo: last.number, resolve, reject });
+      this.#waiters.push({ upTo: last.number, holds, resolve, reject });
       this.#wake?.();
     });
   }
@@ -193,6 +213,7 @@ export class Spool {
     // Let the caller finish its append first: the constructor's caller has no engine to load into before it returns.
     await Promise.resolve();
     for (let head = this.#sealed[0]; head !== undefined && !this.#closed; head = this.#sealed[0]) {
+      while (this.#holders > 0) await new Promise<void>((resolve) => (this.#letGo = resolve));
       try {
         await this.#loadGeneration(head.generation);
       } catch (error) {
@@ -210,7 +231,11 @@ export class Spool {
   #succeeded(number: number): void {
     this.#tries = 0;
     this.lastError = '';
-    for (const waiter of this.#waiters) if (waiter.upTo <= number) waiter.resolve();
+    for (const { upTo, holds, resolve } of this.#waiters) {
+      if (upTo > number) continue;
+      if (holds) this.#holders++;
+      resolve();
+    }
     this.#waiters = this.#waiters.filter((waiter) => waiter.upTo > number);
   }
 

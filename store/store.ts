@@ -50,6 +50,8 @@ export interface QueryOptions {
   readonly maxResultRows?: number;
   /** Skip loading what is acknowledged but not yet loaded (health checks). */
   readonly stale?: boolean;
+  /** See just what was acknowledged when the query was made, and nothing that came since: loads wait until it has its answer. */
+  readonly exact?: boolean;
 }
 
 /** The answer of a raw query in a ClickHouse output format, for the read-only ClickHouse endpoint. */

@@ -40,7 +40,10 @@ export interface StoredCount {
   readonly rows: number;
 }
 
-/** Rows of the tables by stream and CPU. Records of gaps and of kernel reports are ours, not the stream's. */
+/**
+ * Rows of the tables by stream and CPU, as of the call: of what is acknowledged later, none is counted. Records of gaps and of
+ * kernel reports are ours, not the stream's.
+ */
 export async function queryStoredCounts(store: Store, boots: readonly string[]): Promise<StoredCount[]> {
   if (boots.length === 0) return [];
   return store.query<StoredCount>(
@@ -49,16 +52,16 @@ export async function queryStoredCounts(store: Store, boots: readonly string[]):
      UNION ALL
      SELECT toString(BootId) AS bootId, toString(Stream) AS stream, toInt32(Cpu) AS cpu, toFloat64(count()) AS rows
      FROM events WHERE BootId IN {boots:Array(String)} GROUP BY bootId, stream, cpu`,
-    { params: { boots, ours: [GAP_EVENT, ...REPORT_EVENTS] } },
+    { params: { boots, ours: [GAP_EVENT, ...REPORT_EVENTS] }, exact: true },
   );
 }
 
-/** Records that arrived and could not be read: the hub's own loss, which no collector counts. */
+/** Records that arrived and could not be read: the hub's own loss, which no collector counts. Of what is loaded. */
 export async function queryUnreadable(store: Store, boots: readonly string[]): Promise<StoredCount[]> {
   if (boots.length === 0) return [];
   return store.query<StoredCount>(
     `SELECT toString(BootId) AS bootId, toString(Stream) AS stream, Cpu AS cpu, toFloat64(sumIf(Count, Count > 0)) AS rows
      FROM gaps WHERE BootId IN {boots:Array(String)} AND Reason = 'parse_error' GROUP BY bootId, stream, cpu`,
-    { params: { boots } },
+    { params: { boots }, stale: true },
   );
 }

@@ -83,6 +83,37 @@ test('ledger: a row that is stored twice shows', async () => {
   assert.deepEqual([row.stored, row.balance, row.state], [11, -1, 'unbalanced']);
 });
 
+test('ledger: while records come without a pause the books of each moment balance', async () => {
+  const kernel = kernelOf('busy');
+  let sent = 0;
+  // As seldom as this the books remember them all, however long an answer takes here.
+  const sendUntil = async (endMs: number): Promise<void> => {
+    do {
+      await sendLines(kernel, 10);
+      sent += 10;
+    } while (Date.now() < endMs);
+    await sendSnapshot(kernel, { written: sent, read: sent });
+  };
+  await sendUntil(0);
+  const enough = new AbortController();
+  const sending = (async () => {
+    while (!enough.signal.aborted) await sendUntil(Date.now() + 300);
+  })();
+  // Another reader has what has just come loaded, too.
+  const reading = (async () => {
+    while (!enough.signal.aborted) await getJson(hub, '/api/logs?limit=1');
+  })();
+  try {
+    for (let i = 0; i < 5; i++) {
+      const { stored, written, balance, state } = await rowOf(kernel);
+      assert.deepEqual([stored, balance, state], [written, 0, 'balanced']);
+    }
+  } finally {
+    enough.abort();
+    await Promise.all([sending, reading]);
+  }
+});
+
 test('ledger: a writer that does not count is said to be uncounted', async () => {
   const kernel = kernelOf('uncounted');
   await sendLines(kernel, 4);

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isOperational } from '../../base/errors.ts';
 import { Spool, type LoadTable, type SpoolFile, type SpoolOptions } from '../../store/spool.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
@@ -193,6 +194,33 @@ test('spool: a failing load is told, tried again with the same token, and nothin
   );
   assert.equal(spool.lastError, '');
   assert.equal(spool.pendingBytes, 0);
+});
+
+test('spool: while somebody holds it nothing later is loaded; then it goes on', async (t) => {
+  const target = openTarget();
+  const spool = openSpool(t, tempFolder(), target.load);
+  const append = (text: string): void => spool.append(new Map([['a', bytes(text)]]), undefined);
+  const holdNothing = await spool.flushAndHold();
+  append('one ');
+  const first = spool.flushAndHold();
+  append('two ');
+  const second = spool.flushAndHold();
+  append('three');
+  const rest = spool.flush();
+  const loaded = async (): Promise<string | undefined> => {
+    await sleep(20);
+    return target.text.get('a');
+  };
+  assert.equal(await loaded(), undefined);
+  holdNothing();
+  const letFirstGo = await first;
+  assert.equal(await loaded(), 'one ');
+  letFirstGo();
+  const letSecondGo = await second;
+  assert.equal(await loaded(), 'one two ');
+  letSecondGo();
+  await rest;
+  assert.equal(await loaded(), 'one two three');
 });
 
 test('spool: what waits is bounded in bytes, and the bound opens again', async (t) => {
