@@ -134,11 +134,7 @@ export class NetconsoleBoot {
 
   #addExtended(header: NetconsoleHeader, packet: Uint8Array, seenNs: bigint, nowMs: number): readonly Uint8Array[] {
     if (header.release !== '') this.release = header.release;
-    const body = packet.subarray(header.bodyAt);
-    const record =
-      header.fragment === undefined
-        ? { sequence: header.sequence, micros: header.micros, bytes: withHeader(header, body), isTorn: false, arrivedNs: seenNs }
-        : this.#fragments.add(header, body, nowMs, seenNs);
+    const record = this.#fragments.add(header, packet.subarray(header.bodyAt), nowMs, seenNs);
     if (record === 'open') return [];
     const outcome = typeof record === 'string' ? record : this.#order.add(record, nowMs);
     if (outcome === 'reboot' && typeof record !== 'string') return [...this.#order.takeAgain(record), record].map(({ bytes }) => bytes);
@@ -212,10 +208,6 @@ export class NetconsoleBoot {
   #toUnix(micros: number): bigint {
     return this.clock.toUnixNs(toPrintkNs(BigInt(Math.max(0, micros)) * 1000n));
   }
-}
-
-function withHeader(header: NetconsoleHeader, body: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from(header.kmsg, 'latin1'), body]);
 }
 
 /** sysdata ` cpu=3`: where the record was printed. */

@@ -31,14 +31,15 @@ export class NetconsoleFragments {
     return this.#open.size;
   }
 
-  /** The record that this piece completes; `'duplicate'` when the piece was there, `'malformed'` when it cannot be one. */
+  /** The record that this piece completes, or is; `'duplicate'` when the piece was there, `'malformed'` when it cannot be one. */
   add(
     header: NetconsoleHeader,
     piece: Uint8Array,
     nowMs: number,
     arrivedNs: bigint,
   ): NetconsoleRecord | 'open' | 'duplicate' | 'malformed' {
-    const { offset, totalBytes } = header.fragment ?? { offset: 0, totalBytes: piece.length };
+    if (header.fragment === undefined) return toRecord(header, piece, arrivedNs, false);
+    const { offset, totalBytes } = header.fragment;
     const end = offset + piece.length;
     if (totalBytes > MAX_BODY_BYTES || end > totalBytes || piece.length === 0) return 'malformed';
     const key = `${header.sequence} ${header.micros}`;
@@ -55,7 +56,7 @@ export class NetconsoleFragments {
     open.receivedBytes += piece.length;
     if (open.receivedBytes < totalBytes) return 'open';
     this.#open.delete(key);
-    return toRecord(open, totalBytes, false);
+    return toRecord(header, open.body, open.arrivedNs, false);
   }
 
   /** What has waited since before `beforeMs` for pieces, as far as it goes from the start. */
@@ -67,7 +68,7 @@ export class NetconsoleFragments {
       this.incomplete++;
       let end = 0;
       for (let next = open.pieces.get(0); next !== undefined && next > end; next = open.pieces.get(end)) end = next;
-      if (end > 0) records.push(toRecord(open, end, true));
+      if (end > 0) records.push(toRecord(open.header, open.body.subarray(0, end), open.arrivedNs, true));
     }
     return records;
   }
@@ -79,7 +80,7 @@ export class NetconsoleFragments {
   }
 }
 
-function toRecord({ header, body, arrivedNs }: OpenRecord, end: number, isTorn: boolean): NetconsoleRecord {
-  const bytes = Buffer.concat([Buffer.from(header.kmsg, 'latin1'), body.subarray(0, end)]);
+function toRecord(header: NetconsoleHeader, body: Uint8Array, arrivedNs: bigint, isTorn: boolean): NetconsoleRecord {
+  const bytes = Buffer.concat([Buffer.from(header.kmsg, 'latin1'), body]);
   return { sequence: header.sequence, micros: header.micros, bytes, isTorn, arrivedNs };
 }
