@@ -1,0 +1,24 @@
+/**
+ * Ids of message halves and traces, made of what the half is (boot, raw time, CPU), so that a second run makes the same ones.
+ * Four 32-bit words, seeded by the boot; a cryptographic hash of each message would cost more than matching it (3 µs).
+ */
+import { createHash } from 'node:crypto';
+
+export type IdSeed = readonly [number, number, number, number];
+
+export function toIdSeed(bootId: string): IdSeed {
+  const digest = createHash('sha256').update(`ikc\n${bootId}`).digest();
+  return [digest.readUInt32LE(0), digest.readUInt32LE(4), digest.readUInt32LE(8), digest.readUInt32LE(12)];
+}
+
+/** One word of an id: murmur3's finaliser over the seed and three words. */
+export function mixWords(seed: number, a: number, b: number, c: number): number {
+  return finish(finish(finish(seed ^ a) + Math.imul(b, 0x9e37_79b1)) ^ Math.imul(c, 0x85eb_ca6b)) >>> 0;
+}
+
+function finish(value: number): number {
+  let h = value;
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return (h ^ (h >>> 16)) | 0;
+}

@@ -1,0 +1,13 @@
+/** The table of packs: a protocol is one file and one line here. */
+import type { IkcPack } from '../ikc-pack.ts';
+import { lab } from './lab.ts';
+import { multikernel } from './multikernel.ts';
+import { popcorn } from './popcorn.ts';
+import { tcp } from './tcp.ts';
+import { vsock } from './vsock.ts';
+
+export const IKC_PACKS: readonly IkcPack[] = [multikernel, lab, popcorn, vsock, tcp];
+
+export function findIkcPack(name: string): IkcPack | undefined {
+  return IKC_PACKS.find((pack) => pack.name === name);
+}
