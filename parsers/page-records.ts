@@ -10,7 +10,6 @@ export const LOST_STORED_FLAG = 0x4000_0000;
 
 /** `type_len`: below PADDING a record of an event. */
 export const PADDING = 29;
-const TIME_EXTEND = 30;
 export const ABSOLUTE = 31;
 
 /** Absolute stamps have 59 bits; these are the others, in the high word. */
