@@ -78,6 +78,32 @@ export class AttributeColumns {
     else this.addDouble(id, value);
   }
 
+  /**
+   * Adds pairs to rows that are closed: those of row i of `more` to row `rows[i]`; `rows` ascending. `more` has the same
+   * dictionary.
+   */
+  addToRows(rows: readonly number[], more: AttributeColumns): void {
+    if (more.pairs === 0) return;
+    const before = this.pairs;
+    while (before + more.pairs > this.keys.length) this.#growPairs();
+    this.pairs = before + more.pairs;
+    // From the end, so that nothing is overwritten before it has moved.
+    let end = before;
+    for (let at = rows.length - 1; at >= 0; at--) {
+      const rowEnd = this.offsets[(rows[at] as number) + 1] as number;
+      const from = more.offsets[at] as number;
+      const to = more.offsets[at + 1] as number;
+      this.#copy(this, rowEnd, end, rowEnd + to);
+      this.#copy(more, from, to, rowEnd + from);
+      end = rowEnd;
+    }
+    for (let at = 0; at < rows.length; at++) {
+      const last = at + 1 < rows.length ? (rows[at + 1] as number) : this.rows;
+      for (let row = (rows[at] as number) + 1; row <= last; row++)
+        this.offsets[row] = (this.offsets[row] as number) + (more.offsets[at + 1] as number);
+    }
+  }
+
   /** The value of a pair as text: how it stands in the store's Map columns. */
   textOf(pair: number): string {
     switch (this.kinds[pair]) {
@@ -99,6 +125,15 @@ export class AttributeColumns {
       found[this.strings.get(this.keys[pair] as number)] = this.textOf(pair);
     }
     return found;
+  }
+
+  #copy(source: AttributeColumns, from: number, to: number, target: number): void {
+    if (from === to || (source === this && from === target)) return;
+    this.keys.set(source.keys.subarray(from, to), target);
+    this.kinds.set(source.kinds.subarray(from, to), target);
+    this.ids.set(source.ids.subarray(from, to), target);
+    this.ints.words.set(source.ints.words.subarray(from * 2, to * 2), target * 2);
+    this.doubles.set(source.doubles.subarray(from, to), target);
   }
 
   #next(key: number, kind: ValueKind): number {

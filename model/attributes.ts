@@ -63,6 +63,11 @@ export const ATTR = {
   reportLast: 'mk.report.last_seq',
   reportLastTime: 'mk.report.last_ns',
 
+  /** A message of the catalogue that looks like a fault and is none. */
+  benign: 'mk.benign',
+  /** 1, 2, …: another row of the event before it, as when each CPU says the same once. */
+  repeat: 'mk.repeat',
+
   lossFrom: 'mk.gap.from_ns',
   lossTo: 'mk.gap.to_ns',
   lossCount: 'mk.gap.count',
