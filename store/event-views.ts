@@ -1,7 +1,12 @@
 /**
  * A view for each kind of event, named like the event, with its fields as columns: `SELECT prev_comm FROM sched_switch`.
  * Where kernels differ in an event's format, the view has the fields of all of them and picks each by the row's format.
+ *
+ * A view costs 3 ms of CPU time, and a kernel has hundreds of events: they are made when a query names one or looks at what
+ * there is, and else once no new formats came for a while, so that nobody waits for them to see rows.
  */
+import { messageOf } from '../base/errors.ts';
+import { createLogger } from '../base/log.ts';
 import type { FieldKind } from '../model/event-batch.ts';
 import type { Engine } from './engine.ts';
 import { slotExpression } from './event-formats.ts';
@@ -24,19 +29,32 @@ const SHARED_NAMES = new Set(SHARED_COLUMNS.split(/[\s,]+/));
 /** A kernel chooses these names: only what reads as a plain name gets a view, and no kernel gets more than this many. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 const MAX_VIEWS = 4000;
+/** New formats come one after the other when a kernel begins to trace. */
+const QUIET_MS = 3000;
+/** A query of what views there are. */
+const CATALOGUE = /\bsystem\b|\binformation_schema\b|\bshow\b|\bdescribe\b|\bexists\b|\bmerge\b/i;
+
+const log = createLogger('store');
 
 export class EventViews {
   readonly #engine: Engine;
   /** View name → the event it shows. */
   readonly #owners = new Map<string, string>();
   /** Event → its formats that its view knows. */
-  readonly #formats = new Map<string, FormatRow[]>();
+  readonly #formats = new Map<string, readonly FormatRow[]>();
   /** Tables of the store itself: an event of that name gets no view of that name. */
   readonly #taken: Set<string>;
+  /** View name → the event whose formats it does not know all. */
+  readonly #pending = new Map<string, string>();
+  #making: Promise<void> = Promise.resolve();
+  readonly #timer: NodeJS.Timeout;
 
   private constructor(engine: Engine, taken: Set<string>) {
     this.#engine = engine;
     this.#taken = taken;
+    this.#timer = setTimeout(() => {
+      this.#make().catch((error: unknown) => log.warn('views of events are not made yet', { error: messageOf(error) }));
+    }, QUIET_MS).unref();
   }
 
   /** `tables`: names that are not to be used. Views that a crash kept from being made are made now. */
@@ -49,7 +67,7 @@ export class EventViews {
       views.#owners.set(name, event);
       for (const row of rows) if (row.Name === event && formatIds.includes(row.FormatId)) views.#add(row);
     }
-    await views.update();
+    await views.learn();
     return views;
   }
 
@@ -58,15 +76,49 @@ export class EventViews {
     return [...this.#formats.values()].flat().map((row) => BigInt(row.FormatId));
   }
 
-  /** Makes or remakes the views of formats that came since. */
-  async update(): Promise<void> {
+  /** Notes the formats that came since; their views are made later. */
+  async learn(): Promise<void> {
     const changed = new Set<string>();
     for (const row of await this.#readFormats()) if (this.#add(row)) changed.add(row.Name);
     for (const name of changed) {
-      const formats = this.#formats.get(name) as FormatRow[];
-      const view = this.#nameOf(name, formats[0] as FormatRow);
-      if (view !== undefined) await this.#engine.command(toViewSql(view, name, formats));
+      const view = this.#nameOf(name, this.#formatsOf(name)[0] as FormatRow);
+      if (view !== undefined) this.#pending.set(view, name);
     }
+    if (changed.size > 0) this.#timer.refresh();
+  }
+
+  /** Makes what a query of this text may read and is not there yet. */
+  async makeFor(sql: string): Promise<void> {
+    if (this.#pending.size === 0) return;
+    if (CATALOGUE.test(sql) || this.#pending.keys().some((view) => sql.includes(view))) await this.#make();
+  }
+
+  /** Ends what runs; views that are not made yet are made by the next one who opens the store. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#pending.clear();
+    await this.#making.catch(() => undefined);
+  }
+
+  /** One at a time, each once, whoever asks; what fails stays pending. */
+  async #make(): Promise<void> {
+    const run = this.#making.catch(() => undefined).then(() => this.#makePending());
+    this.#making = run;
+    await run;
+  }
+
+  async #makePending(): Promise<void> {
+    for (let next = this.#pending.entries().next().value; next !== undefined; next = this.#pending.entries().next().value) {
+      const [view, name] = next;
+      const formats = this.#formatsOf(name);
+      await this.#engine.command(toViewSql(view, name, formats));
+      // Formats that came meanwhile want it made again.
+      if (this.#formatsOf(name) === formats) this.#pending.delete(view);
+    }
+  }
+
+  #formatsOf(name: string): readonly FormatRow[] {
+    return this.#formats.get(name) ?? [];
   }
 
   async #readViews(): Promise<{ name: string; comment: string }[]> {
@@ -85,7 +137,7 @@ export class EventViews {
   }
 
   #add(row: FormatRow): boolean {
-    const formats = this.#formats.get(row.Name) ?? [];
+    const formats = this.#formatsOf(row.Name);
     if (formats.some((known) => known.FormatId === row.FormatId)) return false;
     this.#formats.set(row.Name, [...formats, row]);
     return true;

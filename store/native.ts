@@ -37,6 +37,12 @@ export const ATTRIBUTE_MAP = `Map(${LOW_CARDINALITY}, String)`;
 
 type FixedWidthArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float64Array | BigInt64Array;
 
+/** Dictionary ids of some rows of a column, or the one id that all of them have. */
+export interface IdPart {
+  readonly ids: Uint32Array | number;
+  readonly rows: number;
+}
+
 /** Writes the blocks of one table, one after the other, into a ByteWriter. */
 export class NativeWriter {
   readonly out: ByteWriter;
@@ -71,6 +77,53 @@ export class NativeWriter {
     this.out.writeString(type);
   }
 
+  /** Begins a column of fixed width that comes in parts: what the `add` methods write, of as many rows in all as the block has. */
+  openColumn(name: string, type: string): void {
+    this.#head(name, type);
+  }
+
+  /** Values as they lie in memory. */
+  addNumbers(values: FixedWidthArray, rows: number): void {
+    this.#copy(values, rows);
+  }
+
+  addWords(values: Int64Array, rows: number): void {
+    this.#copyWords(values, rows);
+  }
+
+  /** 32-bit values in a column of 64-bit ones. */
+  addWidened(values: Int32Array | Uint32Array, rows: number): void {
+    const { out } = this;
+    out.reserve(rows * 8);
+    for (let row = 0; row < rows; row++) {
+      const value = values[row] as number;
+      out.writeU64Words(value, value < 0 ? -1 : 0);
+    }
+  }
+
+  /** `values - subtracted`, row by row, in a column of 64-bit values. */
+  addDifferences(values: Int64Array, subtracted: Int64Array, rows: number): void {
+    const { out } = this;
+    const from = values.words;
+    const less = subtracted.words;
+    out.reserve(rows * 8);
+    for (let at = 0; at < rows * 2; at += 2) {
+      const low = (from[at] as number) - (less[at] as number);
+      out.writeU64Words(low, (from[at + 1] as number) - (less[at + 1] as number) - (low < 0 ? 1 : 0));
+    }
+  }
+
+  /** The same 64-bit value in `rows` rows. */
+  addConstantBigint(value: bigint, rows: number): void {
+    const start = this.out.length;
+    writeBigint(this.out, value);
+    this.#repeat(start, rows);
+  }
+
+  addZeros(bytes: number): void {
+    this.#zeros(bytes);
+  }
+
   /** Values as they lie in memory: one copy. */
   numbers(name: string, type: string, values: FixedWidthArray): void {
     this.#head(name, type);
@@ -99,9 +152,7 @@ export class NativeWriter {
   /** The same 64-bit value in every row. */
   constantBigint(name: string, type: string, value: bigint): void {
     this.#head(name, type);
-    const start = this.out.length;
-    writeBigint(this.out, value);
-    this.#repeat(start, this.rows);
+    this.addConstantBigint(value, this.rows);
   }
 
   /** The same value of `width` bytes (1, 2 or 4) in every row; two's complement where it is negative. */
@@ -138,7 +189,11 @@ export class NativeWriter {
 
   stringsById(name: string, ids: Uint32Array, strings: Interner): void {
     this.#head(name, 'String');
-    for (let row = 0; row < this.rows; row++) writeInterned(this.out, ids[row] as number, strings);
+    this.addStrings(ids, this.rows, strings);
+  }
+
+  addStrings(ids: Uint32Array, rows: number, strings: Interner): void {
+    for (let row = 0; row < rows; row++) writeInterned(this.out, ids[row] as number, strings);
   }
 
   /** Ids as lower-case hexadecimal; an id of only zeros is the empty string. `ids` undefined = empty in every row. */
@@ -166,7 +221,14 @@ export class NativeWriter {
   lowCardinality(name: string, ids: Uint32Array, strings: Interner): void {
     this.#head(name, LOW_CARDINALITY);
     writeWord(this.out, LOW_CARDINALITY_VERSION);
-    writeIndexed(this.out, ids, this.rows, strings);
+    writeIndexed(this.out, [{ ids, rows: this.rows }], strings);
+  }
+
+  /** A column whose ids lie in several arrays. */
+  lowCardinalityParts(name: string, parts: readonly IdPart[], strings: Interner): void {
+    this.#head(name, LOW_CARDINALITY);
+    writeWord(this.out, LOW_CARDINALITY_VERSION);
+    writeIndexed(this.out, parts, strings);
   }
 
   /** One number per row that picks from a few texts: severity by level. */
@@ -199,7 +261,7 @@ export class NativeWriter {
     const keys = new Uint32Array(rows * entries.length);
     for (let pair = 0; pair < entries.length; pair++) keys[pair] = strings.internString((entries[pair] as [string, string])[0]);
     for (let filled = entries.length; filled < keys.length; filled *= 2) keys.copyWithin(filled, 0, filled);
-    writeIndexed(out, keys, keys.length, strings);
+    writeIndexed(out, [{ ids: keys, rows: keys.length }], strings);
     const start = out.length;
     for (const [, value] of entries) out.writeString(value);
     this.#repeat(start, rows);
@@ -227,7 +289,7 @@ export class NativeWriter {
     this.#head(name, `Array(${LOW_CARDINALITY})`);
     writeWord(this.out, LOW_CARDINALITY_VERSION);
     this.#ends(ends);
-    writeIndexed(this.out, ids, ids.length, strings);
+    writeIndexed(this.out, [{ ids, rows: ids.length }], strings);
   }
 
   /** `Array(Map(…))`: the maps are the rows of `attributes`. */
@@ -329,24 +391,38 @@ function writeHexId(out: ByteWriter, ids: Uint8Array, at: number, width: number)
 }
 
 /** Dictionary and indices of a LowCardinality column: only the strings that the rows use, in the order they come. */
-function writeIndexed(out: ByteWriter, ids: Uint32Array, rows: number, strings: Interner): void {
+function writeIndexed(out: ByteWriter, parts: readonly IdPart[], strings: Interner): void {
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   if (rows === 0) return;
   const keyOf = new Uint32Array(strings.size);
   const used: number[] = [0];
-  for (let row = 0; row < rows; row++) {
-    const id = ids[row] as number;
-    if (id !== 0 && keyOf[id] === 0) keyOf[id] = used.push(id) - 1;
-  }
+  for (const { ids, rows: count } of parts) addKeys(ids, count, keyOf, used);
   const width = used.length <= 0x100 ? 0 : used.length <= 0x1_0000 ? 1 : 2;
   writeWord(out, OWN_DICTIONARY | width);
   writeWord(out, used.length);
   for (const id of used) writeInterned(out, id, strings);
   writeWord(out, rows);
   out.reserve(rows << width);
+  for (const { ids, rows: count } of parts) writeKeys(out, ids, count, keyOf, width);
+}
+
+function addKeys(ids: Uint32Array | number, rows: number, keyOf: Uint32Array, used: number[]): void {
+  if (typeof ids === 'number') {
+    if (ids !== 0 && keyOf[ids] === 0) keyOf[ids] = used.push(ids) - 1;
+    return;
+  }
+  for (let row = 0; row < rows; row++) {
+    const id = ids[row] as number;
+    if (id !== 0 && keyOf[id] === 0) keyOf[id] = used.push(id) - 1;
+  }
+}
+
+/** Room is reserved. */
+function writeKeys(out: ByteWriter, ids: Uint32Array | number, rows: number, keyOf: Uint32Array, width: number): void {
   const { bytes } = out;
   let at = out.length;
   for (let row = 0; row < rows; row++) {
-    const key = keyOf[ids[row] as number] as number;
+    const key = keyOf[typeof ids === 'number' ? ids : (ids[row] as number)] as number;
     bytes[at++] = key;
     if (width > 0) bytes[at++] = key >> 8;
     if (width > 1) {
@@ -363,7 +439,7 @@ function writeMaps(out: ByteWriter, attributes: AttributeColumns, rows: number):
   for (let row = 1; row <= rows; row++) out.writeU64Words(attributes.offsets[row] as number, 0);
   const pairs = attributes.offsets[rows] as number;
   if (pairs === 0) return;
-  writeIndexed(out, attributes.keys, pairs, attributes.strings);
+  writeIndexed(out, [{ ids: attributes.keys, rows: pairs }], attributes.strings);
   for (let pair = 0; pair < pairs; pair++) writeValue(out, attributes, pair);
 }
 
@@ -375,7 +451,7 @@ function writePickedMaps(out: ByteWriter, attributes: AttributeColumns, rows: re
   }
   if (pairs.length === 0) return;
   const keys = Uint32Array.from(pairs, (pair) => attributes.keys[pair] as number);
-  writeIndexed(out, keys, keys.length, attributes.strings);
+  writeIndexed(out, [{ ids: keys, rows: keys.length }], attributes.strings);
   for (const pair of pairs) writeValue(out, attributes, pair);
 }
 

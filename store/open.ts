@@ -136,6 +136,7 @@ class ClickHouseStore implements Store {
 
   async #close(): Promise<void> {
     await this.#spool.close();
+    await this.#views.close();
     await this.#engine.close();
     this.#lock.release();
   }
@@ -149,9 +150,18 @@ class ClickHouseStore implements Store {
   async #read(sql: string, format: string, options: QueryOptions): Promise<RawResult> {
     const letGo = await this.#loadFirst(options);
     try {
+      if (options.stale !== true) await this.#makeViews(sql);
       return await this.#run(sql, format, options);
     } finally {
       letGo?.();
+    }
+  }
+
+  async #makeViews(sql: string): Promise<void> {
+    try {
+      await this.#views.makeFor(sql);
+    } catch (error) {
+      throw toQueryError(error);
     }
   }
 
@@ -183,6 +193,6 @@ class ClickHouseStore implements Store {
     const { structures, stamped } = this.#tables;
     const columns = structures.get(file.table) ?? [];
     await this.#engine.load({ ...file, columns, storedNs: stamped.has(file.table) ? file.storedNs : undefined });
-    if (file.table === 'event_formats') await this.#views.update();
+    if (file.table === 'event_formats') await this.#views.learn();
   }
 }

@@ -1,5 +1,6 @@
 /** What is appended comes back from ClickHouse as it was: the oracle of the Native writer is ClickHouse. */
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { EventBatch } from '../../model/event-batch.ts';
 import { LogBatch } from '../../model/log-batch.ts';
@@ -252,6 +253,29 @@ test('rows: an event that two kernels define differently has one view with the f
   assert.deepEqual(await store.query('SELECT x FROM other__moved'), [{ x: '5' }]);
   assert.deepEqual(await store.query('SELECT x FROM evil__events'), [{ x: '6' }]);
   assert.deepEqual(await store.query('SELECT toInt32(count()) AS n FROM events'), [{ n: 5 }]);
+});
+
+test('rows: views are there for whoever looks what there is, and come by themselves', async (t) => {
+  const store = await openTestStore(t);
+  const append = async (name: string): Promise<void> => {
+    const batch = new EventBatch();
+    addEvents(batch, `test:${name}`, [field('x', 'int32')], [[1]]);
+    await store.append({ events: [{ identity: KERNEL, stream: 's', clockErrorNs: 1, batch }] });
+  };
+  const views = `SELECT name FROM system.tables WHERE engine = 'View' AND database = currentDatabase() ORDER BY name`;
+  await append('asked');
+  await store.flush();
+  assert.deepEqual(await store.query(views, { stale: true }), []);
+  assert.deepEqual(await store.query(views), [{ name: 'asked' }]);
+  await append('waited');
+  await store.flush();
+  const deadline = Date.now() + 20_000;
+  let names = await store.query<{ name: string }>(views, { stale: true });
+  while (names.length < 2 && Date.now() < deadline) {
+    await sleep(100);
+    names = await store.query(views, { stale: true });
+  }
+  assert.deepEqual(names, [{ name: 'asked' }, { name: 'waited' }]);
 });
 
 test('rows: sightings merge to one incarnation, gaps keep what is unknown', async (t) => {
