@@ -62,6 +62,14 @@ export function print(text: string | Uint8Array): Promise<void> {
   });
 }
 
+/** `print` that waits until the bytes are out of their memory, which may be filled again then. */
+export function printAll(bytes: Uint8Array): Promise<void> {
+  const { stdout } = process;
+  if (!stdout.writable) return Promise.resolve();
+  // Called with an error, too: a reader that has gone.
+  return new Promise((resolve) => stdout.write(bytes, () => resolve()));
+}
+
 export function printLine(text = ''): Promise<void> {
   return print(`${text}\n`);
 }

@@ -11,24 +11,43 @@
  * Kernel: kernel/kallsyms.c.
  */
 import { TWO_POW_32 } from '../base/int64.ts';
-import { toBytes } from './text-out.ts';
+import { toPiece, type Piece } from './text-out.ts';
 
-export interface KernelSymbol {
+/** The symbol that an address lies in. */
+export class KernelSymbol {
   readonly name: string;
-  /** The name as it is printed: a symbol is, again and again. */
-  readonly nameBytes: Uint8Array;
   readonly module: string;
   /** Address − address of the symbol. */
   readonly offset: number;
   /** Bytes to the next symbol. */
   readonly size: number;
+  /** The name as it is printed: a symbol is, again and again. */
+  readonly piece: Piece;
+  #withOffset: Piece | undefined;
+
+  constructor(name: string, module: string, offset: number, size: number) {
+    this.name = name;
+    this.module = module;
+    this.offset = offset;
+    this.size = size;
+    this.piece = toPiece(name);
+  }
+
+  /** `vfs_read+0x1f` */
+  get withOffset(): Piece {
+    return (this.#withOffset ??= toPiece(`${this.name}+0x${(this.offset >>> 0).toString(16)}`));
+  }
 }
 
 /** Symbols of a kernel with all its modules: 250,000. */
 const MAX_SYMBOLS = 4 << 20;
 /** Addresses asked for repeat; a trace of all functions asks for some 30,000. */
 const MAX_CACHED = 1 << 17;
+const RECENT_MASK = 0xfff;
 
+/** A line up to its name and what ends it, and how long it can be before the name. */
+const SYMBOL_LINE = /(?:^|\n)([\da-fA-F]{1,16}) [^Aa] (\S+)\s?$/;
+const MAX_BEFORE_NAME = 20;
 const NAME = /^([^\s]+)(?:[\t ]+\[([^\]]+)\])?/;
 const SPACE = 32;
 const LETTER_A = 97;
@@ -46,6 +65,10 @@ export class Kallsyms {
   #isRead = false;
   readonly #found = new Map<number, Map<number, KernelSymbol | undefined>>();
   #cached = 0;
+  /** What was found last, by some bits of the address: a tenth of the time of a map whose keys are beyond 31 bits. */
+  readonly #recent: (KernelSymbol | undefined)[] = Array.from({ length: RECENT_MASK + 1 }, () => undefined);
+  readonly #recentLow = new Int32Array(RECENT_MASK + 1);
+  readonly #recentHigh = new Int32Array(RECENT_MASK + 1);
   readonly #pick: 'first' | 'bisected';
 
   /**
@@ -59,6 +82,17 @@ export class Kallsyms {
 
   /** The symbol an address lies in; undefined below the first and where there are no symbols. */
   find(low: number, high: number): KernelSymbol | undefined {
+    const slot = (low ^ (low >>> 12)) & RECENT_MASK;
+    const recent = this.#recent[slot];
+    if (recent !== undefined && this.#recentLow[slot] === (low | 0) && this.#recentHigh[slot] === (high | 0)) return recent;
+    const symbol = this.#findCached(low, high);
+    this.#recentLow[slot] = low;
+    this.#recentHigh[slot] = high;
+    this.#recent[slot] = symbol;
+    return symbol;
+  }
+
+  #findCached(low: number, high: number): KernelSymbol | undefined {
     const lowWord = low >>> 0;
     const byLow = this.#found.get(high);
     const known = byLow?.get(lowWord);
@@ -78,9 +112,15 @@ export class Kallsyms {
   /** The address of a symbol by its name. */
   addressOf(name: string): bigint | undefined {
     if (!this.#isRead) this.#parse();
-    // In the text, because it is asked for once or twice, of names that mostly are no symbols.
-    const found = new RegExp(`^([\\da-fA-F]{1,16}) [^Aa] ${name.replace(/\W/g, '\\$&')}(?=\\s|$)`, 'm').exec(this.#text)?.[1];
-    return found === undefined ? undefined : BigInt(`0x${found}`);
+    // In the text, because it is asked for once or twice, of names that mostly are no symbols; and for the name first, which is
+    // 50 times as fast as an expression that begins with an address.
+    const wanted = ` ${name}`;
+    for (let at = this.#text.indexOf(wanted); at >= 0; at = this.#text.indexOf(wanted, at + 1)) {
+      const line = this.#text.slice(Math.max(0, at - MAX_BEFORE_NAME), at + wanted.length + 1);
+      const [, address, found] = SYMBOL_LINE.exec(line) ?? [];
+      if (found === name) return BigInt(`0x${address}`);
+    }
+    return undefined;
   }
 
   #search(low: number, high: number): KernelSymbol | undefined {
@@ -94,7 +134,7 @@ export class Kallsyms {
     const size =
       next < this.#low.length ? ((this.#high[next] as number) - baseHigh) * TWO_POW_32 + ((this.#low[next] as number) - baseLow) : 0;
     const { name, module } = this.#nameAt(at);
-    return { name, nameBytes: toBytes(name), module, offset, size };
+    return new KernelSymbol(name, module, offset, size);
   }
 
   /** bsearch(3) over half-open intervals, step by step. */

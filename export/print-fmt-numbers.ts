@@ -31,6 +31,16 @@ export interface NumberCode {
   readonly wide: boolean;
   readonly signed: boolean;
   readonly read: (record: EventRecord) => number;
+  /** Where the number lies, if it is one of the record as it is there. */
+  readonly load?: Load;
+}
+
+/** A number of 1, 2, 4 or 8 bytes at an offset of the record; 0 in a record of less than `least` bytes. */
+export interface Load {
+  readonly at: number;
+  readonly sizeBytes: number;
+  readonly signed: boolean;
+  readonly least: number;
 }
 
 /** Sets `from` and `to`; false where the value would lie outside of its record. */
@@ -151,7 +161,8 @@ export function findField(name: string, { format }: Arithmetic): FormatField {
 
 function compileField(field: FormatField, of: Arithmetic): NumberCode {
   if (field.shape === 'fixed' || field.shape === 'flexible') return compileAddress(field.offsetBytes);
-  return compileLoad(field.offsetBytes, field.sizeBytes, field.signed && of.kind === 'c');
+  const { offsetBytes: at, sizeBytes } = field;
+  return compileLoad({ at, sizeBytes, signed: field.signed && of.kind === 'c', least: at + sizeBytes });
 }
 
 /** An array by its name is an address, which nobody has: its offset, that is never 0. */
@@ -160,25 +171,31 @@ function compileAddress(offset: number): NumberCode {
 }
 
 /** Reads a number at an offset of the record; what lies outside is 0. */
-function compileLoad(at: number, sizeBytes: number, signed: boolean): NumberCode {
-  const inside = (record: EventRecord): boolean => record.start + at + sizeBytes <= record.end;
+function compileLoad(load: Load): NumberCode {
+  const { at, sizeBytes, signed, least } = load;
   switch (sizeBytes) {
     case 1:
-      if (signed) return { ...NUMBER, read: (record) => (inside(record) ? record.view.getInt8(record.start + at) : 0) };
-      return { ...NUMBER, signed: false, read: (record) => (inside(record) ? (record.bytes[record.start + at] as number) : 0) };
     case 2:
-      if (signed) return { ...NUMBER, read: (record) => (inside(record) ? record.view.getInt16(record.start + at, record.little) : 0) };
-      return { ...NUMBER, signed: false, read: (record) => (inside(record) ? record.view.getUint16(record.start + at, record.little) : 0) };
     case 4:
-      return { ...NUMBER, signed, read: (record) => (inside(record) ? record.view.getInt32(record.start + at, record.little) : 0) };
+      return {
+        wide: false,
+        signed,
+        load,
+        read: (record) => (record.start + least <= record.end ? loadNarrow(record, record.start + at, sizeBytes, signed) : 0),
+      };
     case 8:
-      return { wide: true, signed, read: (record) => (inside(record) ? loadWide(record, record.start + at) : (record.high = 0)) };
+      return {
+        wide: true,
+        signed,
+        load,
+        read: (record) => (record.start + least <= record.end ? loadWide(record, record.start + at) : (record.high = 0)),
+      };
     default:
       throw new NotComputable(`a field of ${sizeBytes} bytes is no number`);
   }
 }
 
-function loadWide(record: EventRecord, at: number): number {
+export function loadWide(record: EventRecord, at: number): number {
   const { view, little } = record;
   record.high = view.getInt32(little ? at + 4 : at, little);
   return view.getInt32(little ? at : at + 4, little);
@@ -273,6 +290,8 @@ function compileLibraryIndex(array: Expr, index: Expr, of: Arithmetic): NumberCo
   const known = /^(?:[us](?:8|16|32|64)|char)$/.test(field.element) ? elementSizeBytes(field.element, of.longBytes) : undefined;
   const elementBytes = isDynamic ? (known ?? of.longBytes) : bound > 0 ? Math.floor(field.sizeBytes / bound) : sizes.string || sizes.long;
   if (elementBytes === 0) return { ...NUMBER, signed: false, read: () => 0 };
+  const fixed = field.shape === 'fixed' && isConstant(index) ? toFixedLoad(field, compileNumber(index, of), elementBytes) : undefined;
+  if (fixed !== undefined) return compileLoad(fixed);
   const { locate } = compileFieldRegion(field, of);
   const { read } = compileNumber(index, of);
   const at = (record: EventRecord): boolean => {
@@ -282,6 +301,13 @@ function compileLibraryIndex(array: Expr, index: Expr, of: Arithmetic): NumberCo
     return true;
   };
   return compileAt({ elementBytes, signed: false, locate: at }, of);
+}
+
+/** `REC->args[2]`; undefined where it is not inside of the array. */
+function toFixedLoad({ offsetBytes, sizeBytes }: FormatField, index: NumberCode, elementBytes: number): Load | undefined {
+  const offset = (index.read(new EventRecord()) >>> 0) * elementBytes;
+  if (offset + elementBytes > sizeBytes || ![1, 2, 4, 8].includes(elementBytes)) return undefined;
+  return { at: offsetBytes + offset, sizeBytes: elementBytes, signed: false, least: offsetBytes + sizeBytes };
 }
 
 function compileIndex(array: Expr, index: Expr, of: Arithmetic): NumberCode {
@@ -298,7 +324,7 @@ function compileAt({ locate, elementBytes, signed: hasSign }: Region, of: Arithm
   return { wide: false, signed, read: (record) => (locate(record) ? loadNarrow(record, record.from, elementBytes, signed) : 0) };
 }
 
-function loadNarrow({ view, bytes, little }: EventRecord, at: number, sizeBytes: number, signed: boolean): number {
+export function loadNarrow({ view, bytes, little }: EventRecord, at: number, sizeBytes: number, signed: boolean): number {
   if (sizeBytes === 4) return view.getInt32(at, little);
   if (sizeBytes === 2) return signed ? view.getInt16(at, little) : view.getUint16(at, little);
   return signed ? view.getInt8(at) : (bytes[at] as number);
@@ -374,7 +400,7 @@ function compileCast(type: string, of: Expr, arithmetic: Arithmetic): NumberCode
     case 4:
       return { wide: false, signed, read };
     default:
-      return { wide: true, signed, read: toWide(code) };
+      return { ...(code.wide && { load: code.load }), wide: true, signed, read: toWide(code) };
   }
 }
 

@@ -25,16 +25,19 @@ import {
 import {
   compileNumber,
   compileRegion,
+  loadNarrow,
+  loadWide,
   NotComputable,
   toWide,
   type Arithmetic,
   type EventRecord,
+  type Load,
   type NumberCode,
 } from './print-fmt-numbers.ts';
 import { putBitmap, putBitmapList, putHexBytes, putIpv4, putIpv6, putMac, putSockaddr, putUuid } from './print-fmt-pointers.ts';
 import { compileString, unescape, type Put } from './print-fmt-strings.ts';
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
-import { toBytes, type TextOut } from './text-out.ts';
+import { toPiece, type Piece, type TextOut } from './text-out.ts';
 
 export type Dialect = 'kernel' | 'trace-cmd';
 
@@ -108,6 +111,7 @@ const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map(
 );
 
 const MAX_PROBLEM_CHARS = 200;
+const NO_TEXT = toPiece('');
 
 export interface PrintPart {
   /** The field that is all of the argument, casts aside. */
@@ -115,6 +119,8 @@ export interface PrintPart {
   /** Literal text; undefined for a conversion. */
   readonly text: string | undefined;
   readonly put: Put;
+  /** `put` with literal text in front of it: one call less of two, for each field of each line. */
+  readonly putBehind?: (text: Piece) => Put;
 }
 
 /** Compiles the print format of an event; a string says what it needs that is not there. */
@@ -146,7 +152,15 @@ export function toArithmetic(format: EventFormat, { dialect, longBytes, symbols 
 
 /** One function of all parts. */
 export function joinParts(parts: readonly PrintPart[]): Put {
-  const puts = parts.map(({ put }) => put);
+  const puts: Put[] = [];
+  for (let i = 0; i < parts.length; i++) {
+    const { text, put } = parts[i] as PrintPart;
+    const behind = text === undefined ? undefined : parts[i + 1]?.putBehind;
+    if (text !== undefined && behind !== undefined) puts.push(behind(toPiece(text)));
+    else puts.push(put);
+    if (behind !== undefined) i++;
+  }
+  if (puts.length === 1) return puts[0] as Put;
   return (record, out) => {
     for (let i = 0; i < puts.length; i++) (puts[i] as Put)(record, out);
   };
@@ -173,8 +187,21 @@ class Compiler {
       const precision = part.precision === ARGUMENT ? this.#takeNumber() : constant(part.precision);
       const expr = this.#args[this.#next++];
       if (expr === undefined) throw new NotComputable(`there is no argument for ${part.text}`);
-      return { field: plainField(expr), text: undefined, put: this.#compileConversion(part, expr, width, precision) };
+      const fused = this.#compileFused(part, expr);
+      const put = fused?.(NO_TEXT) ?? this.#compileConversion(part, expr, width, precision);
+      return { field: plainField(expr), text: undefined, put, ...(fused !== undefined && { putBehind: fused }) };
     });
+  }
+
+  /** What most arguments are: a number as it lies in the record, or the symbol at such an address. */
+  #compileFused(conversion: Conversion, expr: Expr): PrintPart['putBehind'] {
+    const { letter, pointer } = conversion;
+    const isSymbol = letter === 'p' && /^[SsFf]/.test(pointer) && this.#context.dialect === 'trace-cmd';
+    if (!isSymbol && !('duxX'.includes(letter) && isPlain(conversion))) return undefined;
+    const code = compileNumber(expr, this.#arithmetic);
+    if (isSymbol) return (text) => this.#compileLibrarySymbol(text, /^[SF]/.test(pointer), code);
+    const { load } = code;
+    return load === undefined ? undefined : (text) => putLoaded(text, load, conversion);
   }
 
   #takeNumber(): NumberCode['read'] {
@@ -211,7 +238,7 @@ class Compiler {
       case 'F':
       case 'f':
       case 'B':
-        if (pointer[0] === 'B' && !isKernel) break;
+        if (!isKernel) break;
         return this.#compileSymbol(pointer, compileNumber(expr, this.#arithmetic));
       case 'M':
       case 'm':
@@ -231,30 +258,30 @@ class Compiler {
     return this.#compileAddressNumber(conversion, compileNumber(expr, this.#arithmetic));
   }
 
-  /** Symbols: the kernel adds the symbol's size and its module, libtraceevent only the offset. */
+  /** Symbols as the kernel prints them, with their size and module. */
   #compileSymbol(pointer: string, code: NumberCode): Put {
     const read = toWide(code);
-    const { symbols, dialect } = this.#context;
+    const { symbols } = this.#context;
     const withOffset = /^[SFB]/.test(pointer);
-    if (dialect === 'trace-cmd') {
-      return (record, out) => {
-        const low = read(record);
-        const { high } = record;
-        const symbol = symbols.find(low, high);
-        if (symbol === undefined) {
-          out.putText('0x');
-          out.putHexWords(low, high);
-          return;
-        }
-        out.putAll(symbol.nameBytes);
-        if (!withOffset) return;
-        out.putText('+0x');
-        out.putHexWords(symbol.offset | 0, 0);
-      };
-    }
     return (record, out) => {
       const low = read(record);
       putSymbol(out, symbols, low, record.high, withOffset);
+    };
+  }
+
+  #compileLibrarySymbol(text: Piece, withOffset: boolean, code: NumberCode): Put {
+    const read = toWide(code);
+    const { symbols } = this.#context;
+    return (record, out) => {
+      out.putPiece(text);
+      const low = read(record);
+      const { high } = record;
+      const symbol = symbols.find(low, high);
+      if (symbol !== undefined) out.putPiece(withOffset ? symbol.withOffset : symbol.piece);
+      else {
+        out.putText('0x');
+        out.putHexWords(low, high);
+      }
     };
   }
 
@@ -336,7 +363,7 @@ export function putSymbol(out: TextOut, symbols: Kallsyms, low: number, high: nu
     out.putHexWords(low, high);
     return;
   }
-  out.putAll(symbol.nameBytes);
+  out.putPiece(symbol.piece);
   if (withOffset) {
     out.putText('+0x');
     out.putHexWords(symbol.offset | 0, 0);
@@ -352,8 +379,8 @@ function constant(value: number): NumberCode['read'] {
 }
 
 function compileText(text: string): PrintPart {
-  const bytes = toBytes(text);
-  const put: Put = (_record, out) => out.putBytes(bytes, 0, bytes.length);
+  const piece = toPiece(text);
+  const put: Put = (_record, out) => out.putPiece(piece);
   return { field: undefined, text, put };
 }
 
@@ -392,6 +419,35 @@ function compileInteger(
       high = signed ? low >> 31 : 0;
     }
     putConverted(out, conversion, low, high, width(record), precision(record), style);
+  };
+}
+
+/** Text, and a number of the record behind it, without a width or flags. */
+function putLoaded(text: Piece, { at, sizeBytes, signed, least }: Load, conversion: Conversion): Put {
+  const isHex = conversion.letter === 'x' || conversion.letter === 'X';
+  const isUpper = conversion.letter === 'X';
+  const isSigned = conversion.letter === 'd';
+  const isWhole = conversion.sizeBytes === 8;
+  const cut = toSize(conversion.sizeBytes, isSigned);
+  return (record, out) => {
+    out.putPiece(text);
+    let low = 0;
+    let high = 0;
+    if (record.start + least <= record.end) {
+      if (sizeBytes === 8) {
+        low = loadWide(record, record.start + at);
+        ({ high } = record);
+      } else {
+        low = loadNarrow(record, record.start + at, sizeBytes, signed);
+        high = signed ? low >> 31 : 0;
+      }
+    }
+    if (!isWhole) {
+      low = cut(low);
+      high = isSigned ? low >> 31 : 0;
+    }
+    if (isHex) out.putHexWords(low, high, isUpper);
+    else out.putDecimalWords(low, high, isSigned);
   };
 }
 

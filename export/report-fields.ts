@@ -12,7 +12,7 @@ import type { EventFormat, FormatField } from '../parsers/event-format.ts';
 import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import type { PrintPart } from './print-fmt.ts';
-import type { TextOut } from './text-out.ts';
+import { toPiece, type TextOut } from './text-out.ts';
 
 /** Prints all fields; `parts` are those of the print format, empty where it can't be computed. */
 export function compileFields(format: EventFormat, parts: readonly PrintPart[], of: Arithmetic): Put {
@@ -24,9 +24,9 @@ export function compileFields(format: EventFormat, parts: readonly PrintPart[], 
     if (found >= 0) next = found + 1;
     const before = parts[found - 1]?.text ?? '';
     const put = found >= 0 ? (parts[found] as PrintPart).put : compileRawField(field, of);
-    const label = found >= 0 && before.endsWith('0x') ? `${name}0x` : name;
+    const label = toPiece(found >= 0 && before.endsWith('0x') ? `${name}0x` : name);
     return (record, out) => {
-      out.putText(label);
+      out.putPiece(label);
       put(record, out);
     };
   });

@@ -80,7 +80,7 @@ function functionHandler(of: Arithmetic, { symbols }: FunctionTools): ReportHand
     const parent = symbols.find(readParent(record), record.high);
     if (parent !== undefined) out.putFill(32, stacks.note(cpu, parent.name, called?.name) * FUNCTION_INDENT);
     if (called === undefined) putHex(out, low, high);
-    else out.putAll(called.nameBytes);
+    else out.putPiece(called.piece);
     return false;
   };
 }
@@ -173,7 +173,7 @@ function graphEntryHandler(of: Arithmetic, tools: FunctionTools): ReportHandler 
     out.putFill(32, depth * GRAPH_INDENT);
     const symbol = symbols.find(low, high);
     if (symbol === undefined) out.putHexWords(low, high);
-    else out.putAll(symbol.nameBytes);
+    else out.putPiece(symbol.piece);
     out.putText(duration === undefined ? '() {' : '();');
     return false;
   };

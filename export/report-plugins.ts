@@ -16,7 +16,7 @@ import type { EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import type { PageCursor } from './page-cursor.ts';
 import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
-import type { TextOut } from './text-out.ts';
+import { toPiece, type TextOut } from './text-out.ts';
 
 /** What handlers look up, and what they leave for each other. */
 export interface ReportTools {
@@ -59,6 +59,10 @@ export function compilePlugin(format: EventFormat, of: Arithmetic, tools: Report
   return HANDLERS.get(`${format.system}:${format.event}`)?.(format, of, tools);
 }
 
+const ARROW = toPiece(' ==> ');
+const CPU = toPiece(' CPU:');
+const FUNCTION = toPiece(' function=');
+const HRTIMER = toPiece('hrtimer=0x');
 const STATES = 'SDTtZXxW';
 
 function putState(out: TextOut, state: number): void {
@@ -115,13 +119,15 @@ function switchHandler(_format: EventFormat, of: Arithmetic, tools: ReportTools)
     if (readPreviousPrio !== undefined) {
       out.putByte(91);
       out.putDecimal(readPreviousPrio(record) | 0);
-      out.putText('] ');
+      out.putByte(93);
+      out.putByte(32);
     }
     if (readState !== undefined) putState(out, readState(record));
-    out.putText(' ==> ');
+    out.putPiece(ARROW);
     putNext(record, out);
     if (readNextPrio === undefined) return false;
-    out.putText(' [');
+    out.putByte(32);
+    out.putByte(91);
     out.putDecimal(readNextPrio(record) | 0);
     out.putByte(93);
     return false;
@@ -137,7 +143,8 @@ function wakeupHandler(_format: EventFormat, of: Arithmetic, tools: ReportTools)
   return ({ record }, out) => {
     putTask(record, out);
     if (readPrio !== undefined) {
-      out.putText(' [');
+      out.putByte(32);
+      out.putByte(91);
       out.putDecimalWords(readPrio(record), record.high, true);
       out.putByte(93);
     }
@@ -146,7 +153,7 @@ function wakeupHandler(_format: EventFormat, of: Arithmetic, tools: ReportTools)
       out.putDecimalWords(readSuccess(record), record.high, true);
     }
     if (readCpu === undefined) return false;
-    out.putText(' CPU:');
+    out.putPiece(CPU);
     out.putPaddedDecimal(readCpu(record) >>> 0, 3);
     return false;
   };
@@ -160,10 +167,9 @@ function callSiteHandler(_format: EventFormat, of: Arithmetic, { symbols }: Repo
     const symbol = symbols.find(low, record.high);
     if (symbol === undefined) return true;
     out.putByte(40);
-    out.putAll(symbol.nameBytes);
-    out.putText('+0x');
-    out.putHexWords(symbol.offset | 0, 0);
-    out.putText(') ');
+    out.putPiece(symbol.withOffset);
+    out.putByte(41);
+    out.putByte(32);
     return true;
   };
 }
@@ -171,11 +177,12 @@ function callSiteHandler(_format: EventFormat, of: Arithmetic, { symbols }: Repo
 function hrtimerHandler({ event }: EventFormat, of: Arithmetic, { symbols }: ReportTools): ReportHandler | undefined {
   const readTimer = fieldReader('timer', of) ?? fieldReader('hrtimer', of);
   const readFunction = fieldReader('function', of);
-  const numbers = (event === 'hrtimer_start' ? ['expires', 'softexpires'] : ['now']).map((name) => ({ name, read: fieldReader(name, of) }));
+  const names = event === 'hrtimer_start' ? ['expires', 'softexpires'] : ['now'];
+  const numbers = names.map((name) => ({ label: toPiece(` ${name}=`), read: fieldReader(name, of) }));
   if (readTimer === undefined || numbers.some(({ read }) => read === undefined)) return undefined;
   const putNumbers = (record: EventRecord, out: TextOut): void => {
-    for (const { name, read } of numbers) {
-      out.putText(` ${name}=`);
+    for (const { label, read } of numbers) {
+      out.putPiece(label);
       out.putDecimalWords((read as FieldReader)(record), record.high, false);
     }
   };
@@ -184,18 +191,18 @@ function hrtimerHandler({ event }: EventFormat, of: Arithmetic, { symbols }: Rep
     const low = readFunction(record);
     const { high } = record;
     const symbol = symbols.find(low, high);
-    out.putText(' function=');
+    out.putPiece(FUNCTION);
     if (symbol === undefined) {
       putHexPadded(out, low, high);
       return;
     }
     // The library takes the difference the wrong way round.
-    out.putAll(symbol.nameBytes);
+    out.putPiece(symbol.piece);
     out.putText('/0x');
     out.putHexWords(-symbol.offset | 0, symbol.offset === 0 ? 0 : -1);
   };
   return ({ record }, out) => {
-    out.putText('hrtimer=0x');
+    out.putPiece(HRTIMER);
     out.putHexWords(readTimer(record), record.high);
     if (event === 'hrtimer_start') putFunction(record, out);
     putNumbers(record, out);

@@ -29,7 +29,7 @@ import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
 import { compilePlugin, type ReportHandler } from './report-plugins.ts';
-import { toBytes, type TextOut } from './text-out.ts';
+import { Piece, toPiece, type TextOut } from './text-out.ts';
 
 export interface ReportOptions {
   /** -l: flags of each event, short task names. */
@@ -58,7 +58,7 @@ export interface ReportFilter {
 
 /** What one event needs to become a line. */
 interface EventPrinter {
-  readonly name: Uint8Array;
+  readonly name: Piece;
   readonly handler: ReportHandler | undefined;
   /** Behind the handler, or alone. */
   readonly put: Put;
@@ -71,6 +71,8 @@ const NAME_WIDTH = 20;
 const COMM_WIDTH = 16;
 const SHORT_COMM_WIDTH = 8;
 const BILLION = 1_000_000_000n;
+/** From here on a time is rounded to the next second. */
+const LAST_HALF_MICRO = 999_999_500;
 const TWO_POW_32 = 0x1_0000_0000;
 const FLAG_IRQS_OFF = 0x01;
 const FLAG_IRQS_NOSUPPORT = 0x02;
@@ -90,17 +92,18 @@ export class Reporter {
   readonly #printers: (EventPrinter | undefined)[] = [];
   readonly #merge: CursorMerge;
   /** Names of the instances, by cursor. */
-  readonly #prefixes: Uint8Array[] = [];
+  readonly #prefixes: Piece[] = [];
   readonly #cpuCount: number;
   readonly #commonPid: number;
   readonly #commonFlags: number;
   readonly #commonPreempt: number;
   readonly #isNanoseconds: boolean;
-  #seconds = -1;
-  #secondsText: Uint8Array = new Uint8Array(0);
+  /** The second of the line before, and its first ns. */
+  #secondsText = toPiece('');
+  #secondsStart = Number.NaN;
   /** What stands in front of the time, by cursor and thread. */
-  readonly #heads: (Map<number, Uint8Array> | undefined)[] = [];
-  readonly #comms = new Map<number, Uint8Array>();
+  readonly #heads: (Map<number, Piece> | undefined)[] = [];
+  readonly #comms = new Map<number, Piece>();
   #lastShown: bigint | undefined;
   #lastWasShown = new Map<number, boolean>();
   readonly #stackId: number;
@@ -167,7 +170,7 @@ export class Reporter {
         .pages()
         .filter(({ cpu }) => cpus?.has(cpu) ?? true)
         .map((pages) => {
-          const source = this.#prefixes.push(toBytes(prefixOf(stream))) - 1;
+          const source = this.#prefixes.push(toPiece(prefixOf(stream))) - 1;
           return new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, { source, convert: this.#options.convert });
         }),
     );
@@ -186,8 +189,9 @@ export class Reporter {
         out.putText(lost === LOST_UNKNOWN ? `CPU:${cursor.cpu} [EVENTS DROPPED]\n` : `CPU:${cursor.cpu} [${lost} EVENTS DROPPED]\n`);
       this.#putTask(cursor, pid, out);
     }
-    this.#putStamp(cursor, out);
-    out.putAll(printer.name);
+    this.#putTime(out, cursor.low, cursor.high);
+    if (this.#options.timeDifference) this.#putDifference(cursor.low, cursor.high, out);
+    out.putPiece(printer.name);
     const body = out.length;
     if (printer.handler === undefined || printer.handler(cursor, out)) printer.put(record, out);
     if (out.length > body && out.bytes[out.length - 1] === 10) out.length--;
@@ -196,7 +200,7 @@ export class Reporter {
   }
 
   #putPrefix({ source }: PageCursor, out: TextOut): void {
-    out.putAll(this.#prefixes[source] as Uint8Array);
+    out.putPiece(this.#prefixes[source] as Piece);
   }
 
   /** Instance, task and CPU, as they were for the last event of this thread on this CPU. */
@@ -204,21 +208,21 @@ export class Reporter {
     const heads = (this.#heads[cursor.source] ??= new Map());
     const known = heads.get(pid);
     if (known !== undefined) {
-      out.putAll(known);
+      out.putPiece(known);
       return;
     }
     const mark = out.length;
     this.#putPrefix(cursor, out);
     this.#putTask(cursor, pid, out);
     // A name that is not known yet may become so.
-    if (this.#comms.has(pid)) heads.set(pid, out.bytes.slice(mark, out.length));
+    if (this.#comms.has(pid)) heads.set(pid, new Piece(out.bytes.slice(mark, out.length)));
   }
 
   #putTask({ record, cpu }: PageCursor, pid: number, out: TextOut): void {
     const comm = this.#commOf(pid);
     const { latency } = this.#options;
     if (latency) out.putFill(32, SHORT_COMM_WIDTH - comm.length);
-    out.putBytes(comm, 0, latency ? Math.min(comm.length, SHORT_COMM_WIDTH) : comm.length);
+    out.putBytes(comm.bytes, 0, latency ? Math.min(comm.length, SHORT_COMM_WIDTH) : comm.length);
     out.putByte(45);
     const mark = out.length;
     out.putDecimal(pid);
@@ -234,17 +238,18 @@ export class Reporter {
       out.putPaddedDecimal(cpu, 3);
       out.putByte(93);
     }
+    if (this.#isNanoseconds) out.putByte(32);
   }
 
-  #commOf(pid: number): Uint8Array {
+  #commOf(pid: number): Piece {
     const known = this.#comms.get(pid);
     if (known !== undefined) return known;
     const { comms } = this.#tools;
     // Scheduler events name it swapper; it is <idle> all the same.
     const text = pid === 0 ? '<idle>' : comms.get(pid);
-    const bytes = toBytes((text ?? '<...>').padStart(this.#options.latency ? 0 : COMM_WIDTH));
-    if (text !== undefined) this.#comms.set(pid, bytes);
-    return bytes;
+    const piece = toPiece((text ?? '<...>').padStart(this.#options.latency ? 0 : COMM_WIDTH));
+    if (text !== undefined) this.#comms.set(pid, piece);
+    return piece;
   }
 
   #putFlags({ bytes, start }: EventRecord, out: TextOut): void {
@@ -266,13 +271,6 @@ export class Reporter {
     }
   }
 
-  #putStamp({ low, high }: PageCursor, out: TextOut): void {
-    if (this.#isNanoseconds) out.putByte(32);
-    this.#putTime(out, low, high);
-    out.putByte(58);
-    if (this.#options.timeDifference) this.#putDifference(low, high, out);
-  }
-
   #putTime(out: TextOut, low: number, high: number): void {
     if (!this.#isNanoseconds) {
       const mark = out.length;
@@ -283,6 +281,13 @@ export class Reporter {
     // Exact below 2^53 ns, 104 days; later times go through a bigint.
     if (high < 0x20_0000) {
       const ns = high * TWO_POW_32 + low;
+      const within = ns - this.#secondsStart;
+      // Line after line is of the same second.
+      if (within >= 0 && within < LAST_HALF_MICRO && !this.#options.nanoseconds) {
+        out.putPiece(this.#secondsText);
+        out.putSixDigits(((within + 500) / 1000) | 0);
+        return;
+      }
       const shown = this.#options.nanoseconds ? ns : Math.floor((ns + 500) / 1000);
       const perSecond = this.#options.nanoseconds ? 1e9 : 1e6;
       const seconds = Math.floor(shown / perSecond);
@@ -295,13 +300,12 @@ export class Reporter {
     this.#putSeconds(Number(rounded / BILLION), this.#options.nanoseconds ? fraction : fraction / 1000, out);
   }
 
-  /** Line after line is of the same second. */
   #putSeconds(seconds: number, fraction: number, out: TextOut): void {
-    if (seconds !== this.#seconds) {
-      this.#seconds = seconds;
-      this.#secondsText = toBytes(`${String(seconds).padStart(5)}.`);
+    if (seconds * 1e9 !== this.#secondsStart) {
+      this.#secondsStart = seconds * 1e9;
+      this.#secondsText = toPiece(`${String(seconds).padStart(5)}.`);
     }
-    out.putAll(this.#secondsText);
+    out.putPiece(this.#secondsText);
     out.putPaddedDecimal(fraction, this.#options.nanoseconds ? 9 : 6);
   }
 
@@ -309,6 +313,7 @@ export class Reporter {
     const time = (BigInt(high) << 32n) | BigInt(low);
     // Rounded as µs are, whatever the clock counts.
     const shown = this.#options.nanoseconds ? time : (time + 500n) / 1000n;
+    out.putByte(58);
     out.putByte(32);
     const mark = out.length;
     if (this.#lastShown !== undefined && this.#lastShown !== 0n) out.putText(`(+${shown - this.#lastShown})`);
@@ -344,7 +349,7 @@ export class Reporter {
 
   #compile(id: number): EventPrinter {
     const format = this.#parse(id);
-    const printer = format === undefined ? unknownEvent() : this.#compileFormat(format);
+    const printer = format === undefined ? unknownEvent(this.#options.timeDifference) : this.#compileFormat(format);
     this.#printers[id] = printer;
     return printer;
   }
@@ -355,8 +360,8 @@ export class Reporter {
     const parts = compilePrintFormat(format, context);
     const fields = compileFields(format, typeof parts === 'string' ? [] : parts, of);
     const isBprint = format.system === 'ftrace' && format.event === 'bprint';
-    const { raw, filter } = this.#options;
-    const common = { name: padName(format.event), isShown: filter?.events?.(format.system, format.event) ?? true };
+    const { raw, filter, timeDifference } = this.#options;
+    const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
     if (raw) return { ...common, handler: undefined, put: fields };
     const handler = compileFunctionEvent(format, of, this.#tools) ?? compilePlugin(format, of, this.#tools);
     const bprint = isBprint ? this.#compileBprint(format) : undefined;
@@ -389,12 +394,13 @@ export function showsSeconds({ clock, tscToNs }: EventFileInfo): boolean {
   return SECONDS_CLOCK.test(clock) || tscToNs !== undefined;
 }
 
-function padName(name: string): Uint8Array {
-  return toBytes(` ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
+/** With the colon behind the time, unless the time since the line before stands between. */
+function padName(name: string, isApart: boolean): Piece {
+  return toPiece(`${isApart ? '' : ':'} ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
 }
 
-function unknownEvent(): EventPrinter {
-  return { name: padName('(NULL)'), handler: undefined, put: (_record, out) => out.putText('[UNKNOWN EVENT]'), isShown: true };
+function unknownEvent(isApart: boolean): EventPrinter {
+  return { name: padName('(NULL)', isApart), handler: undefined, put: (_record, out) => out.putText('[UNKNOWN EVENT]'), isShown: true };
 }
 
 /** `0xffffffff8225d1b8 : "count %d\n"` → address → text, without the quotes and a line end. */

@@ -60,7 +60,7 @@ export class SymbolText {
       putHex(out, low | 0, high | 0, withOffset ? 1 : 8);
     } else if (symbol.offset === 0 && TRAMPOLINE.test(symbol.name)) out.putText("[unknown/kretprobe'd]");
     else if (withOffset) putOffset(out, symbol);
-    else out.putAll(symbol.nameBytes);
+    else out.putPiece(symbol.piece);
     if (this.#style.address) this.putAddress(out, low, high);
   }
 
@@ -85,7 +85,7 @@ export class SymbolText {
       out.putHexWords(low | 0, high | 0);
       return;
     }
-    out.putAll(symbol.nameBytes);
+    out.putPiece(symbol.piece);
     if (symbol.module !== '') out.putText(` [${symbol.module}]`);
   }
 
@@ -110,7 +110,7 @@ export class SymbolText {
 }
 
 function putOffset(out: TextOut, symbol: KernelSymbol): void {
-  out.putAll(symbol.nameBytes);
+  out.putPiece(symbol.piece);
   out.putText('+0x');
   out.putHexWords(symbol.offset | 0, 0);
   out.putText('/0x');

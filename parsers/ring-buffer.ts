@@ -27,7 +27,7 @@ import { countMalformed, createCounts, type ParseCounts } from '../model/parser.
 import type { FormatSet } from '../model/segment.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import { minRecordBytes, NameCache, planColumns, readInt32s, type ColumnPlan, type RecordRun } from './event-columns.ts';
-import { parseEventFormat, type EventFormat } from './event-format.ts';
+import { parseEventFormat, type EventFormat, type FieldLines } from './event-format.ts';
 import { parseHeaderPage, type PageLayout } from './page-header.ts';
 import { COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING, RECORD_CUT, RunningTime, skipSpecial } from './page-records.ts';
 
@@ -120,8 +120,9 @@ function parseFormatSet(set: FormatSet): ParsedFormats {
   const formats: EventFormat[] = [];
   const layout = parseHeaderPage(set.headerPage);
   if (typeof layout === 'string') problems.push(layout);
+  const lines: FieldLines = new Map();
   for (const { system, format } of set.events) {
-    const parsed = parseEventFormat(format, system);
+    const parsed = parseEventFormat(format, system, lines);
     const known = typeof parsed === 'string' ? undefined : formats[parsed.id];
     if (typeof parsed === 'string') problems.push(parsed);
     // The first one stays: a kernel gives an ID once, so the other one is damage or was added to the file.

@@ -16,8 +16,8 @@ const RUN_BYTES = 256 << 10;
 const MAX_CHUNK_BYTES = 16 << 20;
 const COUNT_BYTES = 4;
 const CHUNK_HEAD_BYTES = 8;
-/** Chunks are unpacked until they make so much. */
-const PACKED_RUN_BYTES = 1 << 20;
+/** Chunks are unpacked until they make so much: 1.2 ns a byte here, 1.9 at 1 MB, whose memory is new and cold each time. */
+const PACKED_RUN_BYTES = 160 << 10;
 /** The last pages may be empty. */
 const LAST_PAGES = 16;
 const NOTHING = new Uint8Array(0);

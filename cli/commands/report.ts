@@ -8,7 +8,7 @@ import { defineCommand } from '../command.ts';
 import { openRecording } from '../recording.ts';
 import { parseReportTime, toConversion } from '../report-times.ts';
 import { openCopyFolder } from '../tracefs-folder.ts';
-import { createPaint, escapeControls, print } from '../terminal.ts';
+import { createPaint, escapeControls, print, printAll } from '../terminal.ts';
 
 /** Written at a time. */
 const CHUNK_BYTES = 256 << 10;
@@ -62,7 +62,7 @@ export const command = defineCommand({
       const out = new TextOut(CHUNK_BYTES * 2);
       for (let more = true; more;) {
         more = reporter.write(out, CHUNK_BYTES);
-        await print(toShown(out.view()));
+        await show(out.view());
         out.clear();
       }
       const problems = [...file.counts.malformed, ...reporter.counts.malformed];
@@ -88,7 +88,7 @@ async function printTraceText(path: string, flags: Readonly<Record<string, unkno
   const out = new TextOut(CHUNK_BYTES * 2);
   for (let more = true; more;) {
     more = text.write(out, CHUNK_BYTES);
-    await print(toShown(out.view()));
+    await show(out.view());
     out.clear();
   }
   reportProblems(path, [
@@ -98,9 +98,8 @@ async function printTraceText(path: string, flags: Readonly<Record<string, unkno
   return 0;
 }
 
-/** A copy, because a pipe takes it later. */
-function toShown(bytes: Uint8Array): Uint8Array | string {
-  return process.stdout.isTTY ? escapeControls(Buffer.from(bytes).toString('utf8')) : bytes.slice();
+function show(bytes: Uint8Array): Promise<void> {
+  return process.stdout.isTTY ? print(escapeControls(Buffer.from(bytes).toString('utf8'))) : printAll(bytes);
 }
 
 function reportProblems(path: string, problems: readonly (readonly [string, number])[]): void {
