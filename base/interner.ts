@@ -7,9 +7,12 @@ import { decodeUtf8, encodeUtf8 } from './bytes.ts';
 /** In place of FNV's constant: a sender who knows the start can make keys that all collide, and each lookup then walks them all. */
 const HASH_SEED = (crypto.getRandomValues(new Uint32Array(1))[0] as number) | 0;
 const FNV_PRIME = 0x01000193;
-const RECENT = 256;
+const WORD_PRIME = 0x9e37_79b1 | 0;
+const RECENT = 512;
 /** Behind adopted bytes, for the strings that follow. */
 const ADOPTED_ROOM = 16 << 10;
+/** Kept free at the end of the arena, so that a string's last bytes can be read as a word. */
+const WORD_BYTES = 4;
 
 export class Interner {
   /** Number of distinct strings, ids are 0 … size - 1. */
@@ -21,8 +24,10 @@ export class Interner {
   /** Of the arena. */
   usedBytes = 0;
   #hashes = new Uint32Array(256);
-  /** Ids by length and three bytes: most strings of a trace come again within a few rows, and comparing is cheaper than hashing. */
+  /** Ids by length and some of their bytes: most strings of a trace come again within a few rows, and comparing is cheaper than hashing. */
   readonly #recent = new Uint32Array(RECENT);
+  /** On the arena. */
+  #view = new DataView(this.arena.buffer);
   #slots = new Int32Array(512).fill(-1);
   #strings: (string | undefined)[] = [];
   /** Strings that `intern` can find. */
@@ -31,6 +36,32 @@ export class Interner {
   /** The id of `bytes[start, end)`; the bytes are copied when they are new. */
   intern(bytes: Uint8Array, start: number, end: number): number {
     return this.#seek(bytes, start, end, true);
+  }
+
+  /**
+   * As `intern`, where a view on `bytes` is at hand: compares four bytes at a time. At least four bytes must follow `start`,
+   * whatever the length.
+   */
+  internWords(view: DataView, bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    if (length <= 0) return 0;
+    const first = length < 4 ? view.getInt32(start, true) & ((1 << (length * 8)) - 1) : view.getInt32(start, true);
+    const last = length < 4 ? 0 : view.getInt32(end - 4, true);
+    const slot = Math.imul(first ^ Math.imul(last ^ length, WORD_PRIME), WORD_PRIME) >>> 23;
+    const recent = this.#recent[slot] as number;
+    if (recent !== 0 && this.#hasWords(recent, view, start, length, first, last)) return recent;
+    return (this.#recent[slot] = this.#lookUp(bytes, start, end, true));
+  }
+
+  /** `arena` has room for a word behind each string. */
+  #hasWords(id: number, view: DataView, start: number, length: number, first: number, last: number): boolean {
+    const at = this.starts[id] as number;
+    if ((this.ends[id] as number) - at !== length) return false;
+    const known = this.#view;
+    if (length < 4) return (known.getInt32(at, true) & ((1 << (length * 8)) - 1)) === first;
+    if (known.getInt32(at + length - 4, true) !== last || known.getInt32(at, true) !== first) return false;
+    for (let i = 4; i < length - 4; i += 4) if (known.getInt32(at + i, true) !== view.getInt32(start + i, true)) return false;
+    return true;
   }
 
   /** The id of `bytes[start, end)` if it was interned, else -1. */
@@ -77,7 +108,7 @@ export class Interner {
    */
   adopt(bytes: Uint8Array): number {
     const at = this.usedBytes;
-    if (at + bytes.length > this.arena.length) this.#growArena(at + bytes.length + ADOPTED_ROOM);
+    if (at + bytes.length + WORD_BYTES > this.arena.length) this.#growArena(at + bytes.length + ADOPTED_ROOM);
     this.arena.set(bytes, at);
     this.usedBytes = at + bytes.length;
     return at;
@@ -91,6 +122,16 @@ export class Interner {
     this.starts[id] = start;
     this.ends[id] = end;
     return id;
+  }
+
+  /** Forgets all strings and keeps the memory: ids begin anew. */
+  clear(): void {
+    this.size = 1;
+    this.usedBytes = 0;
+    this.#hashed = 0;
+    this.#recent.fill(0);
+    this.#slots.fill(-1);
+    this.#strings = [];
   }
 
   internString(text: string): number {
@@ -126,7 +167,7 @@ export class Interner {
   #store(bytes: Uint8Array, start: number, end: number): number {
     const at = this.usedBytes;
     const count = end - start;
-    if (at + count > this.arena.length) this.#growArena(at + count);
+    if (at + count + WORD_BYTES > this.arena.length) this.#growArena(at + count + WORD_BYTES);
     const { arena } = this;
     if (count < 48) for (let i = 0; i < count; i++) arena[at + i] = bytes[start + i] as number;
     else arena.set(bytes.subarray(start, end), at);
@@ -142,6 +183,7 @@ export class Interner {
     const grown = new Uint8Array(Math.max(this.arena.length * 2, wanted));
     grown.set(this.arena.subarray(0, this.usedBytes));
     this.arena = grown;
+    this.#view = new DataView(grown.buffer);
   }
 
   #growIds(): void {

@@ -445,7 +445,8 @@ function placeUntimed(table: EventTable, firstNs: bigint): void {
 /** What the header of a latency trace says. */
 function releaseOfTrace(batch: EventBatch): string {
   const table = batch.find('ftrace:latency');
-  const column = table?.column('release');
+  if (table === undefined || table.length === 0) return '';
+  const column = table.column('release');
   return column?.kind === 'string' ? batch.strings.get(column.values[0] as number).slice(0, 128) : '';
 }
 

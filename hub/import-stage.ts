@@ -63,7 +63,7 @@ function toInputError(error: unknown): OperationalError {
   return new OperationalError('E_INPUT_READ', `the file cannot be read to its end: ${messageOf(error)}`, 'send it again', error);
 }
 
-/** One piece of the file as rows, and the losses it reports. */
+/** One piece of the file as rows, and the losses it reports. The next piece is read into the same batch. */
 export interface ParsedChunk<Batch> {
   readonly batch: Batch;
   readonly losses: readonly InputLoss[];
@@ -73,11 +73,11 @@ export interface ParsedChunk<Batch> {
 }
 
 export function readLogChunks(path: string, parser: LogParser): ChunkReader<LogBatch> {
-  return new ChunkReader(path, parser.open(), () => new LogBatch());
+  return new ChunkReader(path, parser.open(), new LogBatch());
 }
 
 export function readEventChunks(path: string, parser: EventTextParser): ChunkReader<EventBatch> {
-  return new ChunkReader(path, parser.open(), () => new EventBatch());
+  return new ChunkReader(path, parser.open(), new EventBatch());
 }
 
 /** A file that is read at any place, into one piece of memory that grows to the longest read. Throws E_INPUT_READ. */
@@ -122,15 +122,15 @@ export function tryRead<T>(path: string, read: () => T): T {
 }
 
 /** Parses a staged file piece by piece; the pieces are the same each time it is read. */
-export class ChunkReader<Batch> {
+export class ChunkReader<Batch extends { clear(): void }> {
   readonly #path: string;
   readonly #session: ParserSession<Batch>;
-  readonly #createBatch: () => Batch;
+  readonly #batch: Batch;
 
-  constructor(path: string, session: ParserSession<Batch>, createBatch: () => Batch) {
+  constructor(path: string, session: ParserSession<Batch>, batch: Batch) {
     this.#path = path;
     this.#session = session;
-    this.#createBatch = createBatch;
+    this.#batch = batch;
   }
 
   get counts(): ParseCounts {
@@ -139,12 +139,13 @@ export class ChunkReader<Batch> {
 
   async *chunks(): AsyncGenerator<ParsedChunk<Batch>> {
     const session = this.#session;
+    const batch = this.#batch;
     let tail: Uint8Array = new Uint8Array(0);
     let readBytes = 0;
     for await (const piece of createReadStream(this.#path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
       readBytes += piece.length;
       const bytes = tail.length === 0 ? piece : Buffer.concat([tail, piece]);
-      const batch = this.#createBatch();
+      batch.clear();
       const end = session.parse(bytes, batch);
       // A copy: the stream's next piece may reuse the memory.
       tail = Uint8Array.prototype.slice.call(bytes, end);
@@ -154,7 +155,7 @@ export class ChunkReader<Batch> {
       }
       yield { batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };
     }
-    const batch = this.#createBatch();
+    batch.clear();
     const end = session.finish(tail, batch);
     if (end < tail.length) countMalformed(session.counts, 'unfinished_record', tail, end, tail.length);
     yield { batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };

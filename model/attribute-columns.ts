@@ -36,6 +36,11 @@ export class AttributeColumns {
     this.offsets[this.rows] = this.pairs;
   }
 
+  /** Forgets the rows; the strings are the batch's. */
+  clear(): void {
+    this.rows = this.pairs = 0;
+  }
+
   addString(key: number, value: number): void {
     const at = this.#next(key, VALUE_KIND.string);
     this.ids[at] = value;

@@ -111,7 +111,7 @@ const MAX_KEPT_STRINGS = 4096;
 export class EventBatch {
   /** Clock of `rawTime`. */
   clock: ClockDomain = 'local';
-  strings = new Interner();
+  readonly strings = new Interner();
   readonly tables: EventTable[] = [];
   readonly #byName = new Map<string, EventTable>();
 
@@ -131,7 +131,7 @@ export class EventBatch {
    * that reads into a cleared batch writes every other column of every row.
    */
   clear(): void {
-    if (this.strings.size > MAX_KEPT_STRINGS) this.strings = new Interner();
+    if (this.strings.size > MAX_KEPT_STRINGS) this.strings.clear();
     for (const table of this.tables) {
       table.comm.fill(0, 0, table.length);
       table.body.fill(0, 0, table.length);

@@ -19,6 +19,7 @@ import type { EventField } from '../model/event-batch.ts';
 import { startsWith } from './boot-phase.ts';
 import { learnBareCall, learnCall, learnKeyValues, learnReturn, type Learn } from './ftrace-learn.ts';
 import { FtraceOwn } from './ftrace-own.ts';
+import { compileProgram, type Program } from './ftrace-program.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
 import { createShape, toVariant, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
 import { FieldValuesScratch, matchTemplate, NO_FIELDS, VALUE, type Template } from './ftrace-template.ts';
@@ -52,12 +53,18 @@ const USER_STACK = encodeUtf8('<user stack trace>');
 const TEXT_FIELD: EventField = { name: 'buf', kind: 'string', type: '', hex: false };
 const OF_FIELD: EventField = { name: 'event', kind: 'string', type: '', hex: false };
 
-interface LearntShape {
+/** Ways of writing an event: `name: …`, `name(…)`, `name -> …`. */
+export const BODY = { plain: 0, enter: 1, exit: 2 } as const;
+export type BodyKind = (typeof BODY)[keyof typeof BODY];
+
+export interface LearntShape {
   readonly template: Template;
+  /** The template for the quick way; undefined where it is too long for it. */
+  readonly program: Program | undefined;
   readonly shape: Shape;
 }
 
-interface EventEntry {
+export interface EventEntry {
   /** For lines `name: …`. */
   readonly learn: Learn;
   readonly system: string;
@@ -134,6 +141,27 @@ export class FtraceBodies {
     if (lineEnd === end || bytes[lineEnd - 1] === CARRIAGE_RETURN) return -1;
     this.#addRow(entry, NO_FIELDS, entry.text, bytes, prefix, bodyAt, lineEnd);
     return lineEnd;
+  }
+
+  /** The event whose name is `[at, end)`, if it has been met. */
+  findEntry(kind: BodyKind, bytes: Uint8Array, at: number, end: number): EventEntry | undefined {
+    const entries = kind === BODY.plain ? this.#plain : kind === BODY.enter ? this.#enters : this.#exits;
+    return entries[this.#names.find(bytes, at, end)];
+  }
+
+  /** True when an event's lines are taken for free text where no template fits. */
+  isText(entry: EventEntry): boolean {
+    return !canLearn(entry);
+  }
+
+  /** The event that a CPU had last. */
+  noteEvent(cpu: number, event: string): void {
+    this.#lastOf[cpu] = event;
+  }
+
+  /** Rows of `callee <-caller`. */
+  get functions(): Shape {
+    return this.#own.functions;
   }
 
   /** False when the body is its first line alone, which ends at `lineEnd`: then what follows up to `end` is no part of it. */
@@ -339,7 +367,11 @@ export class FtraceBodies {
     entry.learntLines++;
     const template = learn(bytes, at, end, shapes.at(-1)?.template);
     if (template.fields.length === 0 || matchTemplate(template, bytes, at, end, false, this.#values) < 0) return undefined;
-    const learnt = { template, shape: createShape(system, event, template.fields, toVariant(template.fields)) };
+    const learnt = {
+      template,
+      program: compileProgram(template),
+      shape: createShape(system, event, template.fields, toVariant(template.fields)),
+    };
     shapes.push(learnt);
     return learnt;
   }

@@ -184,7 +184,7 @@ function wakeup(event: string): Rule {
 export class FtraceOwn {
   readonly #rows: FtraceRows;
   readonly #shapes = new Map<Rule, Shape>();
-  readonly #function = createShape('ftrace', 'function', FUNCTION.fields.map(toField));
+  readonly functions = createShape('ftrace', 'function', FUNCTION.fields.map(toField));
 
   constructor(rows: FtraceRows) {
     this.#rows = rows;
@@ -198,7 +198,7 @@ export class FtraceOwn {
     let q = callerAt;
     while (q < end && (bytes[q] as number) > SPACE && bytes[q] !== OPEN_PAREN) q++;
     if (bytes[q] !== NEWLINE || q === callerAt || bytes[callerAt] === DASH) return -1;
-    const shape = this.#function;
+    const shape = this.functions;
     const row = this.#rows.add(shape, prefix, bytes);
     this.#rows.setText(shape, row, 0, bytes, at, p);
     this.#rows.setText(shape, row, 1, bytes, callerAt, q);
@@ -207,8 +207,8 @@ export class FtraceOwn {
   }
 
   addAddresses(bytes: Uint8Array, prefix: FtracePrefix, addresses: readonly string[]): void {
-    const row = this.#rows.add(this.#function, prefix, bytes);
-    addresses.forEach((address, field) => this.#rows.setString(this.#function, row, field, address));
+    const row = this.#rows.add(this.functions, prefix, bytes);
+    addresses.forEach((address, field) => this.#rows.setString(this.functions, row, field, address));
   }
 
   /** A body without a name in front: the name of its event, or undefined when no rule takes it. */
@@ -265,7 +265,7 @@ export class FtraceOwn {
   }
 
   #shapeOf(rule: Rule): Shape {
-    if (rule.fields === FUNCTION.fields) return this.#function;
+    if (rule.fields === FUNCTION.fields) return this.functions;
     const known = this.#shapes.get(rule);
     if (known !== undefined) return known;
     const isOwn = RULES.includes(rule);

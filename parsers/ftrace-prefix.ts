@@ -56,7 +56,7 @@ export const TIME = {
   relative: 3,
   none: 4,
 } as const;
-type TimeKind = (typeof TIME)[keyof typeof TIME];
+export type TimeKind = (typeof TIME)[keyof typeof TIME];
 
 /** A thread group that the kernel prints as `-------`. */
 export const UNKNOWN_TGID = -1;

@@ -4,6 +4,7 @@
  */
 import type { EventBatch, EventField, EventTable } from '../model/event-batch.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
+import type { FtracePredictor } from './ftrace-predict.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
 import { setSecondsNs } from './raw-time.ts';
 
@@ -89,10 +90,48 @@ export class FtraceRows {
     return row;
   }
 
+  /**
+   * A row of `shape` for a line whose prefix was predicted, or -1 where the batch has no such table yet. It counts when it is
+   * `close`d; until then its columns can be filled for nothing.
+   */
+  openRow(open: OpenTable): number {
+    const { table } = open;
+    const row = table.length;
+    if (row === table.capacity) {
+      table.grow();
+      refresh(open);
+    }
+    return row;
+  }
+
+  /** Makes a row of `openRow` one, with all but its fields. */
+  closeRow({ table }: OpenTable, row: number, predicted: FtracePredictor, bodyStart: number, bodyEnd: number): void {
+    const { words } = table.rawTime;
+    words[row * 2] = predicted.low;
+    words[row * 2 + 1] = predicted.high;
+    table.cpu[row] = predicted.cpu;
+    table.pid[row] = predicted.pid;
+    table.flags[row] = predicted.bits;
+    table.preemptCount[row] = predicted.bits >> 8;
+    table.comm[row] = predicted.comm;
+    table.body[row] = this.#slice(bodyStart, bodyEnd);
+    table.length = row + 1;
+    this.#last = table;
+  }
+
   setBody(shape: Shape, row: number, start: number, end: number): void {
+    (shape.open as OpenTable).table.body[row] = this.#slice(start, end);
+  }
+
+  #slice(start: number, end: number): number {
     const { strings } = this.batch;
     if (this.#base < 0) this.#base = strings.adopt(this.#bytes as Uint8Array);
-    (shape.open as OpenTable).table.body[row] = strings.slice(this.#base + start, this.#base + end);
+    return strings.slice(this.#base + start, this.#base + end);
+  }
+
+  /** Rows that are open have no thread group. */
+  get isWithoutTgid(): boolean {
+    return !this.#withTgid;
   }
 
   setText(shape: Shape, row: number, field: number, bytes: Uint8Array, start: number, end: number): void {

@@ -180,7 +180,7 @@ function readDecimal(bytes: Uint8Array, start: number, into: FieldValuesScratch,
   return p;
 }
 
-function readOther(bytes: Uint8Array, start: number, form: number, into: FieldValuesScratch, field: number): number {
+export function readOther(bytes: Uint8Array, start: number, form: number, into: FieldValuesScratch, field: number): number {
   const p = readHex(bytes, start, into, field);
   if (p < 0 || form === VALUE.hex) return p;
   if (bytes[p] !== SPACE || bytes[p + 1] !== OPEN_PAREN) return -1;

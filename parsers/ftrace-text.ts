@@ -30,6 +30,7 @@ import { FtraceGraph, GRAPH } from './ftrace-graph.ts';
 import { FtraceHeader, LATENCY_NAMES, type LatencyTrace } from './ftrace-header.ts';
 import { readLatency, readVerbose } from './ftrace-latency.ts';
 import { FtracePrefix, TIME } from './ftrace-prefix.ts';
+import { FtraceQuick, QUICK_MARGIN_BYTES } from './ftrace-quick.ts';
 import { readHex, readRaw } from './ftrace-raw.ts';
 import { createShape, FtraceRows } from './ftrace-rows.ts';
 import { FtraceTimes } from './ftrace-times.ts';
@@ -43,8 +44,6 @@ const CLOSE = 93;
 
 /** One event with its further lines; the kernel's own bound for a line is a page. */
 const MAX_EVENT_BYTES = 64 << 10;
-/** Lines that may end in the next piece are left to the careful way. */
-const QUICK_MARGIN_BYTES = 256;
 const LONGEST_REMARK = 256;
 const LOST = /^(?: *\S{1,64}: )?CPU:(\d{1,5}) \[(?:LOST (\d{1,15}) EVENTS|LOST EVENTS|EVENTS DROPPED|(\d{1,15}) EVENTS DROPPED)\]/;
 const STARTED = /^##### CPU \d+ buffer started ####/;
@@ -86,6 +85,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
   readonly #rows = new FtraceRows();
   readonly #bodies = new FtraceBodies(this.#rows);
   readonly #graph = new FtraceGraph(this.#rows);
+  readonly #quick = new FtraceQuick(this.#rows, this.#bodies, this.#times);
   readonly #unparsed = createShape('ftrace', 'unparsed', UNPARSED);
   readonly #latency = createShape('ftrace', 'latency', LATENCY_FIELDS);
   readonly #spare = new FtracePrefix();
@@ -125,6 +125,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     const bytes = new Uint8Array(input.buffer, input.byteOffset, input.length);
     this.#times.begin(batch);
     this.#rows.begin(bytes, batch);
+    this.#quick.begin(bytes);
     this.#currentAt = this.#quickAt = -1;
     const at = this.#readLines(bytes, batch, atEnd);
     if (atEnd) this.#takeCurrent(bytes, at, batch);
@@ -137,33 +138,54 @@ export class FtraceSession implements ParserSession<EventBatch> {
     const quickEnd = bytes.length - QUICK_MARGIN_BYTES;
     let at = 0;
     while (at < bytes.length) {
-      const end = at < quickEnd ? this.#readQuick(bytes, at, batch) : -1;
-      const next = end >= 0 ? end + 1 : this.#readCareful(bytes, at, batch, atEnd);
+      if (at < quickEnd && this.#isPlain()) {
+        at = this.#readPredicted(bytes, at);
+        const end = at < quickEnd ? this.#readQuick(bytes, at, batch) : -1;
+        if (end >= 0) {
+          at = end + 1;
+          continue;
+        }
+      }
+      const next = this.#readCareful(bytes, at, batch, atEnd);
       if (next < 0) return at;
       at = next;
     }
     return at;
   }
 
+  /** Nothing stands in the way of lines that are as those before them. */
+  #isPlain(): boolean {
+    return !this.#inHeader && !this.#isGraph && this.#latencyTrace === undefined && this.#shape === SHAPE.any;
+  }
+
+  /** Adds the events of lines that are as those before them; returns where the first other one is. */
+  #readPredicted(bytes: Uint8Array, at: number): number {
+    const isLatency = this.#reader === READER.latency;
+    if (this.#currentAt >= 0 || this.#reader === READER.verbose) return at;
+    if (!this.#rows.isWithoutTgid || !this.#times.isPlain(isLatency ? TIME.relative : TIME.dotted)) return at;
+    const quick = this.#quick;
+    const rows = quick.addLines(bytes, at, isLatency);
+    if (rows === 0) return at;
+    this.#quickAt = quick.lastAt;
+    this.#quickEnd = quick.lastEnd;
+    this.counts.records += rows;
+    this.counts.parsedBytes += quick.lastEnd + 1 - at;
+    return quick.lastEnd + 1;
+  }
+
   /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */
   #readQuick(bytes: Uint8Array, at: number, batch: EventBatch): number {
     const prefix = this.#next;
-    if (
-      this.#inHeader ||
-      this.#isGraph ||
-      this.#latencyTrace !== undefined ||
-      this.#shape !== SHAPE.any ||
-      !this.#readAs(this.#reader, bytes, at, prefix)
-    )
-      return -1;
+    if (!this.#readAs(this.#reader, bytes, at, prefix)) return -1;
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
-    if (!this.#times.isPlain(prefix)) return -1;
+    if (!this.#times.isPlain(prefix.time)) return -1;
     const end = this.#bodies.addLine(bytes, prefix, bytes.length);
     if (end < 0) return -1;
     this.counts.records++;
     this.counts.parsedBytes += end + 1 - at;
     this.#times.note(prefix);
+    this.#quick.learn(bytes, at, prefix, batch);
     this.#quickAt = at;
     this.#quickEnd = end;
     return end;
@@ -457,6 +479,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#current.columns = this.#next.columns = this.#header.columns;
     this.#graph.setColumns(this.#header.graph);
     this.#latencyTrace = this.#header.latency;
+    this.#quick.forget();
   }
 
   /** What the header says of a latency that was traced stands in front of its first event. */

@@ -13,7 +13,7 @@
 import type { EventBatch } from '../model/event-batch.ts';
 import type { InputLoss, ParseCounts } from '../model/parser.ts';
 import { NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
-import { TIME, type FtracePrefix } from './ftrace-prefix.ts';
+import { TIME, type FtracePrefix, type TimeKind } from './ftrace-prefix.ts';
 import { LossList } from './losses.ts';
 
 const TAI_SECONDS = 1e9;
@@ -46,9 +46,9 @@ export class FtraceTimes {
     if (this.#clock !== undefined) batch.clock = this.#clock;
   }
 
-  /** True for a line whose time can be taken as it is. */
-  isPlain(prefix: FtracePrefix): boolean {
-    return ((this.#plainKinds >> prefix.time) & 1) === 1;
+  /** True for lines whose time can be taken as it is. */
+  isPlain(kind: TimeKind): boolean {
+    return ((this.#plainKinds >> kind) & 1) === 1;
   }
 
   /** Puts the line on the input's clock; false when it is on none that compares. */
@@ -92,8 +92,11 @@ export class FtraceTimes {
   }
 
   /** After a row was added: losses that waited for it end here. */
-  note(prefix: FtracePrefix): void {
-    const { cpu, seconds, nanos } = prefix;
+  note({ cpu, seconds, nanos }: FtracePrefix): void {
+    this.noteRow(cpu, seconds, nanos);
+  }
+
+  noteRow(cpu: number, seconds: number, nanos: number): void {
     this.#seconds = seconds;
     this.#nanos = nanos;
     this.#hasLast = true;

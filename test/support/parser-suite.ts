@@ -54,7 +54,7 @@ export function testParser(parser: FileParser, fixtures: readonly Fixture[]): vo
   test(`${id}: sniff takes its own and refuses the others'`, () => checkSniff(parser, fixtures));
 }
 
-/** Parses with chunks that end at the given offsets, a batch for each, and renders all rows. */
+/** Parses with chunks that end at the given offsets, one after the other into one batch as an import does, and renders all rows. */
 export function parseInChunks(parser: FileParser, bytes: Uint8Array, ends: readonly number[]): string[] {
   return parser.yields === 'logs' ? parseLogs(parser, bytes, ends) : parseEvents(parser, bytes, ends);
 }
@@ -62,8 +62,9 @@ export function parseInChunks(parser: FileParser, bytes: Uint8Array, ends: reado
 function parseLogs(parser: LogParser, bytes: Uint8Array, ends: readonly number[]): string[] {
   const session = parser.open();
   const lines: string[] = [];
+  const batch = new LogBatch(4);
   feed(bytes, ends, session.counts, (chunk, last) => {
-    const batch = new LogBatch(4);
+    batch.clear();
     const used = last ? session.finish(chunk, batch) : session.parse(chunk, batch);
     checkLogBatch(batch);
     for (let row = 0; row < batch.length; row++) lines.push(renderLog(batch, row));
@@ -76,8 +77,9 @@ function parseLogs(parser: LogParser, bytes: Uint8Array, ends: readonly number[]
 function parseEvents(parser: EventTextParser, bytes: Uint8Array, ends: readonly number[]): string[] {
   const session = parser.open();
   const rows: { readonly raw: bigint; readonly line: string }[] = [];
+  const batch = new EventBatch();
   feed(bytes, ends, session.counts, (chunk, last) => {
-    const batch = new EventBatch();
+    batch.clear();
     const used = last ? session.finish(chunk, batch) : session.parse(chunk, batch);
     collectEvents(batch, rows);
     return used;

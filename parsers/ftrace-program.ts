@@ -1,0 +1,190 @@
+/**
+ * A template (ftrace-template.ts) as the quick way reads it: labels as words with masks, so that four bytes are compared at once.
+ *
+ *   " prev_pid="     20 70 72 65 | 76 5f 70 69 | 64 3d .. ..      three pairs of mask and word; the last mask leaves two bytes out
+ */
+import { findMark } from './find-mark.ts';
+import { readOther, VALUE, type FieldValuesScratch, type Template } from './ftrace-template.ts';
+
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
+const DASH = 45;
+/** A number of more digits leaves the range of 32-bit arithmetic. */
+const SHORT_DIGITS = 9;
+const MOST_DIGITS = 15;
+const LONGEST_LABEL = 200;
+
+export interface Program {
+  readonly forms: Uint8Array;
+  /** Pairs of mask and word: of label `i` those up to `ends[i]`, then those of the suffix. */
+  readonly words: Int32Array;
+  readonly ends: Uint32Array;
+  /** In bytes, of each label; then of the suffix. */
+  readonly sizes: Uint32Array;
+  /** First byte of each label and of the suffix. */
+  readonly firsts: Uint8Array;
+}
+
+/** undefined for labels beyond the bytes that may be read behind a line. */
+export function compileProgram({ labels, labelEnds, suffix, forms }: Template): Program | undefined {
+  const parts = Array.from(labelEnds, (end, index) => labels.subarray(index === 0 ? 0 : labelEnds[index - 1], end));
+  parts.push(suffix);
+  if (parts.some((part) => part.length > LONGEST_LABEL)) return undefined;
+  const words: number[] = [];
+  const ends: number[] = [];
+  for (const part of parts) {
+    words.push(...toWords(part));
+    ends.push(words.length);
+  }
+  return {
+    forms,
+    words: Int32Array.from(words),
+    ends: Uint32Array.from(ends),
+    sizes: Uint32Array.from(parts, (part) => part.length),
+    firsts: Uint8Array.from(parts, (part) => part[0] ?? NEWLINE),
+  };
+}
+
+/** Pairs of mask and word. */
+export function toWords(part: Uint8Array): number[] {
+  const words: number[] = [];
+  for (let at = 0; at < part.length; at += 4) {
+    let mask = 0;
+    let word = 0;
+    for (let i = 0; i < 4 && at + i < part.length; i++) {
+      mask |= 0xff << (i * 8);
+      word |= (part[at + i] as number) << (i * 8);
+    }
+    words.push(mask, word);
+  }
+  return words;
+}
+
+/** True when the pairs `[from, to)` stand at `at`. */
+export function hasWords(view: DataView, at: number, words: Int32Array, from: number, to: number): boolean {
+  let p = at;
+  for (let i = from; i < to; i += 2, p += 4) {
+    if ((view.getInt32(p, true) & (words[i] as number)) !== words[i + 1]) return false;
+  }
+  return true;
+}
+
+/**
+ * Splits the text at `at`, up to the end of its line, as `matchTemplate` does; returns where the line ends, or -1 when it does not
+ * fit or needs care. Numbers are in `into` as words, texts as their places.
+ */
+export function runProgram(
+  program: Program,
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  limit: number,
+  into: FieldValuesScratch,
+): number {
+  const { forms, words, ends, sizes, firsts } = program;
+  const count = forms.length;
+  let p = at;
+  let word = 0;
+  for (let field = 0; field < count; field++) {
+    const wordEnd = ends[field] as number;
+    if (p > limit || !hasWords(view, p, words, word, wordEnd)) return -1;
+    word = wordEnd;
+    p += sizes[field] as number;
+    const form = forms[field] as number;
+    if (form === VALUE.decimal) p = readDecimal(bytes, p, into, field);
+    else if (form === VALUE.text) {
+      into.start[field] = p;
+      if (field === count - 1) return endText(program, view, p, limit, into, field);
+      p = findNext(view, p, limit, firsts[field + 1] as number, words, word, ends[field + 1] as number);
+      into.end[field] = p;
+    } else p = readOther(bytes, p, form, into, field);
+    if (p < 0) return -1;
+  }
+  if (p > limit || !hasWords(view, p, words, word, ends[count] as number)) return -1;
+  p += sizes[count] as number;
+  return bytes[p] === NEWLINE ? p : -1;
+}
+
+/** The end of a line whose last field is text. */
+function endText(
+  { words, ends, sizes }: Program,
+  view: DataView,
+  at: number,
+  limit: number,
+  into: FieldValuesScratch,
+  field: number,
+): number {
+  const end = findLineEnd(view, at, limit);
+  if (end < 0) return -1;
+  const valueEnd = end - (sizes[field + 1] as number);
+  if (valueEnd < at || !hasWords(view, valueEnd, words, ends[field] as number, ends[field + 1] as number)) return -1;
+  into.end[field] = valueEnd;
+  return end;
+}
+
+/** The newline from `at`; -1 where there is none below `limit`, or a carriage return in front of it. */
+export function findLineEnd(view: DataView, at: number, limit: number): number {
+  for (let p = at; ; p++) {
+    p = findMark(view, p, limit, NEWLINE);
+    if (p >= limit) return -1;
+    if (view.getUint8(p) === NEWLINE) return p > at && view.getUint8(p - 1) === CARRIAGE_RETURN ? -1 : p;
+  }
+}
+
+/** Where the label that begins with `first` stands behind `at` in the line; -1 where it does not. */
+function findNext(view: DataView, at: number, limit: number, first: number, words: Int32Array, from: number, to: number): number {
+  for (let p = at; ; p++) {
+    p = findMark(view, p, limit, first);
+    if (p >= limit) return -1;
+    const byte = view.getUint8(p);
+    if (byte === first && hasWords(view, p, words, from, to)) return p;
+    if (byte === NEWLINE) return -1;
+  }
+}
+
+/** A decimal of up to 15 digits; returns its end or -1. */
+function readDecimal(bytes: Uint8Array, start: number, into: FieldValuesScratch, field: number): number {
+  let p = start;
+  let byte = bytes[p] as number;
+  const isNegative = byte === DASH;
+  if (isNegative) byte = bytes[++p] as number;
+  const from = p;
+  let value = 0;
+  while (byte >= 48 && byte <= 57 && p < from + SHORT_DIGITS) {
+    value = Math.imul(value, 10) + byte - 48;
+    byte = bytes[++p] as number;
+  }
+  if (p === from) return -1;
+  if (byte >= 48 && byte <= 57) return readLongDecimal(bytes, p, from, value, isNegative, into, field);
+  into.low[field] = isNegative ? -value : value;
+  into.high[field] = isNegative && value > 0 ? -1 : 0;
+  return p;
+}
+
+/** The digits from `at`, behind those of `value`. */
+function readLongDecimal(
+  bytes: Uint8Array,
+  at: number,
+  from: number,
+  value: number,
+  isNegative: boolean,
+  into: FieldValuesScratch,
+  field: number,
+): number {
+  let p = at;
+  let rest = 0;
+  let scale = 1;
+  let byte = bytes[p] as number;
+  while (byte >= 48 && byte <= 57) {
+    rest = Math.imul(rest, 10) + byte - 48;
+    scale = Math.imul(scale, 10);
+    byte = bytes[++p] as number;
+    if (p - from > MOST_DIGITS) return -1;
+  }
+  const magnitude = value * scale + rest;
+  const signed = isNegative ? -magnitude : magnitude;
+  const high = Math.floor(signed / 0x1_0000_0000);
+  into.low[field] = signed - high * 0x1_0000_0000;
+  into.high[field] = high;
+  return p;
+}
