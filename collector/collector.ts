@@ -12,6 +12,7 @@ import { SPAN_RULES, findSpanRule, type SpanRule } from '../correlate/span-rules
 import { CollectorClock } from './collector-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
+import { createMatcher } from '../correlate/match-messages.ts';
 import { KernelFeed, type FeedStatus, type KernelReader, type ReadKernel, type SharedParts } from './kernel-feed.ts';
 import { readKnownBoots, writeKnownBoot, type KnownBoot } from './known-boots.ts';
 import { openLinks, type Links } from './links.ts';
@@ -151,7 +152,7 @@ class RunningCollector implements Collector {
     this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono');
     const formats = new FormatStore(options.spoolDir);
     this.#peer = new Peer(links.exchange, formats);
-    this.#shared = { links, peer: this.#peer, formats, version: options.version };
+    this.#shared = { links, peer: this.#peer, formats, messages: createMatcher(options.messages), version: options.version };
     this.#feed = new KernelFeed(options.spoolDir, this.#spoolBytes(), this.#shared);
   }
 

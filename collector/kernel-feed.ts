@@ -7,6 +7,7 @@
  *                └─ ledger ─► books                               └─ checkpoint ◄─┘
  */
 import { ensureDefined } from '../base/assert.ts';
+import type { MessageMatcher } from '../correlate/match-messages.ts';
 import { toResource, type KernelIdentity } from '../model/identity.ts';
 import { MetricBatch } from '../model/metric-batch.ts';
 import type { Sink, Source, SourcePosition, SourceRecord, StreamCounts } from '../model/pipeline.ts';
@@ -27,6 +28,7 @@ export interface SharedParts {
   readonly links: Links;
   readonly peer: Peer;
   readonly formats: FormatStore;
+  readonly messages: MessageMatcher;
   readonly version: string;
 }
 
@@ -105,7 +107,7 @@ export class KernelFeed implements Sink {
     this.flush();
     this.#droppedBefore += this.#incarnation?.ledger.dropped ?? 0;
     this.#checkpoint.enterBoot(identity.bootId);
-    const { links, peer, formats, version } = this.#shared;
+    const { links, peer, formats, messages, version } = this.#shared;
     const ledger = new Ledger();
     const pipeline = new Pipeline({
       resource: toResource(identity, readResourceAttributes()),
@@ -114,6 +116,7 @@ export class KernelFeed implements Sink {
       spool: this.#spool,
       checkpoint: this.#checkpoint,
       formats,
+      messages,
       ledger,
       peer,
       compression: links.compression,

@@ -1,4 +1,5 @@
 /** What a collector is told. Every part has a default but where to send, where to spool, and what to read. */
+import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { ClockDomain } from '../model/time.ts';
 import type { EndpointOptions } from '../otlp/endpoint.ts';
@@ -67,6 +68,8 @@ export interface CollectorOptions {
   readonly pstore?: { readonly folders: readonly string[]; readonly remove?: boolean | undefined } | undefined;
   /** Names of span rules (correlate/span-rules.ts); default: all. */
   readonly spans?: readonly string[] | undefined;
+  /** Messages beside those of the catalogue. */
+  readonly messages?: readonly MessageRule[] | undefined;
   /** Trace events go to the hub, or nowhere. */
   readonly events?: 'ship' | 'off' | undefined;
   /** The collector's own spans; off without an endpoint. */

@@ -6,6 +6,8 @@
 import { ByteWriter } from '../base/bytes.ts';
 import { createLogger } from '../base/log.ts';
 import { messageOf } from '../base/errors.ts';
+import type { MessageMatcher } from '../correlate/match-messages.ts';
+import { MessageRecogniser } from '../correlate/recognise-messages.ts';
 import type { Gap, GapReason } from '../model/gap.ts';
 import { SCHEMA_URL, type Resource, type Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
@@ -61,6 +63,7 @@ export interface PipelineParts {
   readonly formats: FormatStore;
   readonly ledger: Ledger;
   readonly peer: Peer;
+  readonly messages: MessageMatcher;
   /** For receivers that are no hub. */
   readonly compression: Compression;
   /** Called when a record lies in the lane: the sender's turn. */
@@ -76,6 +79,8 @@ export class Pipeline implements Sink {
   #spareWriter: ByteWriter | undefined;
   /** Reused: a segment is a megabyte, and they come five a second. */
   readonly #segment = new ByteWriter(256 << 10);
+  /** By stream, of which a kernel has a few. */
+  readonly #recognisers = new Map<string, MessageRecogniser>();
   #reportingDrops = false;
   /** Drops that no gap record tells of yet. */
   #unreported: Gap[] = [];
@@ -129,6 +134,8 @@ export class Pipeline implements Sink {
   #writeLogs({ stream, batch, position, clockErrorNs }: Extract<SourceRecord, { kind: 'logs' }>): Promise<boolean> {
     if (batch.length === 0) return Promise.resolve(true);
     const { clock, resource, peer } = this.#parts;
+    // Before the lane is chosen: a console's lines get their levels here.
+    this.#recogniserOf(stream).take(batch);
     const errorNs = clockErrorNs ?? clock.alignLogs(batch);
     const draft = this.#draftFor(severestOf(batch) <= SEVERE_LEVEL ? 'severe' : 'logs', 'logs');
     encodeLogs(resource, this.#scope(), batch, draft.writer, {
@@ -139,6 +146,14 @@ export class Pipeline implements Sink {
     });
     addWindow(draft, batch.unixTime.getBigint(0), batch.unixTime.getBigint(batch.length - 1));
     return this.#fill(draft, stream, -1, batch.length, position, LOG_DELAY_MS);
+  }
+
+  #recogniserOf(stream: string): MessageRecogniser {
+    const known = this.#recognisers.get(stream);
+    if (known !== undefined) return known;
+    const recogniser = new MessageRecogniser(this.#parts.messages);
+    this.#recognisers.set(stream, recogniser);
+    return recogniser;
   }
 
   #writeGaps(gaps: readonly Gap[], stream: string | undefined, position: SourcePosition | undefined): Promise<boolean> {

@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperationalError } from '../base/errors.ts';
+import { createMatcher } from '../correlate/match-messages.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { SourceRecord } from '../model/pipeline.ts';
 import type { EndpointOptions } from '../otlp/endpoint.ts';
@@ -86,7 +87,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayedGuest[]> {
         'start a hub with `mkscope up`, or name another',
       );
     }
-    const shared = { links, peer, formats, version: options.version };
+    const shared = { links, peer, formats, messages: createMatcher(), version: options.version };
     return await Promise.all(options.guests.map((guest) => new GuestReplay(guest, options, shared).run()));
   } finally {
     links.close();

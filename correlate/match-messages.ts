@@ -8,7 +8,7 @@
  */
 import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
 import { compilePattern, type MessagePattern, type PatternField } from './message-pattern.ts';
-import type { MessageRule } from './message-catalogue.ts';
+import { MESSAGE_RULES, type MessageRule } from './message-catalogue.ts';
 
 const SPACE = 32;
 const COLON = 58;
@@ -33,6 +33,11 @@ interface Candidate {
   readonly head: Uint8Array;
   readonly rule: MessageRule;
   readonly pattern: MessagePattern;
+}
+
+/** The catalogue, and a user's own rules behind it: they add, and take nothing away. */
+export function createMatcher(own: readonly MessageRule[] = []): MessageMatcher {
+  return new MessageMatcher([...MESSAGE_RULES, ...own]);
 }
 
 export class MessageMatcher {

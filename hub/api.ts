@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import { decodeUtf8 } from '../base/bytes.ts';
 import { OperationalError } from '../base/errors.ts';
+import type { MessageMatcher } from '../correlate/match-messages.ts';
 import type { Health } from '../model/api.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { queryEventNames, queryEvents } from '../store/queries/events.ts';
@@ -54,6 +55,7 @@ export interface ApiSettings {
   readonly files: StaticFiles;
   /** Clocks of imported host kernels by machine: the logs of its guests are set against them. */
   readonly hostClocks: Map<string, HostClock>;
+  readonly messages: MessageMatcher;
   /** Folder for files that are being imported. */
   readonly workDir: string;
   health(): Promise<Health>;
@@ -110,13 +112,14 @@ async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Pr
   return c.json(await runSql(store, sql));
 }
 
-async function answerImport(c: Context<HubEnv>, { store, kernels, workDir, hostClocks }: ApiSettings): Promise<Response> {
+async function answerImport(c: Context<HubEnv>, { store, kernels, messages, workDir, hostClocks }: ApiSettings): Promise<Response> {
   const params = readParams(c.req.url, IMPORT_PARAMS);
   const machine = params.machine ?? '';
   const host = params.kernel_id === undefined || params.kernel_id === HOST_KERNEL_ID ? undefined : hostClocks.get(machine);
   const result = await importFile(store, decompress(c.env.incoming), {
     fileName: params.name,
     workDir,
+    messages,
     identity: {
       ...(params.machine === undefined ? {} : { machineId: params.machine, machineName: params.machine }),
       ...(params.kernel === undefined ? {} : { kernelName: params.kernel }),

@@ -1,6 +1,8 @@
 /** The hub: one process per machine or fleet that receives, stores and serves. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { createMatcher } from '../correlate/match-messages.ts';
+import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { Health } from '../model/api.ts';
 import { openStore, type StoreOptions } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
@@ -42,6 +44,8 @@ export interface HubOptions {
   readonly webDir: string;
   /** Without any, only loopback is served. */
   readonly tokens?: readonly AccessToken[];
+  /** Messages beside those of the catalogue. */
+  readonly messages?: readonly MessageRule[];
   /** Bound of a request's body after decompression. Default 64 MiB. */
   readonly maxBodyBytes?: number;
 }
@@ -113,8 +117,9 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const books = new Books();
   const live = new LiveFeed();
   const formats = new FormatSets(dataDir);
+  const messages = createMatcher(options.messages);
   const reports = new ReportWatch({ store, live, counters, version, path: join(dataDir, 'reports', 'watch.json') });
-  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters, reports });
+  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters, reports, messages });
   const kernels = new KernelList(store, presence);
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
@@ -135,6 +140,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
       kernels,
       live,
       files,
+      messages,
       hostClocks: new Map(),
       workDir: join(dataDir, 'imports'),
       health,

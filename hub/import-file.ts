@@ -9,6 +9,8 @@ import { alignTable, toTraceUnixNs, traceErrorNs } from '../clock/trace-timeline
 import type { KvmClockAnchor } from '../clock/printk-anchors.ts';
 import { isOperational, OperationalError } from '../base/errors.ts';
 import type { ImportResult } from '../model/api.ts';
+import { createMatcher, type MessageMatcher } from '../correlate/match-messages.ts';
+import { MessageRecogniser } from '../correlate/recognise-messages.ts';
 import { ReportRecogniser } from '../correlate/recognise-reports.ts';
 import { toReportRows } from '../correlate/report-rows.ts';
 import { ATTR } from '../model/attributes.ts';
@@ -58,6 +60,8 @@ export interface ImportOptions {
   readonly modifiedErrorNs?: number;
   /** Clock of the host kernel, for a guest's log without a time of its own (ImportOutcome.boots of the host's file has it). */
   readonly host?: HostClock;
+  /** Default: the catalogue alone. */
+  readonly messages?: MessageMatcher;
   /** For the copy of the file while it is read. */
   readonly workDir?: string;
 }
@@ -143,6 +147,8 @@ class ImportRun {
     const lastNs = boots.list.map((boot, index) => firstTime(boot, (clocks[index] as BootClock).fit));
     let current = 0;
     const recogniser = new ReportRecogniser();
+    const matcher = this.#options.messages ?? createMatcher();
+    let messages = new MessageRecogniser(matcher);
     for await (const { batch, losses, readBytes } of reader.chunks()) {
       // A kmsg dump carries the kernel's own numbers; all others are numbered by line.
       if (parser.id !== 'kmsg') for (let row = 0; row < batch.length; row++) batch.sequence[row] = this.#records + row;
@@ -151,9 +157,11 @@ class ImportRun {
         if (range.boot !== current) {
           recogniser.finish();
           await this.#appendReports(recogniser, identities[current], clocks[current]);
+          messages = new MessageRecogniser(matcher);
         }
         current = range.boot;
         const rows = ranges.length === 1 ? batch : copyRows(batch, range.from, range.to);
+        messages.take(rows);
         lastNs[current] = alignLogs(rows, (clocks[current] as BootClock).fit, lastNs[current] as bigint);
         await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
         recogniser.take(rows);

@@ -2,6 +2,8 @@
  * Takes decoded requests over: checks who may say what, completes times and gaps, appends to the store, and tells those who
  * watch (live tail, presence, books). Everything after the append is in memory and cannot fail.
  */
+import type { MessageMatcher } from '../correlate/match-messages.ts';
+import { MessageRecogniser } from '../correlate/recognise-messages.ts';
 import type { Gap } from '../model/gap.ts';
 import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
@@ -24,6 +26,8 @@ import type { TaskNames } from './task-names.ts';
 
 /** A live kernel's row in the store is renewed this often. */
 const SIGHTING_INTERVAL_MS = 5_000;
+/** Streams whose messages are followed at a time; of the one that was silent longest, what came before is forgotten. */
+const MAX_RECOGNISERS = 4_096;
 
 export interface IntakeParts {
   readonly store: Store;
@@ -35,10 +39,13 @@ export interface IntakeParts {
   readonly live: LiveFeed;
   readonly counters: HubCounters;
   readonly reports: ReportWatch;
+  readonly messages: MessageMatcher;
 }
 
 export class Intake {
   readonly #parts: IntakeParts;
+  /** By boot and stream, the one that was used last at the end. */
+  readonly #recognisers = new Map<string, MessageRecogniser>();
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -49,6 +56,8 @@ export class Intake {
     for (const { resource, stream, batch } of parts) {
       checkIdentity(sender.token, resource.identity);
       fillLogTimes(batch);
+      // A collector has done it; others' rows get their names here.
+      if (resource.identity !== undefined && stream !== '') this.#recogniserOf(resource.identity.bootId, stream).take(batch);
       const found = resource.identity === undefined ? [] : readGaps(batch, stream);
       if (resource.identity !== undefined && found.length > 0) gaps.push({ identity: resource.identity, gaps: found });
     }
@@ -119,6 +128,18 @@ export class Intake {
     seen.clock ||= clock;
     if (seen.clockErrorNs < 0) seen.clockErrorNs = fit.errorNs;
     if (gaps.length > 0) live.publish(gapLogs.resource, gapLogs.scope, gapLogs.batch);
+  }
+
+  #recogniserOf(bootId: string, stream: string): MessageRecogniser {
+    const key = `${bootId}\n${stream}`;
+    const recogniser = this.#recognisers.get(key) ?? new MessageRecogniser(this.#parts.messages);
+    this.#recognisers.delete(key);
+    this.#recognisers.set(key, recogniser);
+    if (this.#recognisers.size > MAX_RECOGNISERS) {
+      const [oldest] = this.#recognisers.keys();
+      this.#recognisers.delete(oldest as string);
+    }
+    return recogniser;
   }
 
   /** False for a batch that was taken before. */

@@ -100,12 +100,12 @@ export class ReportWatch {
    * Throws E_DATA_DIR or E_DISK_FULL where the place cannot be written down.
    */
   notice(identity: KernelIdentity, batch: LogBatch): NoticedBatch | undefined {
-    const { text, textStart, textEnd, eventName, flags } = batch;
+    const { text, textStart, textEnd, flags } = batch;
     const known = this.#spots.get(identity.bootId);
     let firstNs: bigint | undefined;
     for (let row = 0; row < batch.length; row++) {
       if (!mayBeginReport(text, textStart[row] as number, textEnd[row] as number)) continue;
-      if (eventName[row] !== 0 || ((flags[row] as number) & LOG_FLAG.userSpace) !== 0) continue;
+      if (((flags[row] as number) & LOG_FLAG.userSpace) !== 0) continue;
       const unixNs = batch.unixTime.getBigint(row);
       if (firstNs === undefined || unixNs < firstNs) firstNs = unixNs;
     }

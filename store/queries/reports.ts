@@ -24,7 +24,7 @@ export async function queryLines(store: Store, bootId: string, fromNs: bigint, l
        toString(toUnixTimestamp64Nano(Timestamp)) AS unixNs, toString(ClockDomain) AS clock, toFloat64(ClockErrorNs) AS errorNs,
        Level AS level, Flags AS flags, Cpu AS cpu, Pid AS pid, Body AS body
      FROM otel_logs
-     WHERE BootId = {boot:String} AND Timestamp >= fromUnixTimestamp64Nano({fromNs:Int64}) AND Stream != '' AND EventName = ''
+     WHERE BootId = {boot:String} AND Timestamp >= fromUnixTimestamp64Nano({fromNs:Int64}) AND Stream != ''
      ORDER BY toStartOfFiveMinutes(Timestamp), Timestamp, Stream, Sequence LIMIT ${limit}`,
     { params: { boot: bootId, fromNs: fromNs.toString() }, maxResultRows: limit },
   );
