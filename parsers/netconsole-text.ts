@@ -26,6 +26,8 @@ const MAX_PACKET_BYTES = 1000;
 /** Records that may come between the pieces of one. */
 const PATIENCE_RECORDS = 64;
 const UNFINISHED = -1;
+/** Why a record, whole or put together, gave no row: what is shown of it is the piece that ended it. */
+const NO_RECORD = 'no record of /dev/kmsg';
 
 export const netconsole: LogParser = {
   id: 'netconsole',
@@ -80,8 +82,8 @@ class Session implements ParserSession<LogBatch> {
     this.#met++;
     const record = this.#fragments.add(header, bytes.subarray(bodyAt, end), this.#met, 0n);
     if (record === 'malformed') countMalformed(this.counts, 'a piece that its record cannot have', bytes, at, end);
-    else this.counts.parsedBytes += end - at;
-    if (typeof record !== 'string') this.#addRow(record, batch);
+    else if (typeof record === 'string' || this.#addRow(record, batch)) this.counts.parsedBytes += end - at;
+    else countMalformed(this.counts, NO_RECORD, bytes, at, end);
     this.#addStale(this.#met - PATIENCE_RECORDS, batch);
     return end;
   }
@@ -90,7 +92,7 @@ class Session implements ParserSession<LogBatch> {
   #addStale(beforeMet: number, batch: LogBatch): void {
     for (const stale of this.#fragments.takeStale(beforeMet)) {
       this.#torn++;
-      this.#addRow(stale, batch);
+      if (!this.#addRow(stale, batch)) this.counts.malformed.set(NO_RECORD, (this.counts.malformed.get(NO_RECORD) ?? 0) + 1);
     }
     const startless = this.#fragments.incomplete - this.#torn;
     if (startless > 0) this.counts.malformed.set('pieces of a record without its start', startless);
@@ -111,16 +113,15 @@ class Session implements ParserSession<LogBatch> {
     return Math.min(most, bytes.length);
   }
 
-  #addRow(record: NetconsoleRecord, batch: LogBatch): void {
+  /** False where it is no record of /dev/kmsg. */
+  #addRow(record: NetconsoleRecord, batch: LogBatch): boolean {
     const row = batch.length;
     this.#kmsg.finish(record.bytes, batch);
     this.counts.records += batch.length - row;
     this.counts.lost = this.#kmsg.counts.lost;
-    if (batch.length === row) {
-      // Its bytes were counted as parsed when they came.
-      this.counts.parsedBytes -= record.bytes.length;
-      countMalformed(this.counts, 'no record of /dev/kmsg', record.bytes, 0, record.bytes.length);
-    } else if (record.isTorn) batch.flags[row] = (batch.flags[row] as number) | LOG_FLAG.torn;
+    if (batch.length === row) return false;
+    if (record.isTorn) batch.flags[row] = (batch.flags[row] as number) | LOG_FLAG.torn;
+    return true;
   }
 
   #refuse(bytes: Buffer, at: number, atEnd: boolean): number {
