@@ -137,6 +137,11 @@ export const CONFIG_KEYS = {
   'collector.pstore.enabled': key(flag, true, 'hand on the crash records that earlier boots of this kernel left'),
   'collector.pstore.folders': key(list, ['/sys/fs/pstore', '/var/lib/systemd/pstore'], 'where they are'),
   'collector.pstore.remove': key(flag, false, 'delete a crash record once it is in the disk buffer'),
+  'collector.multikernel.enabled': key(
+    flag,
+    true,
+    'follow the instances of a Multikernel host: their states and resources; nothing on other machines',
+  ),
   'collector.system.enabled': key(flag, true, 'sample CPU, memory, PSI and interrupts'),
   'collector.system.interval': key(durationMs(100, HOUR_MS), '1s', 'how often the system is sampled'),
   'collector.telemetry.endpoint': key(url, undefined, 'OTLP/HTTP address for the collector’s own spans', { unset: 'it makes none' }),

@@ -158,6 +158,7 @@ function toSources(config: Config): SourceOptions {
         }
       : {}),
     console: Object.entries(config.get('collector.console')).map(([name, from]) => ({ name, from })),
+    ...(config.get('collector.multikernel.enabled') ? { multikernel: {} } : {}),
     ...(config.get('collector.system.enabled') ? { system: { intervalMs: config.get('collector.system.interval') } } : {}),
   };
 }

@@ -22,6 +22,8 @@ export interface SourceOptions {
     | undefined;
   /** `from`: file path, FIFO path, `unix:PATH`, `tcp:HOST:PORT`, `mktty:ID`, or `-` for standard input. */
   readonly console?: readonly { readonly name: string; readonly from: string }[] | undefined;
+  /** The instances of a Multikernel host; nothing where there are none. */
+  readonly multikernel?: Record<string, never> | undefined;
   readonly system?: { readonly intervalMs: number } | undefined;
 }
 

@@ -74,6 +74,32 @@ export const ATTR = {
   lossReason: 'mk.gap.reason',
 } as const;
 
+/** What a Multikernel host says of an instance. The catalogue of messages (correlate/message-catalogue.ts) has the same names. */
+export const INSTANCE_ATTR = {
+  id: 'mk.instance.id',
+  name: 'mk.instance.name',
+  state: 'mk.instance.state',
+  /** Physical ids, comma-separated. */
+  cpus: 'mk.instance.cpus',
+  /** Bytes. */
+  memory: 'mk.instance.memory',
+  memoryBase: 'mk.instance.memory.base',
+  devices: 'mk.instance.devices',
+  image: 'mk.instance.image',
+  commandLine: 'mk.instance.command_line',
+  loadedAt: 'mk.instance.loaded_at',
+} as const;
+
+/** EventName of a record that says what an instance owns and what is loaded in it. */
+export const RESOURCES_EVENT = 'mk.instance.resources';
+
+/** Gauges by instance. */
+export const INSTANCE_METRIC = {
+  state: 'mk.instance.state',
+  cpus: 'mk.instance.cpus',
+  memory: 'mk.instance.memory',
+} as const;
+
 /** EventName of an OTLP log record that reports lost data. */
 export const GAP_EVENT = 'mk.gap';
 

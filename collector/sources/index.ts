@@ -1,5 +1,5 @@
 /** The table of sources: what a configuration can ask for, and how it is made. Order is the order of starting. */
-import type { KernelIdentity } from '../../model/identity.ts';
+import { HOST_KERNEL_ID, type KernelIdentity } from '../../model/identity.ts';
 import type { Source, SourcePosition } from '../../model/pipeline.ts';
 import type { SpanRule } from '../../correlate/span-rules.ts';
 import type { CollectorClock } from '../collector-clock.ts';
@@ -7,6 +7,7 @@ import type { Ledger } from '../ledger.ts';
 import type { SourceOptions } from '../options.ts';
 import { ConsoleSource } from './console.ts';
 import { KMSG_STREAM, KmsgSource } from './kmsg.ts';
+import { MULTIKERNEL_STREAM, MultikernelSource } from './multikernel.ts';
 import { SystemSource } from './system.ts';
 import { TracefsSource } from './tracefs.ts';
 
@@ -48,6 +49,12 @@ export const SOURCES: Readonly<Record<keyof SourceOptions, SourceFactory>> = {
 
   console: ({ console: consoles = [] }, { root, clock, ledger, resume }) =>
     consoles.map(({ name, from }) => new ConsoleSource({ name, from, root, clock, ledger, resume: resume.get(`console:${name}`) })),
+
+  multikernel: ({ multikernel }, { root, identity, clock, resume }) =>
+    // A spawned kernel sees itself there, and nobody else.
+    multikernel === undefined || identity.kernelId !== HOST_KERNEL_ID
+      ? []
+      : [new MultikernelSource({ root, bootId: identity.bootId, clock, resume: resume.get(MULTIKERNEL_STREAM) })],
 
   system: ({ system }, { clock }) => (system === undefined ? [] : [new SystemSource({ intervalMs: system.intervalMs, clock })]),
 };

@@ -12,8 +12,10 @@ import { parseStats } from '../../collector/tracefs.ts';
 import { formatStacks, parseReport, titleOf } from '../../correlate/parse-report.ts';
 import { ReportRecogniser } from '../../correlate/recognise-reports.ts';
 import { toReportRows } from '../../correlate/report-rows.ts';
+import { encodeDeviceTree, text, u32, u64 } from '../../deploy/lab/device-tree.ts';
 import { pairMessages, readTruth } from '../../deploy/lab/truth.ts';
 import { openConsole } from '../../parsers/console.ts';
+import { parseDeviceTree, readString, readU64List, type DeviceTreeNode } from '../../parsers/device-tree.ts';
 import { parseEventFormat } from '../../parsers/event-format.ts';
 import { parseHeaderPage } from '../../parsers/page-header.ts';
 import { openPageReader } from '../../parsers/ring-buffer.ts';
@@ -168,4 +170,43 @@ const kernelReport: Target = {
   }),
 };
 
-export const SMALL_TARGETS: readonly Target[] = [eventFormat, procText, terminal, labTruth, kernelReport];
+/** A tree, whatever it is: its nodes and values lie within the blob, or it is refused in words. */
+const deviceTree: Target = {
+  id: 'device_tree',
+  maxBytes: 700,
+  seeds: () => {
+    const instance = encodeDeviceTree({
+      properties: { compatible: text('multikernel-v1'), model: text('web-1'), id: u32(3) },
+      children: {
+        resources: {
+          properties: { cpus: u64(8, 10), 'memory-base': u64(0x1_0000_0000), 'memory-bytes': u64(0x8000_0000) },
+          children: { devices: { children: { nic: { properties: { 'pci-id': text('0000:03:00.0') } } } } },
+        },
+      },
+    });
+    return [new Uint8Array(instance), new Uint8Array(encodeDeviceTree({}))];
+  },
+  open: () => ({
+    outcomes: new Map(),
+    run(input) {
+      const tree = parseDeviceTree(input);
+      if (typeof tree === 'string') {
+        if (tree.length > 200) throw new Violation(`message: ${tree.length} characters`);
+        return countOutcome(this.outcomes, tree.replaceAll(/\d+/g, 'N'));
+      }
+      const nodes = countNodes(tree);
+      if (nodes * 8 > input.length) throw new Violation(`nodes: ${nodes} in ${input.length} bytes`);
+      countOutcome(this.outcomes, 'rows', nodes);
+    },
+  }),
+};
+
+function countNodes(node: DeviceTreeNode): number {
+  readU64List(node, 'cpus');
+  readString(node, 'model');
+  let nodes = 1;
+  for (const child of node.children.values()) nodes += countNodes(child);
+  return nodes;
+}
+
+export const SMALL_TARGETS: readonly Target[] = [eventFormat, procText, terminal, labTruth, kernelReport, deviceTree];
