@@ -159,9 +159,13 @@ export class FtraceBodies {
     this.#lastOf[cpu] = event;
   }
 
-  /** Rows of `callee <-caller`. */
+  /** Rows of `callee <-caller`, and of `callee <-caller (repeats: 2, last_ts: …)`. */
   get functions(): Shape {
     return this.#own.functions;
+  }
+
+  get repeats(): Shape {
+    return this.#own.repeats;
   }
 
   /** False when the body is its first line alone, which ends at `lineEnd`: then what follows up to `end` is no part of it. */

@@ -23,10 +23,15 @@
  * name gets that of its CPU's last entry of this depth.
  */
 import { decodeUtf8, isDigit } from '../base/bytes.ts';
+import { TWO_POW_32 } from '../base/int64.ts';
+import type { Interner } from '../base/interner.ts';
 import type { EventField } from '../model/event-batch.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
-import { createShape, type FtraceRows, type Shape } from './ftrace-rows.ts';
+import { createShape, RowHead, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
+import type { FtraceTimes } from './ftrace-times.ts';
 
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 const OPEN_PAREN = 40;
 const CLOSE_PAREN = 41;
@@ -42,7 +47,6 @@ const CLOSE_BRACE = 125;
 export const GRAPH = { none: 0, rule: 1, entry: 2, exit: 3, leaf: 4, comment: 5, switch: 6, irq: 7, overrun: 8 } as const;
 type GraphKind = (typeof GRAPH)[keyof typeof GRAPH];
 
-const RULE = /^ -{20,}\s*$/;
 const SWITCH = /^ *(.*\S)-(\d{1,10}) +=> +(.*\S)-(\d{1,10}) *$/;
 const OVERRUNS = /^ \(Overruns: (\d{1,10})\)\s*$/;
 const CALL = /^([^\s(]+)\((.*)\)(;| \{)(?: +\/\* (.*) \*\/)?$/;
@@ -50,7 +54,14 @@ const END = /^\}(?: +\/\* (.*) \*\/)?$/;
 const CALLER = /<-(\S+)/;
 const RETURN = /(?:^|\s)(?:ret=|= )(-?\d{1,19}|(?:0x)?[\da-fA-F]{1,16})(?=\s|$)/;
 
+/** `();` and the newline, `() {`, two spaces: as words. */
+const LEAF_TAIL = 0x0a3b_2928;
+const ENTRY_TAIL = 0x7b20_2928;
+const TWO_SPACES = 0x2020;
+/** What `addLines` may read of a line. */
+const LINE_MARGIN_BYTES = 512;
 const LONGEST_LINE = 1024;
+const SHORTEST_RULE = 20;
 const LONGEST_SWITCH = 80;
 const MAX_TASKS = 4096;
 const MAX_DEPTH = 512;
@@ -88,12 +99,19 @@ export class FtraceGraph {
   );
   readonly #irq = createShape('ftrace', 'funcgraph_irq', [{ name: 'action', kind: 'string', type: '', hex: false }]);
   readonly #overrun = createShape('ftrace', 'funcgraph_overrun', [{ name: 'count', kind: 'int64', type: '', hex: false }]);
-  /** Names of the functions that are open, by depth: of each CPU's task, and of tasks that run on none. */
-  readonly #open: Uint8Array[][] = [];
-  readonly #parked = new Map<number, Uint8Array[]>();
+  /** Functions that are open: of each CPU's task, and of tasks that run on none. */
+  readonly #open: (GraphStack | undefined)[] = [];
+  readonly #parked = new Map<number, GraphStack>();
+  /** Stacks that have names in the dictionary of the batch at hand. */
+  #fresh: GraphStack[] = [];
   /** Of each CPU, as the last switch told. */
   readonly #pids: number[] = [];
   readonly #comms: Uint8Array[] = [];
+  /** The same in the dictionary of the batch at hand. */
+  #commIds: number[] = [];
+  readonly #head = new RowHead();
+  /** Where the lines end that `addLines` has taken. */
+  linesEnd = 0;
   #hasCpu = true;
   #isNamed = false;
 
@@ -126,9 +144,8 @@ export class FtraceGraph {
   /** Reads the line `[at, end)` without changing anything but what it found. */
   read(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): GraphKind {
     if (bytes[at] === SPACE && end - at < 60 && (bytes[at + 1] === DASH || bytes[at + 1] === OPEN_PAREN)) {
-      const text = decodeUtf8(bytes, at, end);
-      if (RULE.test(text)) return GRAPH.rule;
-      const overruns = OVERRUNS.exec(text);
+      if (isRule(bytes, at, end)) return GRAPH.rule;
+      const overruns = OVERRUNS.exec(decodeUtf8(bytes, at, end));
       if (overruns !== null) {
         this.#number = Number(overruns[1]);
         return this.#number === 0 ? GRAPH.rule : GRAPH.overrun;
@@ -267,11 +284,12 @@ export class FtraceGraph {
     const bits = isPlain ? 0 : (this.#caller === '' ? 0 : caller) | (this.#args === undefined ? 0 : args);
     const shape = (this.#entries[bits] ??= toShape('funcgraph_entry', bits));
     const row = this.#rows.add(shape, prefix, bytes);
-    this.#rows.setText(shape, row, 0, bytes, this.#nameStart, this.#nameEnd);
-    this.#rows.setNumber(shape, row, 1, this.#depth);
+    const name = this.#rows.batch.strings.intern(bytes, this.#nameStart, this.#nameEnd);
+    this.#rows.setId(shape, row, 0, name);
+    this.#rows.setWords(shape, row, 1, this.#depth, 0);
     this.#rows.setBody(shape, row, at, end);
     this.#setOptional(bytes, shape, row, bits);
-    if (!isLeaf) this.#noteOpen(bytes, prefix.cpu);
+    if (!isLeaf) this.#noteOpen(prefix.cpu, name);
   }
 
   addExit(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
@@ -282,41 +300,167 @@ export class FtraceGraph {
     const row = this.#rows.add(shape, prefix, bytes);
     if (this.#nameEnd > this.#nameStart) this.#rows.setText(shape, row, 0, bytes, this.#nameStart, this.#nameEnd);
     else if (!this.#isPlain && this.#tail !== '') this.#rows.setString(shape, row, 0, this.#tail);
-    else {
-      const name = this.#open[prefix.cpu]?.[this.#depth] ?? NOTHING;
-      this.#rows.setText(shape, row, 0, name, 0, name.length);
-    }
-    this.#rows.setNumber(shape, row, 1, this.#depth);
+    else this.#rows.setId(shape, row, 0, this.#openName(prefix.cpu, this.#depth));
+    this.#rows.setWords(shape, row, 1, this.#depth, 0);
     this.#rows.setBody(shape, row, at, end);
     this.#setOptional(bytes, shape, row, bits);
   }
 
+  /** In the order of OPTIONAL. */
   #setOptional(bytes: Uint8Array, shape: Shape, row: number, bits: number): void {
     if (bits === 0) return;
+    const rows = this.#rows;
     let field = 2;
-    for (const [bit] of OPTIONAL) {
-      if ((bits & bit) === 0) continue;
-      if (bit === HAS.duration) this.#rows.setNumber(shape, row, field, this.#durationNs);
-      else if (bit === HAS.overhead) this.#rows.setText(shape, row, field, bytes, this.#markAt, this.#markAt + 1);
-      else if (bit === HAS.caller) this.#rows.setString(shape, row, field, this.#caller);
-      else if (bit === HAS.args) this.#rows.setString(shape, row, field, this.#args ?? '');
-      else {
-        const value = parseReturn(this.#return ?? '0', bit === HAS.hex);
-        this.#rows.setWords(shape, row, field, Number(value & 0xffff_ffffn), Number((value >> 32n) & 0xffff_ffffn));
-      }
-      field++;
-    }
+    if ((bits & HAS.duration) !== 0) rows.setNumber(shape, row, field++, this.#durationNs);
+    if ((bits & HAS.overhead) !== 0) rows.setText(shape, row, field++, bytes, this.#markAt, this.#markAt + 1);
+    if ((bits & HAS.caller) !== 0) rows.setString(shape, row, field++, this.#caller);
+    if ((bits & HAS.args) !== 0) rows.setString(shape, row, field++, this.#args ?? '');
+    if ((bits & (HAS.decimal | HAS.hex)) === 0) return;
+    const value = parseReturn(this.#return ?? '0', (bits & HAS.hex) !== 0);
+    rows.setWords(shape, row, field, Number(value & 0xffff_ffffn), Number((value >> 32n) & 0xffff_ffffn));
   }
 
-  #noteOpen(bytes: Uint8Array, cpu: number): void {
-    const depth = this.#depth;
-    if (depth > MAX_DEPTH) return;
-    const open = (this.#open[cpu] ??= []);
-    const known = open[depth];
-    const length = this.#nameEnd - this.#nameStart;
-    if (known !== undefined && known.length === length && isEqual(known, bytes, this.#nameStart)) return;
-    for (let level = open.length; level < depth; level++) open.push(NOTHING);
-    open[depth] = bytes.slice(this.#nameStart, this.#nameEnd);
+  #noteOpen(cpu: number, name: number): void {
+    if (this.#depth > MAX_DEPTH) return;
+    const stack = (this.#open[cpu] ??= new GraphStack());
+    if (!stack.isFresh) {
+      stack.isFresh = true;
+      this.#fresh.push(stack);
+    }
+    stack.open(this.#depth, name);
+  }
+
+  /** Dictionary id of the name of the CPU's last entry of this depth; 0 = none. */
+  #openName(cpu: number, depth: number): number {
+    const stack = this.#open[cpu];
+    if (stack === undefined) return 0;
+    const id = stack.ids[depth] ?? 0;
+    if (id !== 0) return id;
+    const name = stack.names[depth] ?? NOTHING;
+    return this.#rows.batch.strings.intern(name, 0, name.length);
+  }
+
+  /**
+   * Adds the rows of lines from `at` that have CPU, duration and function alone, of events without a time; returns how many. They end
+   * at `linesEnd`. Every other line is left.
+   */
+  addLines(bytes: Uint8Array, at: number, times: FtraceTimes): number {
+    const limit = bytes.length - LINE_MARGIN_BYTES;
+    if (at >= limit) return 0;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    let rows = 0;
+    let p = at;
+    while (p < limit) {
+      const added = this.#addLine(bytes, view, p, times);
+      if (added === 0) break;
+      rows += added;
+      p = this.linesEnd;
+    }
+    return rows;
+  }
+
+  /** Returns how many rows the line gave; 0 = it is left. */
+  #addLine(bytes: Uint8Array, view: DataView, at: number, times: FtraceTimes): number {
+    let p = at;
+    while (bytes[p] === SPACE && p < at + 3) p++;
+    const cpuAt = p;
+    let cpu = 0;
+    let byte = bytes[p] as number;
+    while (byte >= 48 && byte <= 57 && p < cpuAt + 4) {
+      cpu = cpu * 10 + byte - 48;
+      byte = bytes[++p] as number;
+    }
+    if (byte !== CLOSE_PAREN || p === cpuAt) return 0;
+    p = this.#readDuration(bytes, p + 1, at + 40);
+    if (p < 0 || this.#irqText !== '' || view.getInt16(p, true) !== TWO_SPACES) return 0;
+    const from = p + 2;
+    p = from;
+    while (bytes[p] === SPACE && p < from + 100) p++;
+    this.#depth = (p - from) >> 1;
+    const nameAt = p;
+    byte = bytes[p] as number;
+    if (byte === SLASH) return 0;
+    while (byte > SPACE && byte !== OPEN_PAREN && p < nameAt + 100) byte = bytes[++p] as number;
+    const isExit = byte === NEWLINE && p === nameAt + 1 && bytes[nameAt] === CLOSE_BRACE;
+    if (isExit) return this.#addPlain(bytes, view, cpu, GRAPH.exit, at, nameAt, nameAt, p, times);
+    // `();` and `() {` at the end of the line.
+    if (p === nameAt) return 0;
+    const tail = view.getInt32(p, true);
+    if (tail === LEAF_TAIL) return this.#addPlain(bytes, view, cpu, GRAPH.leaf, at, nameAt, p, p + 3, times);
+    if (tail !== ENTRY_TAIL || bytes[p + 4] !== NEWLINE) return 0;
+    return this.#addPlain(bytes, view, cpu, GRAPH.entry, at, nameAt, p, p + 4, times);
+  }
+
+  #addPlain(
+    bytes: Uint8Array,
+    view: DataView,
+    cpu: number,
+    kind: GraphKind,
+    at: number,
+    nameAt: number,
+    nameEnd: number,
+    end: number,
+    times: FtraceTimes,
+  ): number {
+    const exitBits = (this.#durationNs < 0 ? 0 : HAS.duration) | (this.#markAt < 0 ? 0 : HAS.overhead);
+    const entry = kind === GRAPH.exit ? undefined : this.#entries[0]?.open;
+    const exit = kind === GRAPH.entry ? undefined : this.#exits[exitBits]?.open;
+    if ((kind !== GRAPH.exit && entry === undefined) || (kind !== GRAPH.entry && exit === undefined)) return 0;
+    const { strings } = this.#rows.batch;
+    const head = this.#head;
+    head.cpu = cpu;
+    head.pid = this.#pids[cpu] ?? 0;
+    head.comm = this.#commIds[cpu] ?? this.#internComm(cpu);
+    const name = kind === GRAPH.exit ? this.#openName(cpu, this.#depth) : strings.internWords(view, bytes, nameAt, nameEnd);
+    this.linesEnd = end + 1;
+    let rows = 0;
+    if (entry !== undefined) {
+      this.#addRow(entry, name, at, end, times);
+      if (kind === GRAPH.entry) this.#noteOpen(cpu, name);
+      rows++;
+    }
+    if (exit === undefined) return rows;
+    const row = this.#rows.openRow(exit);
+    const { columns } = exit;
+    let field = 2;
+    if (this.#durationNs >= 0) {
+      const column = columns[field++] as Uint32Array;
+      const high = Math.floor(this.#durationNs / TWO_POW_32);
+      column[row * 2] = this.#durationNs - high * TWO_POW_32;
+      column[row * 2 + 1] = high;
+    }
+    if (this.#markAt >= 0) (columns[field] as Uint32Array)[row] = strings.internWords(view, bytes, this.#markAt, this.#markAt + 1);
+    this.#addRow(exit, name, at, end, times);
+    return rows + 1;
+  }
+
+  #internComm(cpu: number): number {
+    const comm = this.#comms[cpu];
+    return (this.#commIds[cpu] = comm === undefined ? 0 : this.#rows.batch.strings.intern(comm, 0, comm.length));
+  }
+
+  /** A row with all but the fields that only some have. */
+  #addRow(open: OpenTable, name: number, at: number, end: number, times: FtraceTimes): void {
+    const rows = this.#rows;
+    const head = this.#head;
+    const row = rows.openRow(open);
+    const [names, depths] = open.columns as [Uint32Array, Uint32Array];
+    names[row] = name;
+    depths[row * 2] = this.#depth;
+    depths[row * 2 + 1] = 0;
+    const ordinal = times.nextOrdinal();
+    head.low = ordinal | 0;
+    head.high = Math.floor(ordinal / TWO_POW_32);
+    rows.closeRow(open, row, head, at, end);
+    const seconds = Math.floor(ordinal / 1e9);
+    times.noteRow(head.cpu, seconds, ordinal - seconds * 1e9);
+  }
+
+  /** Before the batch goes: names of open functions are kept without its dictionary. */
+  keepNames(): void {
+    for (const stack of this.#fresh) stack.keepNames(this.#rows.batch.strings);
+    this.#fresh = [];
+    this.#commIds = [];
   }
 
   /** Adds what is no function: a switch of tasks, an interrupt, a count of overruns. */
@@ -344,10 +488,11 @@ export class FtraceGraph {
     rows.setNumber(shape, row, 3, Number(nextPid));
     rows.setBody(shape, row, at, end);
     if (this.#parked.size >= MAX_TASKS) this.#parked.clear();
-    this.#parked.set(toTask(Number(prevPid), cpu), this.#open[cpu] ?? []);
-    this.#open[cpu] = this.#parked.get(toTask(Number(nextPid), cpu)) ?? [];
+    this.#parked.set(toTask(Number(prevPid), cpu), this.#open[cpu] ?? new GraphStack());
+    this.#open[cpu] = this.#parked.get(toTask(Number(nextPid), cpu));
     this.#pids[cpu] = Number(nextPid);
     this.#comms[cpu] = new TextEncoder().encode(nextComm);
+    this.#commIds = [];
   }
 
   /** From the entry of a leaf to its exit. */
@@ -360,11 +505,45 @@ export class FtraceGraph {
   }
 }
 
+/** Names of one task's open functions, by depth. */
+class GraphStack {
+  /** In the dictionary of the batch at hand; 0 = in `names`, if at all. */
+  readonly ids: number[] = [];
+  readonly names: Uint8Array[] = [];
+  isFresh = false;
+
+  open(depth: number, name: number): void {
+    for (let level = this.ids.length; level < depth; level++) this.ids.push(0);
+    this.ids[depth] = name;
+    // A name of no bytes is none.
+    if (name === 0) this.names[depth] = NOTHING;
+  }
+
+  keepNames({ arena, starts, ends }: Interner): void {
+    for (let level = 0; level < this.ids.length; level++) {
+      const id = this.ids[level] as number;
+      for (let at = this.names.length; at <= level; at++) this.names.push(NOTHING);
+      if (id !== 0) this.names[level] = arena.slice(starts[id], ends[id]);
+      this.ids[level] = 0;
+    }
+    this.isFresh = false;
+  }
+}
+
 /** `=>` in front of any bar, as in the short line of a switch. */
 function hasArrow(bytes: Uint8Array, at: number, end: number): boolean {
   if (end - at >= LONGEST_SWITCH) return false;
   for (let p = at; p < end && bytes[p] !== BAR; p++) if (bytes[p] === 61 && bytes[p + 1] === 62) return true;
   return false;
+}
+
+/** ` ------------------------------------------` */
+function isRule(bytes: Uint8Array, at: number, end: number): boolean {
+  let p = at + 1;
+  while (p < end && bytes[p] === DASH) p++;
+  const dashes = p - at - 1;
+  while (p < end && (bytes[p] === SPACE || bytes[p] === CARRIAGE_RETURN)) p++;
+  return dashes >= SHORTEST_RULE && p === end;
 }
 
 /** Each CPU has an idle task of its own. */
@@ -380,11 +559,6 @@ function toShape(event: string, bits: number): Shape {
 function parseReturn(text: string, isHex: boolean): bigint {
   const value = isHex && !text.startsWith('0x') ? BigInt(`0x${text}`) : text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text);
   return BigInt.asUintN(64, value);
-}
-
-function isEqual(known: Uint8Array, bytes: Uint8Array, at: number): boolean {
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
-  return true;
 }
 
 /** `402.924639 |  ` or `   5 us |  `; returns what follows, `at` where there is no such column. */

@@ -1,4 +1,5 @@
 /** Learns templates (ftrace-template.ts) from lines: regular expressions are for the first lines of an event only. */
+import { latin1 } from '../base/bytes.ts';
 import { NO_FIELDS, VALUE, createTemplate, MAX_FIELDS, type Template, type TemplateField } from './ftrace-template.ts';
 
 /** Makes a template of the body `[at, end)`; `known` is one that did not fit, whose text fields stay text. */
@@ -137,11 +138,4 @@ function toPart(label: string, name: string, value: string, isCall: boolean): Te
 
 function hasDuplicates(names: readonly string[]): boolean {
   return new Set(names).size !== names.length;
-}
-
-/** One character per byte, so that lengths agree; labels go back the same way. */
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = '';
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i] as number);
-  return text;
 }

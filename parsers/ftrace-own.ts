@@ -55,17 +55,19 @@ const FUNCTION: Rule = {
   ],
 };
 
+const REPEATS: Rule = {
+  pattern: new RegExp(String.raw`^(${SYMBOL})(?:\(.*\))? <-(${SYMBOL}) \(repeats: (\d{1,15}), last_ts: *(\d{1,10}\.\d{1,9})\)$`),
+  event: 'func_repeats',
+  fields: [
+    ['ip', 'text'],
+    ['parent_ip', 'text'],
+    ['count', 'integer'],
+    ['last_ts', 'nanoseconds'],
+  ],
+};
+
 const RULES: readonly Rule[] = [
-  {
-    pattern: new RegExp(String.raw`^(${SYMBOL})(?:\(.*\))? <-(${SYMBOL}) \(repeats: (\d{1,15}), last_ts: *(\d{1,10}\.\d{1,9})\)$`),
-    event: 'func_repeats',
-    fields: [
-      ['ip', 'text'],
-      ['parent_ip', 'text'],
-      ['count', 'integer'],
-      ['last_ts', 'nanoseconds'],
-    ],
-  },
+  REPEATS,
   {
     pattern: new RegExp(String.raw`^(${SYMBOL})(\(.*\)) <-{1,2} ?(${SYMBOL})$`),
     event: 'function',
@@ -188,6 +190,11 @@ export class FtraceOwn {
 
   constructor(rows: FtraceRows) {
     this.#rows = rows;
+  }
+
+  /** Rows of a call that came several times. */
+  get repeats(): Shape {
+    return this.#shapeOf(REPEATS);
   }
 
   /** `callee <-caller` to the end of the line, whose name ends at `p`; returns that end, or -1 when it is not that plain. */

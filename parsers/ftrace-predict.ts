@@ -16,6 +16,7 @@ import { isDigit } from '../base/bytes.ts';
 import { Int64Array, TWO_POW_32 } from '../base/int64.ts';
 import type { Interner } from '../base/interner.ts';
 import { TIME, type FtracePrefix } from './ftrace-prefix.ts';
+import { RowHead } from './ftrace-rows.ts';
 import { setSecondsNs } from './raw-time.ts';
 
 const SPACE = 32;
@@ -41,17 +42,10 @@ const MOST_LEAD_BYTES = 12;
 
 export class FtracePredictor {
   bodyStart = 0;
-  /** Raw time as two words, and as FtraceTimes wants it. */
-  low = 0;
-  high = 0;
+  readonly head = new RowHead();
+  /** The time, as FtraceTimes wants it. */
   seconds = 0;
   nanos = 0;
-  cpu = 0;
-  pid = 0;
-  /** EventTable.flags in the low byte, preemptCount in the one above. */
-  bits = 0;
-  /** Dictionary id of the task's name. */
-  comm = 0;
   readonly #tasks = new Int32Array(TASK_SLOTS * TASK_WORDS);
   readonly #flags = new Int32Array(FLAG_SLOTS * FLAG_WORDS);
   /** Offset of the dot in the line, 0 before the first one is known. */
@@ -94,7 +88,7 @@ export class FtracePredictor {
     const tens = (bracket >>> 24) - 48;
     const ones = (rest & 0xff) - 48;
     if (hundreds < 0 || hundreds > 9 || tens < 0 || tens > 9 || ones < 0 || ones > 9) return false;
-    this.cpu = hundreds * 100 + tens * 10 + ones;
+    this.head.cpu = hundreds * 100 + tens * 10 + ones;
     if (!this.#readFlags(view, at + EVENT.flags) || !this.#readStamp(view, at)) return false;
     return this.#readTask(
       view.getInt32(at, true),
@@ -113,8 +107,8 @@ export class FtracePredictor {
     const tens = (columns >>> 16) & 0xff;
     const ones = (columns >>> 24) - 48;
     if ((columns & 0xffff) !== 0x2020 || ones < 0 || ones > 9) return false;
-    if (tens === SPACE) this.cpu = ones;
-    else if (tens >= 49 && tens <= 57) this.cpu = (tens - 48) * 10 + ones;
+    if (tens === SPACE) this.head.cpu = ones;
+    else if (tens >= 49 && tens <= 57) this.head.cpu = (tens - 48) * 10 + ones;
     else return false;
     if (!this.#readFlags(view, at + LATENCY.flags) || view.getUint8(at + LATENCY.time - 1) !== SPACE) return false;
     return (
@@ -136,8 +130,8 @@ export class FtracePredictor {
       tasks[slot + 5] !== f
     )
       return false;
-    this.pid = tasks[slot + 6] as number;
-    this.comm = tasks[slot + 7] as number;
+    this.head.pid = tasks[slot + 6] as number;
+    this.head.comm = tasks[slot + 7] as number;
     return true;
   }
 
@@ -147,7 +141,7 @@ export class FtracePredictor {
     const flags = this.#flags;
     const slot = slotOfFlags(four, fifth);
     if (flags[slot] !== four || flags[slot + 1] !== fifth) return false;
-    this.bits = flags[slot + 2] as number;
+    this.head.bits = flags[slot + 2] as number;
     return true;
   }
 
@@ -173,8 +167,8 @@ export class FtracePredictor {
     this.nanos = micros * 1000;
     this.seconds = this.#wholeSeconds;
     const low = this.#baseLow + this.nanos;
-    this.low = low | 0;
-    this.high = low < TWO_POW_32 ? this.#baseHigh : this.#baseHigh + 1;
+    this.head.low = low | 0;
+    this.head.high = low < TWO_POW_32 ? this.#baseHigh : this.#baseHigh + 1;
     this.bodyStart = dot + 9;
     return true;
   }
@@ -193,8 +187,8 @@ export class FtracePredictor {
     const unit = view.getInt32(p, true);
     if (p === from || (unit & 0xffff) !== 0x7375 || unit >>> 24 !== COLON || view.getUint8(p + 4) !== SPACE) return false;
     const total = micros * 1000;
-    this.high = Math.floor(total / TWO_POW_32);
-    this.low = total | 0;
+    this.head.high = Math.floor(total / TWO_POW_32);
+    this.head.low = total | 0;
     this.seconds = Math.floor(micros / 1e6);
     this.nanos = (micros - this.seconds * 1e6) * 1000;
     this.bodyStart = p + 5;

@@ -6,6 +6,8 @@
  *   bash-11843   [001] d..2.  2351.415237: sched_switch: prev_comm=bash prev_pid=11843 …
  *   +----------- predicted ---------------++-- hash ----++-- program ----------------
  */
+import { latin1 } from '../base/bytes.ts';
+import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventBatch } from '../model/event-batch.ts';
 import { BODY, type BodyKind, type EventEntry, type FtraceBodies, type LearntShape } from './ftrace-body.ts';
 import { FtracePredictor } from './ftrace-predict.ts';
@@ -27,6 +29,9 @@ const LETTER_BITS = 0x4040_4040;
 const NAME_PRIME = 0x0100_0193;
 const NAME_SLOTS = 1024;
 const MAX_NAME_BYTES = 128;
+/** Seconds below 10^7, so that ns are exact. */
+const REPEATS = /^ \(repeats: (\d{1,15}), last_ts: *(\d{1,7})\.(\d{1,9})\)\n/;
+const LONGEST_REPEATS = 80;
 /** A line that ends in the last bytes of a piece is left: whole words are read, also behind its end. */
 export const QUICK_MARGIN_BYTES = 256;
 
@@ -84,7 +89,7 @@ export class FtraceQuick {
       if (!(isLatency ? predictor.readLatency(view, p) : predictor.readEvent(view, p))) break;
       const end = this.#addBody(bytes, view, predictor.bodyStart, limit);
       if (end < 0) break;
-      this.#times.noteRow(predictor.cpu, predictor.seconds, predictor.nanos);
+      this.#times.noteRow(predictor.head.cpu, predictor.seconds, predictor.nanos);
       this.lastAt = p;
       this.lastEnd = end;
       rows++;
@@ -126,17 +131,50 @@ export class FtraceQuick {
     const callerAt = nameEnd + 3;
     let end = callerAt;
     while (end < limit && (bytes[end] as number) > SPACE && bytes[end] !== OPEN_PAREN) end++;
+    if (end === callerAt || bytes[callerAt] === DASH) return -1;
+    if (bytes[end] === SPACE) return this.#addRepeats(bytes, view, at, nameEnd, callerAt, end);
     const { open } = this.#bodies.functions;
-    if (bytes[end] !== NEWLINE || end === callerAt || bytes[callerAt] === DASH || open === undefined) return -1;
+    if (bytes[end] !== NEWLINE || open === undefined) return -1;
+    const row = this.#rows.openRow(open);
+    this.#closeFunction('function', open, row, bytes, view, at, nameEnd, callerAt, end, end);
+    return end;
+  }
+
+  /** ` (repeats: 2, last_ts:   399.795127)` at `tailAt`. */
+  #addRepeats(bytes: Uint8Array, view: DataView, at: number, nameEnd: number, callerAt: number, tailAt: number): number {
+    const { open } = this.#bodies.repeats;
+    const found = REPEATS.exec(latin1(bytes, tailAt, Math.min(bytes.length, tailAt + LONGEST_REPEATS)));
+    if (open === undefined || found === null || !isSymbol(bytes, at, nameEnd) || !isSymbol(bytes, callerAt, tailAt)) return -1;
+    const [text, count = '', seconds = '', fraction = ''] = found;
+    const row = this.#rows.openRow(open);
+    const columns = open.columns as [Uint32Array, Uint32Array, Uint32Array, Uint32Array];
+    setNumber(columns[2], row, Number(count));
+    setNumber(columns[3], row, Number(seconds) * 1e9 + Number(fraction.padEnd(9, '0')));
+    const end = tailAt + text.length - 1;
+    this.#closeFunction('func_repeats', open, row, bytes, view, at, nameEnd, callerAt, tailAt, end);
+    return end;
+  }
+
+  #closeFunction(
+    event: string,
+    open: OpenTable,
+    row: number,
+    bytes: Uint8Array,
+    view: DataView,
+    at: number,
+    nameEnd: number,
+    callerAt: number,
+    callerEnd: number,
+    end: number,
+  ): void {
     const rows = this.#rows;
-    const row = rows.openRow(open);
     const { strings } = rows.batch;
     const [callee, caller] = open.columns as [Uint32Array, Uint32Array];
     callee[row] = strings.internWords(view, bytes, at, nameEnd);
-    caller[row] = strings.internWords(view, bytes, callerAt, end);
-    rows.closeRow(open, row, this.#predictor, at, end);
-    this.#bodies.noteEvent(this.#predictor.cpu, 'function');
-    return end;
+    caller[row] = strings.internWords(view, bytes, callerAt, callerEnd);
+    const { head } = this.#predictor;
+    rows.closeRow(open, row, head, at, end);
+    this.#bodies.noteEvent(head.cpu, event);
   }
 
   #addEvent(
@@ -203,14 +241,30 @@ export class FtraceQuick {
         column[row * 2 + 1] = high[field] as number;
       }
     }
-    rows.closeRow(open, row, predictor, bodyAt, end);
-    this.#bodies.noteEvent(predictor.cpu, entry.event);
+    rows.closeRow(open, row, predictor.head, bodyAt, end);
+    this.#bodies.noteEvent(predictor.head.cpu, entry.event);
   }
 }
 
 function isNamed(candidate: Candidate | undefined, kind: BodyKind, view: DataView, at: number, end: number): candidate is Candidate {
   if (candidate === undefined || candidate.kind !== kind || candidate.nameBytes !== end - at) return false;
   return hasWords(view, at, candidate.name, 0, candidate.name.length);
+}
+
+function setNumber(column: Uint32Array, row: number, value: number): void {
+  const high = Math.floor(value / TWO_POW_32);
+  column[row * 2] = value - high * TWO_POW_32;
+  column[row * 2 + 1] = high;
+}
+
+/** Letters, digits, `_`, `.` and `$` alone. */
+function isSymbol(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let p = start; p < end; p++) {
+    const byte = bytes[p] as number;
+    const letter = byte | 32;
+    if (!((letter >= 97 && letter <= 122) || (byte >= 48 && byte <= 57) || byte === 95 || byte === 46 || byte === 36)) return false;
+  }
+  return true;
 }
 
 const NO_FORMS = new Uint8Array(0);

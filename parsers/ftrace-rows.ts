@@ -4,7 +4,6 @@
  */
 import type { EventBatch, EventField, EventTable } from '../model/event-batch.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
-import type { FtracePredictor } from './ftrace-predict.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
 import { setSecondsNs } from './raw-time.ts';
 
@@ -42,6 +41,19 @@ export interface OpenTable {
   readonly table: EventTable;
   columns: Uint32Array[];
   tgid: Int32Array | undefined;
+}
+
+/** What a row has besides fields and body, as its columns hold it. */
+export class RowHead {
+  /** Raw time. */
+  low = 0;
+  high = 0;
+  cpu = 0;
+  pid = 0;
+  /** EventTable.flags in the low byte, preemptCount in the one above. */
+  bits = 0;
+  /** Dictionary id of the task's name. */
+  comm = 0;
 }
 
 export class FtraceRows {
@@ -90,10 +102,7 @@ export class FtraceRows {
     return row;
   }
 
-  /**
-   * A row of `shape` for a line whose prefix was predicted, or -1 where the batch has no such table yet. It counts when it is
-   * `close`d; until then its columns can be filled for nothing.
-   */
+  /** The next row's number: it counts when it is closed, and until then its columns can be filled for nothing. */
   openRow(open: OpenTable): number {
     const { table } = open;
     const row = table.length;
@@ -105,15 +114,15 @@ export class FtraceRows {
   }
 
   /** Makes a row of `openRow` one, with all but its fields. */
-  closeRow({ table }: OpenTable, row: number, predicted: FtracePredictor, bodyStart: number, bodyEnd: number): void {
+  closeRow({ table }: OpenTable, row: number, head: RowHead, bodyStart: number, bodyEnd: number): void {
     const { words } = table.rawTime;
-    words[row * 2] = predicted.low;
-    words[row * 2 + 1] = predicted.high;
-    table.cpu[row] = predicted.cpu;
-    table.pid[row] = predicted.pid;
-    table.flags[row] = predicted.bits;
-    table.preemptCount[row] = predicted.bits >> 8;
-    table.comm[row] = predicted.comm;
+    words[row * 2] = head.low;
+    words[row * 2 + 1] = head.high;
+    table.cpu[row] = head.cpu;
+    table.pid[row] = head.pid;
+    table.flags[row] = head.bits;
+    table.preemptCount[row] = head.bits >> 8;
+    table.comm[row] = head.comm;
     table.body[row] = this.#slice(bodyStart, bodyEnd);
     table.length = row + 1;
     this.#last = table;
@@ -137,6 +146,11 @@ export class FtraceRows {
   setText(shape: Shape, row: number, field: number, bytes: Uint8Array, start: number, end: number): void {
     const column = (shape.open as OpenTable).columns[field] as Uint32Array;
     column[row] = this.batch.strings.intern(bytes, start, end);
+  }
+
+  /** A text that is in the batch's dictionary. */
+  setId(shape: Shape, row: number, field: number, id: number): void {
+    ((shape.open as OpenTable).columns[field] as Uint32Array)[row] = id;
   }
 
   setString(shape: Shape, row: number, field: number, text: string): void {

@@ -20,7 +20,7 @@
  * Not handled: mmiotrace, and the counters of the tracer's own files (`stats`, `trace_stat/`). Histograms: ftrace-hist.ts.
  * Spec: kernel/trace/trace_output.c, trace.c (trace_print_context, print_trace_header), trace_functions_graph.c.
  */
-import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
+import { decodeUtf8, encodeUtf8, isDigit } from '../base/bytes.ts';
 import type { EventBatch, EventField } from '../model/event-batch.ts';
 import { countMalformed, createCounts, type EventTextParser, type InputLoss, type ParserSession } from '../model/parser.ts';
 import { startsWith } from './boot-phase.ts';
@@ -46,6 +46,10 @@ const CLOSE = 93;
 const MAX_EVENT_BYTES = 64 << 10;
 const LONGEST_REMARK = 256;
 const LOST = /^(?: *\S{1,64}: )?CPU:(\d{1,5}) \[(?:LOST (\d{1,15}) EVENTS|LOST EVENTS|EVENTS DROPPED|(\d{1,15}) EVENTS DROPPED)\]/;
+/** The usual form of it, in parts. */
+const LOST_CPU = encodeUtf8('CPU:');
+const LOST_COUNT = encodeUtf8(' [LOST ');
+const LOST_END = encodeUtf8(' EVENTS]\n');
 const STARTED = /^##### CPU \d+ buffer started ####/;
 /** Lines of trace-cmd report before its first event. */
 const REPORT_HEADER =
@@ -127,10 +131,12 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#rows.begin(bytes, batch);
     this.#quick.begin(bytes);
     this.#currentAt = this.#quickAt = -1;
-    const at = this.#readLines(bytes, batch, atEnd);
+    let at = this.#readLines(bytes, batch, atEnd);
     if (atEnd) this.#takeCurrent(bytes, at, batch);
-    else if (this.#quickAt >= 0) return this.#undoQuick();
-    return this.#currentAt >= 0 ? this.#currentAt : at;
+    else if (this.#quickAt >= 0) at = this.#undoQuick();
+    else if (this.#currentAt >= 0) at = this.#currentAt;
+    this.#graph.keepNames();
+    return at;
   }
 
   /** A loop of its own, without what is done once: V8 leaves code it has made for a loop when it comes to lines it has not seen run. */
@@ -145,12 +151,46 @@ export class FtraceSession implements ParserSession<EventBatch> {
           at = end + 1;
           continue;
         }
+        const next = bytes[at] === CAPITAL_C ? this.#readLost(bytes, at, batch) : at;
+        if (next > at) {
+          at = next;
+          continue;
+        }
       }
+      if (this.#isGraph) at = this.#readGraphLines(bytes, at);
       const next = this.#readCareful(bytes, at, batch, atEnd);
       if (next < 0) return at;
       at = next;
     }
     return at;
+  }
+
+  /** `CPU:1 [LOST 171 EVENTS]` between plain lines; returns where the next line is, `at` when this is no such one. */
+  #readLost(bytes: Uint8Array, at: number, batch: EventBatch): number {
+    const cpuAt = at + LOST_CPU.length;
+    if (!startsWith(bytes, at, bytes.length, LOST_CPU)) return at;
+    const cpuEnd = endOfDigits(bytes, cpuAt, 5);
+    const countAt = cpuEnd + LOST_COUNT.length;
+    if (cpuEnd === cpuAt || !startsWith(bytes, cpuEnd, bytes.length, LOST_COUNT)) return at;
+    const countEnd = endOfDigits(bytes, countAt, 15);
+    const next = countEnd + LOST_END.length;
+    if (countEnd === countAt || !startsWith(bytes, countEnd, bytes.length, LOST_END)) return at;
+    this.#takeCurrent(bytes, at, batch);
+    this.#quickAt = -1;
+    this.#times.openLoss(toNumber(bytes, cpuAt, cpuEnd), toNumber(bytes, countAt, countEnd));
+    this.counts.parsedBytes += next - at;
+    return next;
+  }
+
+  /** Adds what is plain of function_graph; returns where the first other line is. */
+  #readGraphLines(bytes: Uint8Array, at: number): number {
+    if (this.#currentAt >= 0 || this.#latencyTrace !== undefined || !this.#times.isOrder || this.#shape !== SHAPE.any) return at;
+    const rows = this.#graph.addLines(bytes, at, this.#times);
+    if (rows === 0) return at;
+    const end = this.#graph.linesEnd;
+    this.counts.records += rows;
+    this.counts.parsedBytes += end - at;
+    return end;
   }
 
   /** Nothing stands in the way of lines that are as those before them. */
@@ -513,6 +553,18 @@ export class FtraceSession implements ParserSession<EventBatch> {
     if (!this.#times.hasLast) this.#rows.setUntimed(this.#unparsed, row);
     this.counts.records++;
   }
+}
+
+function endOfDigits(bytes: Uint8Array, at: number, most: number): number {
+  let p = at;
+  while (isDigit(bytes[p]) && p < at + most) p++;
+  return p;
+}
+
+function toNumber(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let p = start; p < end; p++) value = value * 10 + (bytes[p] as number) - 48;
+  return value;
 }
 
 /** The end of a comment's text. */

@@ -69,6 +69,16 @@ export class FtraceTimes {
     return isDotted(prefix) === this.#isDotted;
   }
 
+  /** True where events have their number in place of a time. */
+  get isOrder(): boolean {
+    return this.#isOrder;
+  }
+
+  /** The number of the next event, for a row that is then noted. */
+  nextOrdinal(): number {
+    return ++this.#ordinal;
+  }
+
   #choose(prefix: FtracePrefix, batch: EventBatch): void {
     this.#isDotted = isDotted(prefix);
     this.#isOrder = prefix.time === TIME.none;
