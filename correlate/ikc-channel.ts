@@ -1,0 +1,108 @@
+/** A channel (sender kernel → receiver kernel): what waits in it, and what is usual in it. */
+import type { AlignInput, Alignment } from './align-halves.ts';
+import { NONE } from './ikc-halves.ts';
+import { HalfPool, TimeOrder } from './ikc-queue.ts';
+
+/** Before a channel has a history: the usual delay, beyond what the clocks leave open. */
+const FIRST_DELAY_NS = 2e5;
+const DELAYS = 512;
+const LEAST_DELAY_WIDTH_NS = 20_000;
+/** Share of receivings whose sending has no record: before anything is known, and at least and at most. */
+const FIRST_LOSS = 1e-4;
+export const LEAST_LOSS = 2e-6;
+export const MOST_LOSS = 0.3;
+/** Where so many receivings find nothing the rest is not to be trusted either. */
+const ORDER_LOST = 0.2;
+const ORDER_LOST_CERTAINTY = 0.3;
+
+export interface Channel {
+  readonly machineId: string;
+  readonly senderId: number;
+  readonly receiverId: number;
+  readonly sends: HalfPool;
+  readonly receives: HalfPool;
+  readonly sendOrder: TimeOrder;
+  readonly receiveOrder: TimeOrder;
+  readonly sendLeft: TimeOrder;
+  readonly receiveLeft: TimeOrder;
+  /** Count of ring positions at the last receiving that was decided. */
+  lastCumulative: number;
+  lastCount: number;
+  /** Moment up to which receivings are decided, ns since the base. */
+  decidedNs: number;
+  hasLate: boolean;
+  lostSends: number;
+  readonly delays: Float64Array;
+  delayCount: number;
+  delayLowNs: number;
+  delayHighNs: number;
+}
+
+export function createChannel(machineId: string, senderId: number, receiverId: number): Channel {
+  const sends = new HalfPool();
+  const receives = new HalfPool();
+  return {
+    machineId,
+    senderId,
+    receiverId,
+    sends,
+    receives,
+    sendOrder: new TimeOrder(sends),
+    receiveOrder: new TimeOrder(receives),
+    sendLeft: new TimeOrder(sends),
+    receiveLeft: new TimeOrder(receives),
+    lastCumulative: 0,
+    lastCount: NONE,
+    decidedNs: -Infinity,
+    hasLate: false,
+    lostSends: FIRST_LOSS,
+    delays: new Float64Array(DELAYS),
+    delayCount: 0,
+    delayLowNs: 0,
+    delayHighNs: FIRST_DELAY_NS,
+  };
+}
+
+/**
+ * How sure any pair of a block can be. Messages that are all alike and follow each other faster than delays differ are told apart
+ * by their order alone, and where records of sendings are lost the order does not tell.
+ */
+export function mostCertain(input: AlignInput, back: Int32Array, decided: number): number {
+  const { sends, sendLoose, claimNs, delayLowNs, delayHighNs } = input;
+  if (sends < 2) return 1;
+  let alike = 0;
+  for (let i = 1; i < sends; i++) if (sendLoose[i] === sendLoose[i - 1]) alike++;
+  const sameness = Math.max(0, (2 * alike) / (sends - 1) - 1);
+  let lost = 0;
+  for (let j = 0; j < decided; j++) if (back[j] === NONE) lost++;
+  if (lost / decided > ORDER_LOST) return ORDER_LOST_CERTAINTY;
+  if (sameness === 0) return 1;
+  const lostShare = Math.max(lost / decided, input.lostSend[decided - 1] as number);
+  const spacingNs = ((claimNs[sends - 1] as number) - (claimNs[0] as number)) / (sends - 1);
+  const rivals = Math.max(0, (delayHighNs - delayLowNs) / Math.max(1, spacingNs) - 0.3) * sameness;
+  return 1 / (1 + rivals * Math.min(1, lostShare * 1000));
+}
+
+/**
+ * The usual delay: the shortest interval with half of the delays in it, and as much again around it. What is matched wrongly is
+ * spread over the gaps between messages, what is right lies close together.
+ */
+export function learnDelays(channel: Channel, input: AlignInput, { match, confidence }: Alignment, least: number): void {
+  const { delays } = channel;
+  const step = Math.max(1, Math.floor(input.sends / DELAYS));
+  for (let i = 0; i < input.sends; i += step) {
+    const j = match[i] as number;
+    if (j === NONE || (confidence[i] as number) < least) continue;
+    delays[channel.delayCount++ % DELAYS] = (input.receiveNs[j] as number) - (input.claimNs[i] as number);
+  }
+  const count = Math.min(channel.delayCount, DELAYS);
+  if (count === 0) return;
+  const sorted = delays.slice(0, count).sort();
+  const half = count >> 1;
+  let best = 0;
+  const lengthAt = (at: number): number => (sorted[at + half] as number) - (sorted[at] as number);
+  for (let at = 1; at + half < count; at++) if (lengthAt(at) < lengthAt(best)) best = at;
+  const width = Math.max(LEAST_DELAY_WIDTH_NS, lengthAt(best));
+  channel.delayLowNs = (sorted[best] as number) - width / 2;
+  channel.delayHighNs = (sorted[best + half] as number) + width;
+}
