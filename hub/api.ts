@@ -20,6 +20,7 @@ import { importFile } from './import-file.ts';
 import type { KernelList } from './kernels.ts';
 import { queryLedger } from './ledger.ts';
 import { createApp, type HubApp, type HubEnv } from './listen.ts';
+import type { LifeWatch } from './life-watch.ts';
 import type { LiveFeed } from './live.ts';
 import {
   EVENT_NAME_PARAMS,
@@ -56,6 +57,7 @@ export interface ApiSettings {
   /** Clocks of imported host kernels by machine: the logs of its guests are set against them. */
   readonly hostClocks: Map<string, HostClock>;
   readonly messages: MessageMatcher;
+  readonly lives: LifeWatch;
   /** Folder for files that are being imported. */
   readonly workDir: string;
   health(): Promise<Health>;
@@ -112,7 +114,7 @@ async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Pr
   return c.json(await runSql(store, sql));
 }
 
-async function answerImport(c: Context<HubEnv>, { store, kernels, messages, workDir, hostClocks }: ApiSettings): Promise<Response> {
+async function answerImport(c: Context<HubEnv>, { store, kernels, messages, lives, workDir, hostClocks }: ApiSettings): Promise<Response> {
   const params = readParams(c.req.url, IMPORT_PARAMS);
   const machine = params.machine ?? '';
   const host = params.kernel_id === undefined || params.kernel_id === HOST_KERNEL_ID ? undefined : hostClocks.get(machine);
@@ -132,7 +134,9 @@ async function answerImport(c: Context<HubEnv>, { store, kernels, messages, work
     ...(params.modified_error === undefined ? {} : { modifiedErrorNs: Number(params.modified_error) }),
   });
   kernels.forget();
-  const { boots, ...answer } = result;
+  const { boots, lifeMachine, ...answer } = result;
+  // Not at once: another file of the machine may follow this one.
+  if (lifeMachine !== undefined) lives.mark(lifeMachine, 0n);
   const [boot] = boots;
   if ((params.kernel_id ?? HOST_KERNEL_ID) === HOST_KERNEL_ID && boot?.kvm !== undefined)
     hostClocks.set(machine, { kvm: boot.kvm, fit: boot.fit });

@@ -16,6 +16,7 @@ import { FormatSets } from './format-sets.ts';
 import { Intake } from './intake.ts';
 import { KernelList } from './kernels.ts';
 import { listen, type HubApp, type Listener } from './listen.ts';
+import { LifeWatch } from './life-watch.ts';
 import { LiveFeed } from './live.ts';
 import { PresenceTable } from './presence.ts';
 import { createReceiveApp } from './receive.ts';
@@ -82,6 +83,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     parts.live.close();
     await Promise.all(listeners.map((listener) => listener.close()));
     await parts.reports.close();
+    await parts.lives.close();
     await store.close();
   };
   try {
@@ -103,6 +105,7 @@ interface HubParts {
   readonly addresses: { page: string; otlp: string; clickhouse: string };
   readonly live: LiveFeed;
   readonly reports: ReportWatch;
+  readonly lives: LifeWatch;
   readonly pageApp: HubApp;
   readonly otlpApp: HubApp;
   readonly clickhouseApp: HubApp | undefined;
@@ -119,7 +122,8 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
   const reports = new ReportWatch({ store, live, counters, version, path: join(dataDir, 'reports', 'watch.json') });
-  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters, reports, messages });
+  const lives = new LifeWatch({ store, counters, version });
+  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters, reports, lives, messages });
   const kernels = new KernelList(store, presence);
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
@@ -128,6 +132,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     addresses,
     live,
     reports,
+    lives,
     health,
     pageApp: createApiApp({
       address: page,
@@ -141,6 +146,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
       live,
       files,
       messages,
+      lives,
       hostClocks: new Map(),
       workDir: join(dataDir, 'imports'),
       health,

@@ -38,6 +38,7 @@ import {
 import { ImportLoads } from './import-load.ts';
 import { copyRows } from './import-rows.ts';
 import { FileSource, readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
+import { findLifeMessages } from './store-lives.ts';
 import { parseUname, planTrace, toRecording, toTraceGap, type TraceClocks, type TraceStream } from './import-trace.ts';
 import { TaskNames } from './task-names.ts';
 
@@ -75,6 +76,8 @@ export interface ImportProgress {
 }
 
 export interface ImportOutcome extends ImportResult {
+  /** Whose instances' lives the file tells of: `storeLives` is to be called once all files of the machine are there. */
+  readonly lifeMachine: string | undefined;
   /** What the import of another kernel's file can build on. */
   readonly boots: readonly { readonly bootId: string; readonly fit: ClockFit; readonly kvm: KvmClockAnchor | undefined }[];
 }
@@ -120,6 +123,7 @@ class ImportRun {
   #alreadyStored = 0;
   #gaps = 0;
   #reports = 0;
+  #tellsOfLives = false;
   #appends = 0;
   #fromNs: bigint | undefined;
   #toNs = 0n;
@@ -161,7 +165,7 @@ class ImportRun {
         }
         current = range.boot;
         const rows = ranges.length === 1 ? batch : copyRows(batch, range.from, range.to);
-        messages.take(rows);
+        if (messages.take(rows) > 0) this.#tellsOfLives ||= findLifeMessages(rows, this.#identity.kernelId) !== undefined;
         lastNs[current] = alignLogs(rows, (clocks[current] as BootClock).fit, lastNs[current] as bigint);
         await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
         recogniser.take(rows);
@@ -413,6 +417,7 @@ class ImportRun {
           clockErrorNs: fit.errorNs,
         };
       }),
+      lifeMachine: this.#tellsOfLives ? this.#identity.machineId : undefined,
       from: this.#fromNs === undefined ? '' : String(this.#fromNs),
       to: this.#fromNs === undefined ? '' : String(this.#toNs),
       boots: boots.map((boot, index) => ({

@@ -16,6 +16,7 @@ import { checkIdentity } from './access.ts';
 import type { Books } from './books.ts';
 import type { HubCounters, Signal } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
+import type { LifeWatch } from './life-watch.ts';
 import type { LiveFeed } from './live.ts';
 import { clockErrorOf } from './log-row.ts';
 import type { PresenceTable } from './presence.ts';
@@ -39,6 +40,7 @@ export interface IntakeParts {
   readonly live: LiveFeed;
   readonly counters: HubCounters;
   readonly reports: ReportWatch;
+  readonly lives: LifeWatch;
   readonly messages: MessageMatcher;
 }
 
@@ -74,9 +76,10 @@ export class Intake {
     } finally {
       for (const one of noticed) reports.settle(one);
     }
-    const { counters, live } = this.#parts;
+    const { counters, live, lives } = this.#parts;
     for (const { resource, scope, stream, batch } of parts) {
       counters.rowsStored.logs += batch.length;
+      if (resource.identity !== undefined && stream !== '') lives.notice(resource.identity, batch);
       if (resource.identity !== undefined) this.#noteLogs(resource.identity, clockErrorOf(scope), stream, batch);
       live.publish(resource, scope, batch);
     }

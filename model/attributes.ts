@@ -68,6 +68,11 @@ export const ATTR = {
   /** 1, 2, …: another row of the event before it, as when each CPU says the same once. */
   repeat: 'mk.repeat',
 
+  instanceId: 'mk.instance.id',
+  instanceName: 'mk.instance.name',
+  /** Why an instance stopped: `panic`, `power_off`, … (correlate/life-spans.ts). */
+  instanceEnd: 'mk.instance.end',
+
   lossFrom: 'mk.gap.from_ns',
   lossTo: 'mk.gap.to_ns',
   lossCount: 'mk.gap.count',

@@ -16,6 +16,7 @@ import type { PlannedFile } from '../import-plan.ts';
 import { uploadFile } from '../import-upload.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
 import { parseMoment } from '../moment.ts';
+import { readVersion } from '../package-root.ts';
 import { ProgressBar } from '../progress-bar.ts';
 import { reportError } from '../report-error.ts';
 import { toStoreOptions } from '../settings.ts';
@@ -152,12 +153,17 @@ async function openUpload(flags: Parameters<typeof openHubClient>[0], { machine,
 }
 
 async function openDirect(config: ReturnType<typeof loadConfig>, { machine, format, timeZero, bar }: Wanted): Promise<Importer> {
-  const [{ openStore }, { importFile }] = await Promise.all([import('../../store/open.ts'), import('../../hub/import-file.ts')]);
+  const [{ openStore }, { importFile }, { storeLives }] = await Promise.all([
+    import('../../store/open.ts'),
+    import('../../hub/import-file.ts'),
+    import('../../hub/store-lives.ts'),
+  ]);
   const dataDir = resolve(config.get('data'));
   const workDir = join(dataDir, 'imports');
   const store = await openStore({ ...toStoreOptions(config), dataDir });
   if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
   let host: ImportOptions['host'];
+  const lifeMachines = new Set<string>();
   return {
     take: async (file) => {
       const options: ImportOptions = {
@@ -178,10 +184,15 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
         bar.update(`${file.path}: ${phase}`, bytes, totalBytes, records > 0 ? `${records} records` : '');
       const outcome = await importFile(store, readInput(file), options, show);
       host ??= findHostClock(file, outcome);
-      const { boots: _boots, ...result } = outcome;
+      const { boots: _boots, lifeMachine, ...result } = outcome;
+      if (lifeMachine !== undefined) lifeMachines.add(lifeMachine);
       return result;
     },
-    close: () => store.close(),
+    close: async () => {
+      // A life is told by the files of several kernels.
+      for (const machineId of lifeMachines) await storeLives(store, { machineId, fromNs: 0n, version: readVersion() });
+      await store.close();
+    },
   };
 }
 

@@ -17,12 +17,15 @@ export const HALT_MESSAGES: readonly MessageRule[] = [
     level: 'info',
     side: 'both',
     prefix: 'mk.',
-    patterns: ['reboot: {Power off not available: System halted instead|Power down|System halted|Restarting system}'],
+    patterns: ['reboot: {poweroff.how=Power off not available: System halted instead|Power down|System halted|Restarting system}'],
     samples: [
-      { line: 'reboot: Power off not available: System halted instead', fields: {} },
-      { line: 'reboot: Power down', fields: {} },
-      { line: 'reboot: System halted', fields: {} },
-      { line: 'reboot: Restarting system', fields: {} },
+      {
+        line: 'reboot: Power off not available: System halted instead',
+        fields: { 'mk.poweroff.how': 'Power off not available: System halted instead' },
+      },
+      { line: 'reboot: Power down', fields: { 'mk.poweroff.how': 'Power down' } },
+      { line: 'reboot: System halted', fields: { 'mk.poweroff.how': 'System halted' } },
+      { line: 'reboot: Restarting system', fields: { 'mk.poweroff.how': 'Restarting system' } },
     ],
   },
   {
