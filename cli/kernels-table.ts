@@ -1,5 +1,5 @@
 /** The kernels as a table, for `mkscope kernels` and `mkscope top`. */
-import type { KernelRow } from '../model/api.ts';
+import type { InstanceRow, KernelRow, UnseenKernel } from '../model/api.ts';
 import { renderTable } from './table.ts';
 import { escapeLine } from './terminal.ts';
 import type { Paint, Style } from './terminal.ts';
@@ -56,4 +56,26 @@ export function renderKernels(kernels: readonly KernelRow[], paint: Paint, width
       },
     },
   );
+}
+
+/** Instances that nothing came from: what their host kernel says of them. */
+export function renderUnseen(kernels: readonly UnseenKernel[], paint: Paint, width: number | undefined): string {
+  const columns = [
+    { title: 'ID', align: 'right' as const },
+    { title: 'INSTANCE' },
+    { title: 'RESOURCES' },
+    { title: 'NOTHING CAME FROM IT' },
+  ];
+  const rows = kernels.map(({ kernelId, kernelName, instance, why }) => [
+    String(kernelId),
+    escapeLine(kernelName),
+    escapeLine(describeResources(instance)),
+    escapeLine(why),
+  ]);
+  return renderTable(columns, rows, { paint, width });
+}
+
+function describeResources({ cpus, memoryBytes, devices }: InstanceRow): string {
+  const memory = memoryBytes > 0 ? formatBytes(memoryBytes) : 'memory ?';
+  return [cpus.length === 0 ? 'no CPUs' : `CPUs ${cpus.join(',')}`, memory, ...devices].join(' · ');
 }

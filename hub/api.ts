@@ -82,7 +82,7 @@ export function createApiApp(settings: ApiSettings): HubApp {
   };
 
   get('/api/health', NO_PARAMS, () => settings.health());
-  get('/api/kernels', NO_PARAMS, async () => ({ kernels: await kernels.list() }));
+  get('/api/kernels', NO_PARAMS, () => kernels.list());
   get('/api/logs', LOG_PARAMS, (params) => queryLogs(store, params));
   app.get('/api/logs/live', (c) => live.subscribe(readParams(c.req.url, LIVE_PARAMS)));
   get('/api/events', EVENT_PARAMS, (params) => queryEvents(store, params));

@@ -1,6 +1,7 @@
 /** `GET /api/kernels`: what the store knows of every incarnation, and what only the receiving process knows of the live ones. */
 import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
-import type { KernelRow } from '../model/api.ts';
+import type { InstanceRow, KernelList as KernelListAnswer, KernelRow, UnseenKernel } from '../model/api.ts';
+import { queryInstances, type StoredInstance } from '../store/queries/instances.ts';
 import {
   queryCpuLoad,
   queryKernels,
@@ -36,17 +37,20 @@ export class KernelList {
     this.#linesAtMs = -Infinity;
   }
 
-  async list(): Promise<KernelRow[]> {
+  async list(): Promise<KernelListAnswer> {
     const kernels = await queryKernels(this.#store);
     const lines = await this.#lastLines(kernels);
     const metrics = Map.groupBy(await querySystemMetrics(this.#store), (metric) => metric.bootId);
     const loads = Map.groupBy(await queryCpuLoad(this.#store), (load) => load.bootId);
     const lost = await queryLostByBoot(this.#store);
     const nowMs = Date.now();
-    return kernels.map((kernel) =>
+    const instances = await queryInstances(this.#store);
+    const owners = pairInstances(kernels, instances);
+    const rows = kernels.map((kernel) =>
       toKernelRow(
         {
           kernel,
+          instance: owners.get(kernel),
           presence: this.#presence.find(kernel.bootId),
           line: lines.get(kernel.bootId),
           metrics: metrics.get(kernel.bootId) ?? [],
@@ -56,6 +60,8 @@ export class KernelList {
         nowMs,
       ),
     );
+    const paired = new Set(owners.values());
+    return { kernels: rows, unseen: instances.filter((instance) => !paired.has(instance)).map(toUnseen) };
   }
 
   async #lastLines(kernels: readonly StoredKernel[]): Promise<ReadonlyMap<string, LastLine>> {
@@ -69,8 +75,23 @@ export class KernelList {
   }
 }
 
+/** The latest incarnation of each kernel that is an instance's now. */
+function pairInstances(kernels: readonly StoredKernel[], instances: readonly StoredInstance[]): ReadonlyMap<StoredKernel, StoredInstance> {
+  const pairs = new Map<StoredKernel, StoredInstance>();
+  for (const instance of instances) {
+    const boots = kernels.filter(({ machineId, kernelId }) => machineId === instance.machineId && kernelId === instance.id);
+    const latest = boots.reduce<StoredKernel | undefined>(
+      (last, one) => (last === undefined || BigInt(one.lastSeenUnixNs) > BigInt(last.lastSeenUnixNs) ? one : last),
+      undefined,
+    );
+    if (latest !== undefined) pairs.set(latest, instance);
+  }
+  return pairs;
+}
+
 interface KernelParts {
   readonly kernel: StoredKernel;
+  readonly instance: StoredInstance | undefined;
   readonly presence: Presence | undefined;
   readonly line: LastLine | undefined;
   readonly metrics: readonly SystemMetric[];
@@ -78,9 +99,9 @@ interface KernelParts {
   readonly lost: number;
 }
 
-function toKernelRow({ kernel, presence, line, metrics, loads, lost }: KernelParts, nowMs: number): KernelRow {
+function toKernelRow({ kernel, instance, presence, line, metrics, loads, lost }: KernelParts, nowMs: number): KernelRow {
   const lastSeenMs = Math.max(presence?.lastMs ?? 0, Number(BigInt(kernel.lastSeenUnixNs) / 1_000_000n));
-  const { state, stateDetail } = stateOf(kernel, presence, lastSeenMs, nowMs);
+  const { state, stateDetail } = stateOf({ kernel, presence, instance }, lastSeenMs, nowMs);
   const hasLiveLine = presence !== undefined && presence.lastLine !== '';
   return {
     machineId: kernel.machineId,
@@ -95,6 +116,7 @@ function toKernelRow({ kernel, presence, line, metrics, loads, lost }: KernelPar
     lastSeenUnixNs: presence === undefined ? kernel.lastSeenUnixNs : `${lastSeenMs}000000`,
     state,
     stateDetail,
+    ...(instance === undefined ? {} : { instance: toInstanceRow(instance) }),
     logsPerSecond: presence?.logs.perSecond(nowMs, presence.firstMs) ?? 0,
     eventsPerSecond: presence?.events.perSecond(nowMs, presence.firstMs) ?? 0,
     lost,
@@ -114,8 +136,7 @@ function clockErrorOf(metrics: readonly SystemMetric[]): number | undefined {
 }
 
 function stateOf(
-  kernel: StoredKernel,
-  presence: Presence | undefined,
+  { kernel, presence, instance }: Pick<KernelParts, 'kernel' | 'presence' | 'instance'>,
   lastSeenMs: number,
   nowMs: number,
 ): Pick<KernelRow, 'state' | 'stateDetail'> {
@@ -123,8 +144,40 @@ function stateOf(
   const silentMs = nowMs - lastSeenMs;
   if (silentMs < SILENT_AFTER_MS) return { state: 'live', stateDetail: '' };
   const since = `nothing received for ${Math.round(silentMs / 1000)} s`;
-  const why = presence === undefined ? 'nor since this hub started' : 'the kernel, its collector or the way between them stopped';
-  return { state: 'silent', stateDetail: `${since}: ${why}` };
+  return { state: 'silent', stateDetail: `${since}: ${whySilent(presence, instance, lastSeenMs)}` };
+}
+
+/** An instance that stopped is `loaded` again; one that hangs stays `active` for ever. */
+function whySilent(presence: Presence | undefined, instance: StoredInstance | undefined, lastSeenMs: number): string {
+  if (instance !== undefined && instance.state !== 'active') return `the host says that it is ${instance.state}: it does not run`;
+  if (instance !== undefined && Number(BigInt(instance.sinceUnixNs) / 1_000_000n) > lastSeenMs) {
+    return 'the host has started it again, and nothing has come from its new boot';
+  }
+  if (instance !== undefined) return 'the host says that it is active: it hangs, or its collector or the way between them stopped';
+  return presence === undefined ? 'nor since this hub started' : 'the kernel, its collector or the way between them stopped';
+}
+
+function toUnseen(instance: StoredInstance): UnseenKernel {
+  const { machineId, machineName, id, name, state } = instance;
+  const why =
+    state === 'active'
+      ? 'the host says that it is active, and nothing came from it: run a collector or a forwarder in it, or follow its console'
+      : `the host says that it is ${state}: it does not run`;
+  return { machineId, machineName, kernelId: id, kernelName: name, why, instance: toInstanceRow(instance) };
+}
+
+function toInstanceRow({
+  state,
+  sinceUnixNs,
+  cpus,
+  memoryBytes,
+  devices,
+  release,
+  image,
+  commandLine,
+  loadedAt,
+}: StoredInstance): InstanceRow {
+  return { state, sinceUnixNs, cpus, memoryBytes, devices, release, image, commandLine, loadedAt };
 }
 
 /** What the system metrics say; `unknown` values as model/api.ts names them. */

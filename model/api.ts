@@ -3,7 +3,7 @@
  * JSON number would round them. Errors are `application/problem+json` (RFC 9457) with `code` and `hint`.
  *
  *   GET  /api/health                                   Health
- *   GET  /api/kernels                                  { kernels: KernelRow[] }
+ *   GET  /api/kernels                                  KernelList
  *   GET  /api/logs?…LogQuery                           LogPage          newest last
  *   GET  /api/logs/live?…LogQuery (no cursor, no times) server-sent events: `log` = LogRow, `lost` = { count }
  *   GET  /api/events?…EventQuery                       EventPage
@@ -57,6 +57,8 @@ export interface KernelRow {
   readonly state: 'live' | 'silent' | 'imported';
   /** Why it is silent, in words. */
   readonly stateDetail: string;
+  /** Of a spawned kernel's latest incarnation: what the host kernel says of it. */
+  readonly instance?: InstanceRow;
   readonly logsPerSecond: number;
   readonly eventsPerSecond: number;
   readonly lost: number;
@@ -69,6 +71,40 @@ export interface KernelRow {
   readonly cpuUtilization: number;
   /** Last minute of (unix ms, utilization). */
   readonly cpuHistory: readonly (readonly [number, number])[];
+}
+
+export interface KernelList {
+  readonly kernels: readonly KernelRow[];
+  readonly unseen: readonly UnseenKernel[];
+}
+
+/** An instance, as the host kernel of its machine says it. */
+export interface InstanceRow {
+  /** `ready`, `loaded`, `active`, … */
+  readonly state: string;
+  readonly sinceUnixNs: string;
+  /** Physical ids, in decimal. */
+  readonly cpus: readonly string[];
+  /** 0 where unknown. */
+  readonly memoryBytes: number;
+  readonly devices: readonly string[];
+  /** Empty where nobody says. */
+  readonly release: string;
+  readonly image: string;
+  /** Without secrets. */
+  readonly commandLine: string;
+  readonly loadedAt: string;
+}
+
+/** A kernel that only its host speaks of: nothing ever came from it, so there is no incarnation to name. */
+export interface UnseenKernel {
+  readonly machineId: string;
+  readonly machineName: string;
+  readonly kernelId: number;
+  readonly kernelName: string;
+  /** Why, in words, and what to do. */
+  readonly why: string;
+  readonly instance: InstanceRow;
 }
 
 export interface LogQuery {

@@ -1,7 +1,7 @@
 /** The page's one state: address, theme, what the hub last said, and whether it answers. */
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { Health, KernelRow } from '../../model/api.ts';
+import type { Health, KernelList, KernelRow, UnseenKernel } from '../../model/api.ts';
 import { type ApiError, getJson, toApiError } from '../api/client.ts';
 import { formatRoute, type PageName, parseRoute, type Route } from './route.ts';
 import { Store, useStore } from './store.ts';
@@ -17,6 +17,8 @@ export interface AppState {
   readonly health: Health | undefined;
   /** undefined until the hub has answered once. */
   readonly kernels: readonly KernelRow[] | undefined;
+  /** Those that only their host kernel speaks of. */
+  readonly unseen: readonly UnseenKernel[];
   /** Boot id → colour of its kernel. */
   readonly tones: ReadonlyMap<string, number>;
   /** Browser time of the last answer, Unix ms. */
@@ -44,6 +46,7 @@ export class App {
       linkError: undefined,
       health: undefined,
       kernels: undefined,
+      unseen: [],
       tones: new Map(),
       asOfMs: Date.now(),
     });
@@ -98,11 +101,11 @@ export class App {
     window.clearTimeout(this.#timer);
     try {
       const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-      const [health, { kernels }] = await Promise.all([
+      const [health, { kernels, unseen }] = await Promise.all([
         getJson<Health>('/api/health', {}, signal),
-        getJson<{ kernels: readonly KernelRow[] }>('/api/kernels', {}, signal),
+        getJson<KernelList>('/api/kernels', {}, signal),
       ]);
-      this.state.set({ link: 'up', linkError: undefined, health, kernels, tones: toTones(kernels), asOfMs: Date.now() });
+      this.state.set({ link: 'up', linkError: undefined, health, kernels, unseen, tones: toTones(kernels), asOfMs: Date.now() });
     } catch (error) {
       this.state.set({ link: 'down', linkError: toApiError(error) });
     }

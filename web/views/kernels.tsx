@@ -1,6 +1,6 @@
 /** Kernels: each incarnation that was seen, whether it speaks, and how it does. */
 import type { ComponentChildren } from 'preact';
-import type { KernelRow } from '../../model/api.ts';
+import type { InstanceRow, KernelRow, UnseenKernel } from '../../model/api.ts';
 import { formatBytes, formatCompact, formatCount, formatPercent, formatRate } from '../format/number.ts';
 import { toDisplayLine } from '../format/text.ts';
 import { formatAge, formatClockError, formatDateTime, formatDuration, formatUptime, parseUnixNs } from '../format/time.ts';
@@ -13,9 +13,10 @@ import { formatRoute } from '../state/route.ts';
 
 export function KernelsView() {
   const kernels = useAppState((state) => state.kernels);
+  const unseen = useAppState((state) => state.unseen);
   const nowMs = useAppState((state) => state.asOfMs);
   if (kernels === undefined) return <KernelSkeleton />;
-  if (kernels.length === 0) {
+  if (kernels.length === 0 && unseen.length === 0) {
     return (
       <Empty title="No kernel has reported yet" command="mkscope up">
         A collector sends what its kernel prints and traces to this hub. This command runs one for this machine; on another machine{' '}
@@ -23,7 +24,7 @@ export function KernelsView() {
       </Empty>
     );
   }
-  const machines = [...new Set(kernels.map((kernel) => kernel.machineName))];
+  const machines = [...new Set([...kernels, ...unseen].map((kernel) => kernel.machineName))];
   return (
     <div class="kernels">
       <Totals kernels={kernels} />
@@ -31,13 +32,18 @@ export function KernelsView() {
         <section key={machine} aria-label={`Machine ${machine}`}>
           <h2 class="section-title">
             {machine === '' ? 'Machine without a name' : machine}
-            <small>{countWord(kernels.filter((kernel) => kernel.machineName === machine).length, 'kernel')}</small>
+            <small>{countWord([...kernels, ...unseen].filter((kernel) => kernel.machineName === machine).length, 'kernel')}</small>
           </h2>
           <ul class="kernel-list">
             {kernels
               .filter((kernel) => kernel.machineName === machine)
               .map((kernel) => (
                 <KernelCard key={`${kernel.bootId} ${kernel.kernelId}`} kernel={kernel} nowMs={nowMs} />
+              ))}
+            {unseen
+              .filter((kernel) => kernel.machineName === machine)
+              .map((kernel) => (
+                <UnseenCard key={`unseen ${kernel.kernelId} ${kernel.kernelName}`} kernel={kernel} nowMs={nowMs} />
               ))}
           </ul>
         </section>
@@ -157,8 +163,59 @@ function KernelCard({ kernel, nowMs }: { readonly kernel: KernelRow; readonly no
           <TimelineIcon /> Timeline
         </a>
       </nav>
+      {kernel.instance !== undefined && <HostView instance={kernel.instance} nowMs={nowMs} />}
       <LastLine kernel={kernel} nowMs={nowMs} />
     </li>
+  );
+}
+
+/** Nothing ever came from it: there is no log to link to. */
+function UnseenCard({ kernel, nowMs }: { readonly kernel: UnseenKernel; readonly nowMs: number }) {
+  const tone = kernel.instance.state === 'active' ? 'warn' : 'idle';
+  return (
+    <li class="kernel-card">
+      <div class="kernel-id">
+        <div class="kernel-name">
+          {toDisplayLine(kernel.kernelName, 64)}
+          <span class="kernel-number" title="Kernel id on its machine">
+            #{kernel.kernelId}
+          </span>
+          <span class={`state state-${tone}`}>
+            <span class={`dot dot-${tone}`} aria-hidden="true" />
+            unseen
+          </span>
+        </div>
+      </div>
+      <HostView instance={kernel.instance} nowMs={nowMs} />
+      <div class="kernel-last">
+        <span class={kernel.instance.state === 'active' ? 'text-warn' : 'muted'}>{kernel.why}</span>
+      </div>
+    </li>
+  );
+}
+
+/** What the host kernel says of it. */
+function HostView({ instance, nowMs }: { readonly instance: InstanceRow; readonly nowMs: number }) {
+  const since = parseUnixNs(instance.sinceUnixNs);
+  const told = [
+    instance.cpus.length === 0 ? 'no CPUs' : `CPU ${instance.cpus.join(', ')}`,
+    instance.memoryBytes > 0 ? formatBytes(instance.memoryBytes) : undefined,
+    ...instance.devices,
+    instance.image === '' ? undefined : instance.image,
+  ].filter((part) => part !== undefined);
+  const title = [
+    'What the host kernel says of this instance; CPUs by physical id',
+    instance.release === '' ? '' : `Release ${instance.release}`,
+    instance.commandLine === '' ? '' : `Command line: ${instance.commandLine}`,
+    instance.loadedAt === '' ? '' : `Loaded ${instance.loadedAt}`,
+  ];
+  return (
+    <div class="kernel-host" title={toDisplayLine(title.filter((part) => part !== '').join('; '), 600)}>
+      <span class="muted">host says</span>
+      <b>{toDisplayLine(instance.state, 32)}</b>
+      {since !== undefined && <span class="muted">for {formatUptime(Math.max(0, nowMs - Number(since / 1_000_000n)) / 1000)}</span>}
+      <span>{toDisplayLine(told.join(' · '), 300)}</span>
+    </div>
   );
 }
 
