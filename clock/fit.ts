@@ -166,19 +166,19 @@ export function fromFitFields(fields: ClockFitFields): ClockFit {
 }
 
 /**
- * Writes the Unix ns of `raw[0 … length)`; rows without a stamp (NO_RAW_TIME) get 0. Exact where a tick is a nanosecond, else
+ * Writes the Unix ns of `raw[from … length)`; rows without a stamp (NO_RAW_TIME) get 0. Exact where a tick is a nanosecond, else
  * rounded to the nearest, and never running backwards where `raw` does not.
  */
-export function alignTimes(raw: Int64Array, unix: Int64Array, length: number, fit: ClockFit): void {
-  if (fit.nsPerTick === 1) alignShifted(raw.words, unix.words, length, BigInt.asIntN(64, fit.baseUnixNs - fit.baseRaw));
-  else alignScaled(raw, unix, length, fit);
+export function alignTimes(raw: Int64Array, unix: Int64Array, length: number, fit: ClockFit, from = 0): void {
+  if (fit.nsPerTick === 1) alignShifted(raw.words, unix.words, from, length, BigInt.asIntN(64, fit.baseUnixNs - fit.baseRaw));
+  else alignScaled(raw, unix, from, length, fit);
 }
 
 /** Adds a constant, modulo 2^64. */
-function alignShifted(raw: Uint32Array, unix: Uint32Array, length: number, shift: bigint): void {
+function alignShifted(raw: Uint32Array, unix: Uint32Array, from: number, length: number, shift: bigint): void {
   const shiftLow = Number(BigInt.asUintN(32, shift));
   const shiftHigh = Number(BigInt.asUintN(32, shift >> 32n));
-  for (let at = 0; at < length * 2; at += 2) {
+  for (let at = from * 2; at < length * 2; at += 2) {
     const low = raw[at] as number;
     const high = raw[at + 1] as number;
     if ((low & high) >>> 0 === 0xffff_ffff) {
@@ -198,7 +198,7 @@ function nearTicks(fit: ClockFit): number {
 }
 
 /** unix = base + round(delta × rate), with delta and product in the range where a double is exact to the nanosecond. */
-function alignScaled(raw: Int64Array, unix: Int64Array, length: number, fit: ClockFit): void {
+function alignScaled(raw: Int64Array, unix: Int64Array, first: number, length: number, fit: ClockFit): void {
   const from = raw.words;
   const to = unix.words;
   const baseLow = Number(BigInt.asUintN(32, fit.baseRaw));
@@ -207,7 +207,7 @@ function alignScaled(raw: Int64Array, unix: Int64Array, length: number, fit: Clo
   const unixHigh = Number(BigInt.asUintN(32, fit.baseUnixNs >> 32n));
   const { nsPerTick } = fit;
   const near = nearTicks(fit);
-  for (let at = 0; at < length * 2; at += 2) {
+  for (let at = first * 2; at < length * 2; at += 2) {
     const low = from[at] as number;
     const high = from[at + 1] as number;
     if ((low & high) >>> 0 === 0xffff_ffff) {
