@@ -27,6 +27,10 @@ export const LOG_FLAG = {
   lossNotice: 64,
 } as const;
 
+/** NO_RAW_TIME. */
+const NO_RAW_LOW = Number(BigInt.asUintN(32, NO_RAW_TIME));
+const NO_RAW_HIGH = Number(BigInt.asUintN(32, NO_RAW_TIME >> 32n));
+
 export class LogBatch {
   length = 0;
   capacity: number;
@@ -154,7 +158,7 @@ export class LogBatch {
   openRow(): number {
     const row = this.length++;
     if (row === this.capacity) this.grow();
-    this.rawTime.setBigint(row, NO_RAW_TIME);
+    this.rawTime.setWords(row, NO_RAW_LOW, NO_RAW_HIGH);
     this.level[row] = LEVEL_UNKNOWN;
     this.cpu[row] = -1;
     this.pid[row] = -1;

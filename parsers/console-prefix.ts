@@ -27,6 +27,14 @@ const MAX_PRIORITY = 0x3ff;
 /** Longest stamp that is looked for in the middle of a line, with a level in front and a byte behind. */
 export const STAMP_LOOKAHEAD = 40;
 
+/** `<6>[`, its digit left out, and `] `. */
+const PRIORITY = 0x5b3e_003c;
+const PRIORITY_MASK = 0xffff_00ff | 0;
+const STAMP_END = 0x205d;
+const ZEROS = 0x3030_3030;
+/** More than `readPlain` looks at. */
+const LONG_PREFIX_BYTES = 24;
+
 export class ConsolePrefix {
   level = LEVEL_UNKNOWN;
   facility = 0;
@@ -38,6 +46,55 @@ export class ConsolePrefix {
   time: DmesgTime | undefined;
   pid = -1;
   cpu = -1;
+
+  /** Of the last stamp that was five wide up to its dot: the six bytes behind its bracket as two words, and the seconds. */
+  #lead = 0;
+  /** The words overlap: these two stand nowhere. */
+  #leadEnd = -1;
+  #leadSeconds = 0;
+
+  /**
+   * As `read`, for what stands in front of most lines: `[    0.473630] ` or `<6>[    0.473630] ` of the same second as the last one that
+   * `learn` was given. Returns 0 where it is anything else.
+   */
+  readPlain(view: DataView, at: number): number {
+    if (at + LONG_PREFIX_BYTES > view.byteLength) return 0;
+    let p = at;
+    let level: number = LEVEL_UNKNOWN;
+    const priority = view.getInt32(at, true);
+    if ((priority & PRIORITY_MASK) === PRIORITY) {
+      level = ((priority >>> 8) & 0xff) - 48;
+      if (level < 0 || level > 7) return 0;
+      p += 3;
+    } else if ((priority & 0xff) !== OPEN) return 0;
+    if (view.getInt32(p + 1, true) !== this.#lead || view.getInt32(p + 3, true) !== this.#leadEnd) return 0;
+    // `4736`, `30] `: digits are 0x30 to 0x39.
+    const digits = view.getInt32(p + 7, true);
+    const last = view.getInt32(p + 11, true);
+    if (last >>> 16 !== STAMP_END || view.getUint8(p + 15) === OPEN) return 0;
+    if ((digits & 0xf0f0_f0f0) !== ZEROS || ((digits + 0x0606_0606) & 0xf0f0_f0f0) !== ZEROS) return 0;
+    if ((last & 0xf0f0) !== 0x3030 || ((last + 0x0606) & 0xf0f0) !== 0x3030) return 0;
+    const values = digits & 0x0f0f_0f0f;
+    const pairs = Math.imul(values, 10) + (values >>> 8);
+    this.nanos = ((pairs & 0xff) * 10_000 + ((pairs >>> 16) & 0xff) * 100 + (last & 0xf) * 10 + ((last >>> 8) & 0xf)) * 1000;
+    this.seconds = this.#leadSeconds;
+    this.level = level;
+    this.facility = 0;
+    this.stamped = true;
+    this.time = undefined;
+    this.pid = this.cpu = -1;
+    return p + 15;
+  }
+
+  /** From the prefix at `at`, which was read last. */
+  learn(view: DataView, at: number): void {
+    if (!this.stamped || at + LONG_PREFIX_BYTES > view.byteLength) return;
+    const p = view.getUint8(at) === LESS ? at + 3 : at;
+    if (view.getUint8(p) !== OPEN || view.getUint8(p + 6) !== DOT) return;
+    this.#lead = view.getInt32(p + 1, true);
+    this.#leadEnd = view.getInt32(p + 3, true);
+    this.#leadSeconds = this.seconds;
+  }
 
   /** Reads the prefix at `at` and returns where the text starts. A newline or the end of `bytes` ends every form. */
   read(bytes: Uint8Array, at: number): number {

@@ -108,7 +108,7 @@ class Session implements ParserSession<LogBatch> {
 
   /** Finds the end of the record at `at` (a line, or the part of it up to a stamp); false while it may still grow. */
   #findSegment(bytes: Uint8Array, at: number, atEnd: boolean): boolean {
-    const textAt = this.#prefix.read(bytes, at);
+    const textAt = this.#prefix.readPlain(this.#view, at) || this.#readPrefix(bytes, at);
     const cutAt = at + MAX_LINE_BYTES;
     const to = Math.min(bytes.length, cutAt);
     this.#textAt = textAt;
@@ -134,6 +134,12 @@ class Session implements ParserSession<LogBatch> {
     this.#torn = bytes.length >= cutAt + STAMP_LOOKAHEAD || (atEnd && bytes.length > cutAt);
     this.#end = this.#next = this.#torn ? cutAt : bytes.length;
     return this.#torn || atEnd;
+  }
+
+  #readPrefix(bytes: Uint8Array, at: number): number {
+    const textAt = this.#prefix.read(bytes, at);
+    this.#prefix.learn(this.#view, at);
+    return textAt;
   }
 
   /** Makes a row of the segment `[start, end)` of the arena, whose text starts at `textStart`. */

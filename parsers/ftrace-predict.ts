@@ -120,6 +120,8 @@ export class FtracePredictor {
   #readTask(a: number, b: number, c: number, d: number, e: number, f: number): boolean {
     const tasks = this.#tasks;
     let slot = slotOfTask(a, b, c, d, e, f);
+    // An empty slot is all zeros.
+    if (c === 0) return false;
     if (tasks[slot + 3] !== d || tasks[slot + 4] !== e || tasks[slot + 2] !== c) slot ^= TASK_WORDS;
     if (
       tasks[slot] !== a ||

@@ -39,6 +39,8 @@ const PLUS = 43;
 /** The kernel's own bound is 8 KiB (PRINTK_MESSAGE_MAX plus dictionary, escaped). */
 const MAX_RECORD_BYTES = 64 << 10;
 const MAX_PRIORITY = 0xffff * 8 + 7;
+/** No header that the kernel writes is longer, but for further fields. */
+const LONG_HEADER_BYTES = 80;
 const UNFINISHED = -1;
 const BAD = -1;
 /** "caller=" after its comma. */
@@ -108,11 +110,12 @@ class Session implements ParserSession<LogBatch> {
       this.counts.parsedBytes++;
       return at + 1;
     }
-    const end = this.#lineEnd(bytes, at, at, atEnd);
+    let textAt = at + LONG_HEADER_BYTES < bytes.length ? this.#readPlainHeader(bytes, at) : BAD;
+    const end = this.#lineEnd(bytes, at, textAt === BAD ? at : textAt, atEnd);
     if (end === UNFINISHED) return UNFINISHED;
     const hasEscapes = this.#hasEscapes;
     if (end - at > MAX_RECORD_BYTES) return this.#refuse('record too long', bytes, at, at + MAX_RECORD_BYTES);
-    const textAt = this.#readHeader(bytes, at, end);
+    if (textAt === BAD) textAt = this.#readHeader(bytes, at, end);
     if (textAt === BAD) {
       return this.#refuse(
         first === SPACE ? 'dictionary line without a record' : 'no kmsg header',
@@ -137,8 +140,22 @@ class Session implements ParserSession<LogBatch> {
     return next;
   }
 
+  /** A header without further fields, before the end of its line is known: where the text starts, or BAD. */
+  #readPlainHeader(bytes: Uint8Array, at: number): number {
+    const p = this.#readNumbers(bytes, at);
+    return p !== BAD && this.#flag > SPACE && bytes[p] === SEMICOLON ? p + 1 : BAD;
+  }
+
   /** `PRIO,SEQ,TS,FLAG` into the session's fields; returns where the text starts, or BAD. */
   #readHeader(bytes: Uint8Array, at: number, end: number): number {
+    let p = this.#readNumbers(bytes, at);
+    if (p === BAD) return BAD;
+    while (p < end && bytes[p] !== SEMICOLON) p++;
+    return p < end ? p + 1 : BAD;
+  }
+
+  /** The header up to its flag; returns what follows, or BAD. */
+  #readNumbers(bytes: Uint8Array, at: number): number {
     let p = at;
     let byte = bytes[p] as number;
     let value = 0;
@@ -168,8 +185,7 @@ class Session implements ParserSession<LogBatch> {
     this.#micros = value;
     this.#flag = bytes[++p] as number;
     this.#fieldsAt = ++p;
-    while (p < end && bytes[p] !== SEMICOLON) p++;
-    return p < end ? p + 1 : BAD;
+    return p;
   }
 
   #addRow(bytes: Uint8Array, batch: LogBatch, textStart: number, textEnd: number, flags: number): void {

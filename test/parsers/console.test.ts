@@ -176,3 +176,12 @@ test('console: sniff needs one line that only a kernel prints', () => {
   for (const text of accept) assert.equal(consoleText.sniff(encodeUtf8(text)), true, text);
   for (const text of refuse) assert.equal(consoleText.sniff(encodeUtf8(text)), false, text);
 });
+
+test('console: a line that looks like the one before it, but for its bytes, has no stamp', () => {
+  const fill = '[    0.473630] a\n'.repeat(3);
+  const { batch } = parse(
+    `[${'\0'.repeat(6)}473630] b ${'.'.repeat(40)}\n${fill}[    0.4736:0] b\n[    0.47363/] b\n[    0x473630] b\n${fill}`,
+  );
+  const stamped = Array.from({ length: batch.length }, (_, row) => batch.rawTime.getBigint(row) !== NO_RAW_TIME);
+  assert.deepEqual(stamped, [false, true, true, true, false, false, false, true, true, true]);
+});

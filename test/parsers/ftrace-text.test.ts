@@ -212,3 +212,24 @@ test('ftrace_text: a batch of its own gets its own tables', () => {
     assert.deepEqual(fieldsOf(batch, 'x'), { y: '1' });
   }
 });
+
+test('ftrace_text: a line that looks like the ones before it, but for its bytes, is none of them', () => {
+  const plain = '            bash-707     [001] d..2.  2351.415237: x: y=1\n';
+  const fill = plain.repeat(8);
+  const others = [
+    `${'\0'.repeat(24)} [001] d..2.  2351.415237: x: y=1\n`,
+    plain.replace('-707', '+707'),
+    plain.replace('[001]', '[0:1]'),
+    plain.replace('[001]', '[001['),
+    plain.replace('d..2.', 'd.. .'),
+    plain.replace('2351.', '2351,'),
+    plain.replace('415237', '4152/7'),
+    plain.replace('237: ', '237; '),
+  ];
+  const { batch, session } = parse(`${fill}${others.join(fill)}${fill}`);
+  const rows = (name: string): number =>
+    batch.tables.filter(({ schema }) => schema.name === name).reduce((sum, { length }) => sum + length, 0);
+  assert.equal(rows('x'), 8 * (others.length + 1));
+  assert.equal(rows('ftrace:unparsed'), others.length);
+  assert.equal(session.counts.malformed.get('no event line'), others.length);
+});

@@ -21,6 +21,10 @@ const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 const EVERY_OFFSET_BYTES = 1000;
 const RANDOM_OFFSETS = 400;
 
+/** Less than is looked at in one go. */
+const PIECE_BYTES = 150;
+const REPEATS = 5;
+
 type FileParser = LogParser | EventTextParser;
 
 export interface Fixture {
@@ -46,6 +50,7 @@ export function testParser(parser: FileParser, fixtures: readonly Fixture[]): vo
     test(`${id}: ${name} gives the same rows wherever it is cut`, () => checkCuts(parser, bytes));
     test(`${id}: ${name} may end anywhere`, () => checkTruncations(parser, bytes));
     test(`${id}: survives mutations of ${name}`, () => checkMutations(parser, bytes));
+    test(`${id}: ${name} again and again gives the same rows in one piece as in small ones`, () => checkRepeats(parser, bytes));
   }
   test(`${id}: survives random bytes`, () => {
     const random = createRandom(7);
@@ -133,6 +138,14 @@ function checkMutations(parser: FileParser, bytes: Uint8Array): void {
     const cut = Math.floor(random() * mutated.length);
     assert.deepEqual(parseInChunks(parser, mutated, [cut]), parseInChunks(parser, mutated, []), `round ${round}, cut at ${cut}`);
   }
+}
+
+/** Parsers read lines that are as those before them in a quick way, as long as much follows: pieces of a few bytes have none of it. */
+function checkRepeats(parser: FileParser, bytes: Uint8Array): void {
+  const input = new Uint8Array(bytes.length * REPEATS);
+  for (let at = 0; at < input.length; at += bytes.length) input.set(bytes, at);
+  const ends = Array.from({ length: Math.ceil(input.length / PIECE_BYTES) }, (_, index) => (index + 1) * PIECE_BYTES);
+  assert.deepEqual(parseInChunks(parser, input, []), parseInChunks(parser, input, ends));
 }
 
 export function checkSniff(parser: FileParser | EventFileParser, fixtures: readonly Fixture[]): void {
