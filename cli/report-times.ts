@@ -3,9 +3,11 @@ import { OperationalError } from '../base/errors.ts';
 import { toTraceNs } from '../clock/trace-timeline.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
 import type { TimeConversion } from '../export/page-cursor.ts';
-import { showsSeconds } from '../export/report.ts';
+import { showsSeconds } from '../export/report-lines.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
+
+type ClockInfo = Pick<EventFileInfo, 'timeShift' | 'tscToNs' | 'dateOffsetNs' | 'offsetNs'>;
 
 /** A raw time of a CPU: a guest's on its host's clock, ticks to ns, and what the recording says is to be added. undefined: as it is. */
 export function toReportTime({
@@ -13,20 +15,20 @@ export function toReportTime({
   tscToNs,
   dateOffsetNs,
   offsetNs,
-}: EventFileInfo): ((cpu: number, raw: bigint) => bigint) | undefined {
+}: ClockInfo): ((cpu: number, raw: bigint) => bigint) | undefined {
   const added = (dateOffsetNs ?? 0n) + offsetNs;
   if (timeShift === undefined && tscToNs === undefined && added === 0n) return undefined;
   const steps = { shift: timeShift, tscToNs };
   return (cpu, raw) => BigInt.asUintN(64, toTraceNs(steps, cpu, raw) + added);
 }
 
-export function toConversion(info: EventFileInfo): TimeConversion | undefined {
+export function toConversion(info: ClockInfo): TimeConversion | undefined {
   const toTime = toReportTime(info);
   if (toTime === undefined) return undefined;
-  return (cursor) => {
-    const ns = toTime(cursor.cpu, (BigInt(cursor.high) << 32n) | BigInt(cursor.low));
-    cursor.low = Number(ns & 0xffff_ffffn);
-    cursor.high = Number(ns >> 32n);
+  return (time) => {
+    const ns = toTime(time.cpu, (BigInt(time.high) << 32n) | BigInt(time.low));
+    time.low = Number(ns & 0xffff_ffffn);
+    time.high = Number(ns >> 32n);
   };
 }
 

@@ -205,6 +205,11 @@ export class Kallsyms {
       this.#starts = starts.subarray(0, count);
       return;
     }
+    if (isSorted) {
+      reverseTies(low, high, starts, count);
+      [this.#low, this.#high, this.#starts] = [low.subarray(0, count), high.subarray(0, count), starts.subarray(0, count)];
+      return;
+    }
     const tie = this.#pick === 'first' ? 1 : -1;
     const order = Uint32Array.from({ length: count }, (_, i) => i);
     order.sort((a, b) => (high[a] as number) - (high[b] as number) || (low[a] as number) - (low[b] as number) || (a - b) * tie);
@@ -240,6 +245,14 @@ export class Kallsyms {
     const newline = this.#text.indexOf('\n', start);
     const [, name = '', module = ''] = NAME.exec(this.#text.slice(start, newline < 0 ? undefined : newline)) ?? [];
     return { name, module };
+  }
+}
+
+/** Of symbols at one address, the last comes first. */
+function reverseTies(low: Uint32Array, high: Uint32Array, starts: Uint32Array, count: number): void {
+  for (let from = 0, to = 1; from < count; from = to++) {
+    while (to < count && low[to] === low[from] && high[to] === high[from]) to++;
+    if (to - from > 1) starts.subarray(from, to).reverse();
   }
 }
 

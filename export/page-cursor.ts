@@ -9,8 +9,24 @@ import type { PageSequence } from '../model/event-file.ts';
 import type { ParseCounts } from '../model/parser.ts';
 import { countMalformed } from '../model/parser.ts';
 
-/** Sets `low` and `high` of a cursor, which are raw, to another clock. */
-export type TimeConversion = (cursor: PageCursor) => void;
+/** A time as two words. */
+export interface Moment {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Sets a raw time of a CPU to another clock. */
+export type TimeConversion = (time: { readonly cpu: number; low: number; high: number }) => void;
+
+/** Where a cursor met the end of its window. */
+export interface CursorStop {
+  /** Number of the page with the record that is behind the window, and whether it is that page's first. */
+  readonly page: number;
+  readonly isFirst: boolean;
+  /** Losses told in front of it, and the first page since the record before. */
+  readonly lost: number;
+  readonly sincePage: number;
+}
 
 export interface CursorOptions {
   readonly source?: number;
@@ -49,6 +65,12 @@ export class PageCursor {
   /** The next record, and the end of the records of its page. */
   #at = 0;
   #end = 0;
+  /** Number of the page at hand. */
+  #page = -1;
+  /** The first time behind the window. */
+  #untilLow = 0;
+  #untilHigh = Number.POSITIVE_INFINITY;
+  #stop: CursorStop | undefined;
 
   constructor(
     pages: PageSequence,
@@ -69,9 +91,27 @@ export class PageCursor {
     this.record.little = little;
   }
 
+  /** Ends in front of the first record of this time or a later one. */
+  endBefore({ low, high }: Moment): void {
+    this.#untilLow = low;
+    this.#untilHigh = high;
+  }
+
+  /** Where that was; undefined when the pages ended before. */
+  get stop(): CursorStop | undefined {
+    return this.#stop;
+  }
+
+  /** Goes to the first record of this time or a later one; false where there is none. */
+  seek(since: Moment): boolean {
+    while (this.next()) if (!isBefore(this, since, false)) return true;
+    return false;
+  }
+
   /** Goes to the next record; false at the end. Damage ends its page, and is counted. */
   next(): boolean {
     const { record } = this;
+    const pageBefore = this.#page;
     const { little } = record;
     const time = this.#time;
     this.lost = 0;
@@ -108,6 +148,10 @@ export class PageCursor {
       this.low = low;
       this.high = time.high;
       this.#convert?.(this);
+      if (this.high >= this.#untilHigh && (this.high > this.#untilHigh || this.low >= this.#untilLow)) {
+        this.#stop = { page: this.#page, isFirst: this.isFirstOfPage, lost: this.lost, sincePage: pageBefore + 1 };
+        return false;
+      }
       return true;
     }
   }
@@ -125,6 +169,7 @@ export class PageCursor {
     while (this.#pageAt + size > this.#run.length) if (!this.#nextRun()) return false;
     const at = this.#pageAt;
     this.#pageAt += size;
+    this.#page++;
     const { little, view } = this.record;
     const { timestampOffset, commitOffset, longBytes, dataOffset } = this.#layout;
     const stampAt = at + timestampOffset;
@@ -181,8 +226,9 @@ export class CursorMerge {
   #bound = -1;
   #isBack = false;
 
-  constructor(cursors: readonly PageCursor[]) {
-    this.#cursors = cursors.filter((cursor) => cursor.next());
+  /** From the first records on that are not before `since`. */
+  constructor(cursors: readonly PageCursor[], since?: Moment) {
+    this.#cursors = cursors.filter((cursor) => (since === undefined ? cursor.next() : cursor.seek(since)));
   }
 
   /** The cursor whose record is next; undefined at the end. */
@@ -222,7 +268,7 @@ export class CursorMerge {
   }
 }
 
-function isBefore(a: PageCursor, b: PageCursor, orEqual: boolean): boolean {
+export function isBefore(a: Moment, b: Moment, orEqual: boolean): boolean {
   if (a.high !== b.high) return a.high < b.high;
   return orEqual ? a.low <= b.low : a.low < b.low;
 }

@@ -11,7 +11,7 @@
  *
  * Kernel: kernel/trace/trace_output.c (trace_print_flags_seq …), include/trace/stages/stage3_trace_output.h.
  */
-import { ARGUMENT, type Conversion } from './print-fmt-conversions.ts';
+import type { Conversion } from './print-fmt-conversions.ts';
 import {
   compileNumber,
   compileRegion,
@@ -26,7 +26,7 @@ import {
 import { putBitmap, putBitmapList } from './print-fmt-pointers.ts';
 import type { Expr } from './print-fmt-syntax.ts';
 import type { PrintContext } from './print-fmt.ts';
-import { Piece, toPiece, type TextOut } from './text-out.ts';
+import { toPiece, type TextOut } from './text-out.ts';
 
 export type Put = (record: EventRecord, out: TextOut) => void;
 
@@ -38,8 +38,6 @@ export interface StringPlace {
 
 /** More elements than a record can hold. */
 const MAX_ELEMENTS = 1 << 16;
-/** Values whose text is kept, of each place that shows flags or names: `gfp_flags` has some dozens. */
-const MAX_KEPT = 1024;
 
 /** Compiles an argument of `%s`, with its width and precision. */
 export function compileString(expr: Expr, place: StringPlace, context: PrintContext, of: Arithmetic): Put {
@@ -55,7 +53,7 @@ export function compileString(expr: Expr, place: StringPlace, context: PrintCont
       out.pad(mark, width(record), conversion.left);
     };
   };
-  const compiler = new StringCompiler(context, of, finish, conversion.width === ARGUMENT || conversion.precision === ARGUMENT);
+  const compiler = new StringCompiler(context, of, finish);
   // The C library's width counts for each name that __print_flags finds, as libtraceevent prints one by one.
   return context.dialect === 'kernel' ? finish(compiler.compile(expr)) : compiler.compile(expr);
 }
@@ -65,12 +63,9 @@ class StringCompiler {
   readonly #of: Arithmetic;
   /** Applies the conversion to one string: only in trace-cmd's dialect, where each piece is printed by itself. */
   readonly #piece: (put: Put) => Put;
-  /** A width or precision is an argument. */
-  readonly #isWidthOfRecord: boolean;
 
-  constructor(context: PrintContext, of: Arithmetic, finish: (put: Put) => Put, isWidthOfRecord: boolean) {
+  constructor(context: PrintContext, of: Arithmetic, finish: (put: Put) => Put) {
     this.#context = context;
-    this.#isWidthOfRecord = isWidthOfRecord;
     this.#of = of;
     this.#piece = context.dialect === 'kernel' ? (put) => put : finish;
   }
@@ -189,8 +184,8 @@ class StringCompiler {
     const pairs = this.#readPairs(lists);
     const isKernel = this.#context.dialect === 'kernel';
     const between = isKernel ? unescape(delimiter.text) : delimiter.text;
-    return this.#keepTexts(read, (record, out, value) => {
-      let low = value;
+    return (record, out) => {
+      let low = read(record);
       let { high } = record;
       let isFirst = true;
       for (const pair of pairs) {
@@ -211,24 +206,6 @@ class StringCompiler {
       if ((low | high) === 0) return;
       if (!isFirst) out.putText(between);
       putHex(out, low, high);
-    });
-  }
-
-  /** Prints by value, once for each of 32 bits that comes. What a record itself says of widths is no part of the value. */
-  #keepTexts(read: NumberCode['read'], put: (record: EventRecord, out: TextOut, low: number) => void): Put {
-    if (this.#isWidthOfRecord) return (record, out) => put(record, out, read(record));
-    const kept = new Map<number, Piece>();
-    return (record, out) => {
-      const low = read(record);
-      const known = record.high === 0 ? kept.get(low) : undefined;
-      if (known !== undefined) {
-        out.putPiece(known);
-        return;
-      }
-      const isKept = record.high === 0 && kept.size < MAX_KEPT;
-      const mark = out.length;
-      put(record, out, low);
-      if (isKept) kept.set(low, new Piece(out.bytes.slice(mark, out.length)));
     };
   }
 
@@ -238,7 +215,8 @@ class StringCompiler {
     const read = toWide(code);
     const pairs = this.#readPairs(lists);
     const isKernel = this.#context.dialect === 'kernel';
-    return this.#keepTexts(read, (record, out, low) => {
+    return (record, out) => {
+      const low = read(record);
       const { high } = record;
       for (let i = 0; i < pairs.length; i++) {
         const pair = pairs[i] as (typeof pairs)[number];
@@ -247,7 +225,7 @@ class StringCompiler {
         return;
       }
       putHex(out, low, high);
-    });
+    };
   }
 
   #compileHex(separator: number, [region, count]: readonly Expr[]): Put {

@@ -13,6 +13,7 @@
 import { messageOf } from '../base/errors.ts';
 import type { EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
+import { compileLine, putSymbolOrAddress, type LineStep } from './line-program.ts';
 import {
   ARGUMENT,
   isPlain,
@@ -25,8 +26,6 @@ import {
 import {
   compileNumber,
   compileRegion,
-  loadNarrow,
-  loadWide,
   NotComputable,
   toWide,
   type Arithmetic,
@@ -37,7 +36,7 @@ import {
 import { putBitmap, putBitmapList, putHexBytes, putIpv4, putIpv6, putMac, putSockaddr, putUuid } from './print-fmt-pointers.ts';
 import { compileString, unescape, type Put } from './print-fmt-strings.ts';
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
-import { toPiece, type Piece, type TextOut } from './text-out.ts';
+import { toPiece, type TextOut } from './text-out.ts';
 
 export type Dialect = 'kernel' | 'trace-cmd';
 
@@ -111,7 +110,6 @@ const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map(
 );
 
 const MAX_PROBLEM_CHARS = 200;
-const NO_TEXT = toPiece('');
 
 export interface PrintPart {
   /** The field that is all of the argument, casts aside. */
@@ -119,8 +117,8 @@ export interface PrintPart {
   /** Literal text; undefined for a conversion. */
   readonly text: string | undefined;
   readonly put: Put;
-  /** `put` with literal text in front of it: one call less of two, for each field of each line. */
-  readonly putBehind?: (text: Piece) => Put;
+  /** The same as `put`, where it is one of the simple ones. */
+  readonly step?: LineStep;
 }
 
 /** Compiles the print format of an event; a string says what it needs that is not there. */
@@ -152,18 +150,17 @@ export function toArithmetic(format: EventFormat, { dialect, longBytes, symbols 
 
 /** One function of all parts. */
 export function joinParts(parts: readonly PrintPart[]): Put {
-  const puts: Put[] = [];
-  for (let i = 0; i < parts.length; i++) {
-    const { text, put } = parts[i] as PrintPart;
-    const behind = text === undefined ? undefined : parts[i + 1]?.putBehind;
-    if (text !== undefined && behind !== undefined) puts.push(behind(toPiece(text)));
-    else puts.push(put);
-    if (behind !== undefined) i++;
+  const line: { readonly text: string; readonly step: LineStep | undefined }[] = [];
+  let text = '';
+  for (const { text: literal, step, put } of parts) {
+    if (literal !== undefined) text += literal;
+    else {
+      line.push({ text, step: step ?? { kind: 'put', put } });
+      text = '';
+    }
   }
-  if (puts.length === 1) return puts[0] as Put;
-  return (record, out) => {
-    for (let i = 0; i < puts.length; i++) (puts[i] as Put)(record, out);
-  };
+  if (text !== '') line.push({ text, step: undefined });
+  return compileLine(line);
 }
 
 class Compiler {
@@ -187,21 +184,35 @@ class Compiler {
       const precision = part.precision === ARGUMENT ? this.#takeNumber() : constant(part.precision);
       const expr = this.#args[this.#next++];
       if (expr === undefined) throw new NotComputable(`there is no argument for ${part.text}`);
-      const fused = this.#compileFused(part, expr);
-      const put = fused?.(NO_TEXT) ?? this.#compileConversion(part, expr, width, precision);
-      return { field: plainField(expr), text: undefined, put, ...(fused !== undefined && { putBehind: fused }) };
+      const step = this.#compileStep(part, expr);
+      const put = step === undefined ? this.#compileConversion(part, expr, width, precision) : undefined;
+      if (put !== undefined && isKept(part)) {
+        const load = this.#findOnlyField(expr);
+        if (load !== undefined) return { field: plainField(expr), text: undefined, put, step: { kind: 'kept', load, put } };
+      }
+      if (step === undefined) return { field: plainField(expr), text: undefined, put: put as Put };
+      return { field: plainField(expr), text: undefined, put: compileLine([{ text: '', step }]), step };
     });
   }
 
   /** What most arguments are: a number as it lies in the record, or the symbol at such an address. */
-  #compileFused(conversion: Conversion, expr: Expr): PrintPart['putBehind'] {
-    const { letter, pointer } = conversion;
-    const isSymbol = letter === 'p' && /^[SsFf]/.test(pointer) && this.#context.dialect === 'trace-cmd';
+  #compileStep(conversion: Conversion, expr: Expr): LineStep | undefined {
+    const { letter, pointer, sizeBytes } = conversion;
+    const { symbols, dialect } = this.#context;
+    const isSymbol = letter === 'p' && /^[SsFf]/.test(pointer) && dialect === 'trace-cmd';
     if (!isSymbol && !('duxX'.includes(letter) && isPlain(conversion))) return undefined;
-    const code = compileNumber(expr, this.#arithmetic);
-    if (isSymbol) return (text) => this.#compileLibrarySymbol(text, /^[SF]/.test(pointer), code);
-    const { load } = code;
-    return load === undefined ? undefined : (text) => putLoaded(text, load, conversion);
+    const { load } = compileNumber(expr, this.#arithmetic);
+    if (load === undefined) return undefined;
+    if (isSymbol) return { kind: 'symbol', load, symbols, withOffset: /^[SF]/.test(pointer) };
+    const isHex = letter === 'x' || letter === 'X';
+    return { kind: isHex ? 'hex' : 'decimal', load, sizeBytes, signed: letter === 'd', upper: letter === 'X' };
+  }
+
+  /** The one field that an expression depends on. */
+  #findOnlyField(expr: Expr): Load | undefined {
+    const fields = new Set<string>();
+    if (!addFields(expr, fields) || fields.size !== 1) return undefined;
+    return compileNumber({ kind: 'field', name: [...fields][0] as string }, this.#arithmetic).load;
   }
 
   #takeNumber(): NumberCode['read'] {
@@ -238,7 +249,7 @@ class Compiler {
       case 'F':
       case 'f':
       case 'B':
-        if (!isKernel) break;
+        if (pointer[0] === 'B' && !isKernel) break;
         return this.#compileSymbol(pointer, compileNumber(expr, this.#arithmetic));
       case 'M':
       case 'm':
@@ -258,30 +269,15 @@ class Compiler {
     return this.#compileAddressNumber(conversion, compileNumber(expr, this.#arithmetic));
   }
 
-  /** Symbols as the kernel prints them, with their size and module. */
+  /** Symbols: the kernel adds the symbol's size and its module, libtraceevent only the offset. */
   #compileSymbol(pointer: string, code: NumberCode): Put {
     const read = toWide(code);
-    const { symbols } = this.#context;
+    const { symbols, dialect } = this.#context;
     const withOffset = /^[SFB]/.test(pointer);
+    if (dialect === 'trace-cmd') return (record, out) => putSymbolOrAddress(out, symbols, read(record), record.high, withOffset);
     return (record, out) => {
       const low = read(record);
       putSymbol(out, symbols, low, record.high, withOffset);
-    };
-  }
-
-  #compileLibrarySymbol(text: Piece, withOffset: boolean, code: NumberCode): Put {
-    const read = toWide(code);
-    const { symbols } = this.#context;
-    return (record, out) => {
-      out.putPiece(text);
-      const low = read(record);
-      const { high } = record;
-      const symbol = symbols.find(low, high);
-      if (symbol !== undefined) out.putPiece(withOffset ? symbol.withOffset : symbol.piece);
-      else {
-        out.putText('0x');
-        out.putHexWords(low, high);
-      }
     };
   }
 
@@ -389,6 +385,38 @@ function plainField(expr: Expr): string | undefined {
   return expr.kind === 'field' ? expr.name : undefined;
 }
 
+/** Is the text of a conversion kept by the value that it comes from? What the record says of widths is no part of it. */
+function isKept({ letter, width, precision }: Conversion): boolean {
+  return letter === 's' && width !== ARGUMENT && precision !== ARGUMENT;
+}
+
+/** Adds the fields whose numbers an expression depends on; false where it depends on more than numbers. */
+function addFields(expr: Expr, fields: Set<string>): boolean {
+  switch (expr.kind) {
+    case 'number':
+    case 'string':
+    case 'name':
+      return true;
+    case 'field':
+      fields.add(expr.name);
+      return true;
+    case 'cast':
+      return addFields(expr.of, fields);
+    case 'unary':
+      return expr.operator !== '&' && expr.operator !== '*' && addFields(expr.of, fields);
+    case 'binary':
+      return addFields(expr.left, fields) && addFields(expr.right, fields);
+    case 'conditional':
+      return [expr.test, expr.yes, expr.no].every((one) => addFields(one, fields));
+    case 'list':
+      return expr.items.every((item) => addFields(item, fields));
+    case 'call':
+      return /^__print_(?:flags|symbolic)(?:_u64)?$/.test(expr.name) && expr.args.every((arg) => addFields(arg, fields));
+    default:
+      return false;
+  }
+}
+
 /** A number, cut to the bytes that the conversion takes and extended by its sign. */
 function compileInteger(
   conversion: Conversion,
@@ -419,35 +447,6 @@ function compileInteger(
       high = signed ? low >> 31 : 0;
     }
     putConverted(out, conversion, low, high, width(record), precision(record), style);
-  };
-}
-
-/** Text, and a number of the record behind it, without a width or flags. */
-function putLoaded(text: Piece, { at, sizeBytes, signed, least }: Load, conversion: Conversion): Put {
-  const isHex = conversion.letter === 'x' || conversion.letter === 'X';
-  const isUpper = conversion.letter === 'X';
-  const isSigned = conversion.letter === 'd';
-  const isWhole = conversion.sizeBytes === 8;
-  const cut = toSize(conversion.sizeBytes, isSigned);
-  return (record, out) => {
-    out.putPiece(text);
-    let low = 0;
-    let high = 0;
-    if (record.start + least <= record.end) {
-      if (sizeBytes === 8) {
-        low = loadWide(record, record.start + at);
-        ({ high } = record);
-      } else {
-        low = loadNarrow(record, record.start + at, sizeBytes, signed);
-        high = signed ? low >> 31 : 0;
-      }
-    }
-    if (!isWhole) {
-      low = cut(low);
-      high = isSigned ? low >> 31 : 0;
-    }
-    if (isHex) out.putHexWords(low, high, isUpper);
-    else out.putDecimalWords(low, high, isSigned);
   };
 }
 

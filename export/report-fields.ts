@@ -14,8 +14,11 @@ import type { Put } from './print-fmt-strings.ts';
 import type { PrintPart } from './print-fmt.ts';
 import { toPiece, type TextOut } from './text-out.ts';
 
-/** Prints all fields; `parts` are those of the print format, empty where it can't be computed. */
-export function compileFields(format: EventFormat, parts: readonly PrintPart[], of: Arithmetic): Put {
+/**
+ * Prints all fields; `parts` are those of the print format, empty where it can't be computed. `notePast` is called where what is
+ * printed from then on depends on it.
+ */
+export function compileFields(format: EventFormat, parts: readonly PrintPart[], of: Arithmetic, notePast: () => void): Put {
   let next = 0;
   const puts = format.fields.map((field): Put => {
     const name = ` ${field.name}=`;
@@ -23,7 +26,7 @@ export function compileFields(format: EventFormat, parts: readonly PrintPart[], 
     // The search goes on behind the last hit, and ends for good where a hit was the last part.
     if (found >= 0) next = found + 1;
     const before = parts[found - 1]?.text ?? '';
-    const put = found >= 0 ? (parts[found] as PrintPart).put : compileRawField(field, of);
+    const put = found >= 0 ? (parts[found] as PrintPart).put : compileRawField(field, of, notePast);
     const label = toPiece(found >= 0 && before.endsWith('0x') ? `${name}0x` : name);
     return (record, out) => {
       out.putPiece(label);
@@ -44,8 +47,8 @@ function findPart(parts: readonly PrintPart[], start: number, name: string): num
   return -1;
 }
 
-function compileRawField(field: FormatField, of: Arithmetic): Put {
-  if (field.shape !== 'scalar') return compileArray(field, of);
+function compileRawField(field: FormatField, of: Arithmetic, notePast: () => void): Put {
+  if (field.shape !== 'scalar') return compileArray(field, of, notePast);
   const isLong = /long/.test(field.type);
   if (field.sizeBytes !== 1 && field.sizeBytes !== 2 && field.sizeBytes !== 4 && field.sizeBytes !== 8) {
     return (_record, out) => out.putText(field.signed || !isLong ? '0' : '0x0');
@@ -74,7 +77,7 @@ function compileRawField(field: FormatField, of: Arithmetic): Put {
   }
 }
 
-function compileArray(field: FormatField, of: Arithmetic): Put {
+function compileArray(field: FormatField, of: Arithmetic, notePast: () => void): Put {
   const { locate } = compileFieldRegion(field, of);
   const isDynamic = field.shape === 'data_loc' || field.shape === 'rel_loc';
   // Once a text of this field was not printable, the field is no text any more.
@@ -83,7 +86,10 @@ function compileArray(field: FormatField, of: Arithmetic): Put {
     const found = locate(record);
     const from = found ? record.from : record.start;
     const to = found ? (isDynamic || field.sizeBytes > 0 ? record.to : from) : from;
-    isText &&= isPrintable(record.bytes, from, to);
+    if (isText && !isPrintable(record.bytes, from, to)) {
+      isText = false;
+      notePast();
+    }
     if (isText) putText(out, record, from);
     else putBytes(out, record.bytes, from, to);
   };

@@ -25,7 +25,9 @@ const MAX_DEPTH = 256;
 
 export interface FunctionTools extends ReportTools {
   /** Records in their order, to look at the one that follows. */
-  readonly merge: () => CursorMerge;
+  readonly merge: () => CursorMerge | undefined;
+  /** Says that what is printed depends on records before it. */
+  readonly notePast: () => void;
   /** Prints a time as lines show it. */
   readonly putTime: (out: TextOut, low: number, high: number) => void;
   /** The format of `ftrace:funcgraph_exit`, and how to compute with it. */
@@ -68,7 +70,7 @@ class CallStacks {
   }
 }
 
-function functionHandler(of: Arithmetic, { symbols }: FunctionTools): ReportHandler | undefined {
+function functionHandler(of: Arithmetic, { symbols, notePast }: FunctionTools): ReportHandler | undefined {
   const readIp = fieldReader('ip', of);
   const readParent = fieldReader('parent_ip', of);
   if (readIp === undefined || readParent === undefined) return undefined;
@@ -78,6 +80,7 @@ function functionHandler(of: Arithmetic, { symbols }: FunctionTools): ReportHand
     const { high } = record;
     const called = symbols.find(low, high);
     const parent = symbols.find(readParent(record), record.high);
+    notePast();
     if (parent !== undefined) out.putFill(32, stacks.note(cpu, parent.name, called?.name) * FUNCTION_INDENT);
     if (called === undefined) putHex(out, low, high);
     else out.putPiece(called.piece);
@@ -146,7 +149,7 @@ function putDuration(out: TextOut, durationNs: number): void {
 }
 
 function graphEntryHandler(of: Arithmetic, tools: FunctionTools): ReportHandler | undefined {
-  const { symbols, graphExit } = tools;
+  const { symbols, graphExit, notePast } = tools;
   const readFunction = fieldReader('func', of);
   const readDepth = fieldReader('depth', of);
   const readExitFunction = graphExit === undefined ? undefined : fieldReader('func', graphExit);
@@ -155,8 +158,12 @@ function graphEntryHandler(of: Arithmetic, tools: FunctionTools): ReportHandler 
   /** The exit of the function entered: the very next record, which then has no line of its own. */
   const takeLeaf = (low: number, high: number, pid: number): number | undefined => {
     const merge = tools.merge();
-    const next = merge.next();
-    if (next === undefined) return undefined;
+    const next = merge?.next();
+    if (merge === undefined || next === undefined) {
+      // Where a window ends, the exit may stand in the next one.
+      notePast();
+      return undefined;
+    }
     const { record } = next;
     const isExit = record.view.getUint16(record.start, record.little) === graphExit.format.id && readPid(graphExit, record) === pid;
     if (isExit && readExitFunction?.(record) === low && record.high === high) return readDuration?.(record) ?? 0;

@@ -16,14 +16,15 @@ import type { EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import type { PageCursor } from './page-cursor.ts';
 import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
+import type { TaskNames } from './report-tasks.ts';
 import { toPiece, type TextOut } from './text-out.ts';
 
 /** What handlers look up, and what they leave for each other. */
 export interface ReportTools {
   readonly symbols: Kallsyms;
   readonly longBytes: 4 | 8;
-  /** Task names by pid, as latin1; scheduler events add those that are missing. */
-  readonly comms: Map<number, string>;
+  /** Scheduler events add those that are missing. */
+  readonly names: TaskNames;
 }
 
 /** Prints a record; true = its format is printed behind. */
@@ -93,7 +94,7 @@ function taskPrinter(
     if (locate?.(record) === true) {
       const mark = out.length;
       out.putString(record.bytes, record.from, record.to);
-      if (!tools.comms.has(low)) tools.comms.set(low, latin1(out.bytes, mark, out.length));
+      if (!tools.names.has(low)) tools.names.tell(low, latin1(out.bytes, mark, out.length));
       out.putByte(58);
     }
     out.putDecimalWords(low, high, true);

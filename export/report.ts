@@ -1,414 +1,86 @@
-/**
- * Recorded events as text, line for line what `trace-cmd report` prints:
- *
- *   cpus=2
- *   web:            bash-812   [001] 13432.829484: sched_switch:         bash:812 [120] S ==> swapper/1:0 [120]
- *   |    |               |     |     |             |                     +-- body: plugin, print format or fields
- *   |    |               |     |     |             +-- event, padded to 20
- *   |    |               |     |     +-- s.µs, rounded; s.ns with -t; the bare number where the clock counts no ns
- *   |    |               |     +-- CPU
- *   |    +-- task, right-aligned in 16: from saved_cmdlines, and from scheduler events already printed
- *   +-- instance, where the file has some
- *   CPU:1 [39915 EVENTS DROPPED]         in front of the event behind the loss
- *
- * -l: `bash-812      1d.h.. 13432.829484: …`. -R: fields instead of bodies (report-fields.ts).
- * Not handled: --profile, --tail, plugin options, text of the latency tracers.
- * Source: trace-cmd 3.1 tracecmd/trace-read.c (trace_show_data).
- */
-import type { EventFile, EventFileInfo, EventFileStream } from '../model/event-file.ts';
+/** A whole recording as the text of `trace-cmd report`; its lines are drawn in report-lines.ts. */
+import type { EventFile, EventFileStream, PageSequence } from '../model/event-file.ts';
 import { createCounts, type ParseCounts } from '../model/parser.ts';
-import type { FormatSet } from '../model/segment.ts';
-import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
-import { Kallsyms } from './kallsyms.ts';
-import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
-import { CursorMerge, LOST_UNKNOWN, PageCursor, type TimeConversion } from './page-cursor.ts';
-import type { EventRecord } from './print-fmt-numbers.ts';
-import { toAddress, type Put } from './print-fmt-strings.ts';
-import { compilePrintFormat, joinParts, toArithmetic, type PrintContext } from './print-fmt.ts';
-import { compileBprint } from './report-bprint.ts';
-import { compileFields } from './report-fields.ts';
-import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
-import { compilePlugin, type ReportHandler } from './report-plugins.ts';
-import { Piece, toPiece, type TextOut } from './text-out.ts';
+import { parseHeaderPage } from '../parsers/page-header.ts';
+import { CursorMerge, PageCursor, type Moment } from './page-cursor.ts';
+import { ReportLines, type ReportOptions } from './report-lines.ts';
+import type { TaskName } from './report-tasks.ts';
+import type { TextOut } from './text-out.ts';
 
-export interface ReportOptions {
-  /** -l: flags of each event, short task names. */
-  readonly latency: boolean;
-  /** -R: fields as they are. */
-  readonly raw: boolean;
-  /** -t: all nine digits. */
-  readonly nanoseconds: boolean;
-  /** --ts-diff: time since the line before. */
-  readonly timeDifference: boolean;
-  /** Which records are printed; undefined = all. */
-  readonly filter: ReportFilter | undefined;
-  /** From raw times of a CPU to those shown. */
-  readonly convert: TimeConversion | undefined;
+/** The pages of one CPU of one instance. */
+export interface ReportLane {
+  /** Stands in front of its lines. */
+  readonly prefix: string;
+  readonly pageSizeBytes: number;
+  readonly pages: PageSequence;
 }
 
-export interface ReportFilter {
-  readonly cpus: ReadonlySet<number> | undefined;
-  readonly pids: ReadonlySet<number> | undefined;
-  /** By event; undefined = all. */
-  readonly events: ((system: string, event: string) => boolean) | undefined;
-  /** Times shown, in ns or ticks of the clock, both included. */
-  readonly since: bigint | undefined;
-  readonly until: bigint | undefined;
+/** Where a report goes on that has come so far by another way. */
+export interface ReportStart {
+  /** The first time that is not printed yet; undefined = nothing is. */
+  readonly since: Moment | undefined;
+  /** What the lines before have told of threads. */
+  readonly names: readonly TaskName[];
 }
-
-/** What one event needs to become a line. */
-interface EventPrinter {
-  readonly name: Piece;
-  readonly handler: ReportHandler | undefined;
-  /** Behind the handler, or alone. */
-  readonly put: Put;
-  readonly isShown: boolean;
-}
-
-/** Clocks whose times trace-cmd shows in seconds, be they or not; those of the others are the bare number. */
-const SECONDS_CLOCK = /^(?:local|global|uptime|perf|tai|mono.*)$/;
-const NAME_WIDTH = 20;
-const COMM_WIDTH = 16;
-const SHORT_COMM_WIDTH = 8;
-const BILLION = 1_000_000_000n;
-/** From here on a time is rounded to the next second. */
-const LAST_HALF_MICRO = 999_999_500;
-const TWO_POW_32 = 0x1_0000_0000;
-const FLAG_IRQS_OFF = 0x01;
-const FLAG_IRQS_NOSUPPORT = 0x02;
-const FLAG_NEED_RESCHED = 0x04;
-const FLAG_HARDIRQ = 0x08;
-const FLAG_SOFTIRQ = 0x10;
 
 export class Reporter {
   readonly counts: ParseCounts = createCounts();
-  /** Lines written, notices of losses not counted. */
-  lines = 0;
-  readonly #options: ReportOptions;
-  readonly #context: PrintContext;
-  readonly #tools: FunctionTools;
-  /** Format files by id. */
-  readonly #texts: (FormatSet['events'][number] | undefined)[] = [];
-  readonly #printers: (EventPrinter | undefined)[] = [];
+  readonly #lines: ReportLines;
   readonly #merge: CursorMerge;
-  /** Names of the instances, by cursor. */
-  readonly #prefixes: Piece[] = [];
-  readonly #cpuCount: number;
-  readonly #commonPid: number;
-  readonly #commonFlags: number;
-  readonly #commonPreempt: number;
-  readonly #isNanoseconds: boolean;
-  /** The second of the line before, and its first ns. */
-  #secondsText = toPiece('');
-  #secondsStart = Number.NaN;
-  /** What stands in front of the time, by cursor and thread. */
-  readonly #heads: (Map<number, Piece> | undefined)[] = [];
-  readonly #comms = new Map<number, Piece>();
-  #lastShown: bigint | undefined;
-  #lastWasShown = new Map<number, boolean>();
-  readonly #stackId: number;
-  #isHeaderWritten = false;
+  #header: string;
 
-  constructor(file: EventFile, options: ReportOptions) {
-    this.#options = options;
+  constructor(file: EventFile, options: ReportOptions, start?: ReportStart) {
+    const lanes = openLanes(file, options.filter?.cpus);
     const layout = parseHeaderPage(file.formats.headerPage);
-    const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
-    const symbols = new Kallsyms(file.info.readKallsyms, 'bisected');
-    this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(file.formats.printkFormats) };
-    // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
-    for (const named of file.formats.events) this.#texts[Number(/^ID:\s*(\d{1,5})/m.exec(named.format)?.[1] ?? -1)] = named;
-    const sources = typeof layout === 'string' ? [] : this.#openCursors(file, layout);
-    this.#merge = new CursorMerge(sources);
-    this.#cpuCount = file.info.cpuCount;
-    this.#isNanoseconds = showsSeconds(file.info);
-    const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];
-    const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
-    this.#commonPid = offsetOf('common_pid', 4);
-    this.#commonFlags = offsetOf('common_flags', 2);
-    this.#commonPreempt = offsetOf('common_preempt_count', 3);
-    const exit = this.#parse(this.#idOf('funcgraph_exit'));
-    this.#stackId = this.#idOf('kernel_stack');
-    this.#tools = {
-      symbols,
-      longBytes,
-      comms: new Map(Object.entries(file.info.comms).map(([pid, comm]) => [Number(pid), comm])),
-      merge: () => this.#merge,
-      putTime: (out, low, high) => this.#putTime(out, low, high),
-      graphExit: exit === undefined ? undefined : toArithmetic(exit, this.#context),
-    };
+    const little = file.formats.endian === 'little';
+    const { counts } = this;
+    const cursors =
+      typeof layout === 'string'
+        ? []
+        : lanes.map(
+            ({ pages, pageSizeBytes }, source) =>
+              new PageCursor(pages, pageSizeBytes, layout, little, counts, { source, convert: options.convert }),
+          );
+    this.#lines = new ReportLines(
+      file,
+      options,
+      lanes.map(({ prefix }) => prefix),
+    );
+    this.#lines.names.add(start?.names ?? []);
+    this.#merge = new CursorMerge(cursors, start?.since);
+    this.#header = start?.since === undefined ? headerOf(file) : '';
+  }
+
+  /** Lines written, notices of losses not counted. */
+  get lines(): number {
+    return this.#lines.count;
   }
 
   /** Appends about so many bytes of lines; false when there are no more. */
   write(out: TextOut, budgetBytes: number): boolean {
-    const end = out.length + budgetBytes;
-    if (!this.#isHeaderWritten) this.#writeHeader(out);
-    while (out.length < end) {
-      const cursor = this.#merge.next();
-      if (cursor === undefined) return false;
-      this.#writeRecord(cursor, out);
-    }
-    return true;
-  }
-
-  #writeHeader(out: TextOut): void {
-    this.#isHeaderWritten = true;
-    out.putText(`cpus=${this.#cpuCount}\n`);
-  }
-
-  #openCursors(file: EventFile, layout: PageLayout): PageCursor[] {
-    const little = file.formats.endian === 'little';
-    const { cpus } = this.#options.filter ?? { cpus: undefined };
-    const named = file.streams.filter(({ instance }) => instance !== '');
-    const widest = Math.max(0, ...named.map(({ instance }) => instance.length));
-    const prefixOf = ({ instance }: EventFileStream): string => {
-      if (named.length === 0) return '';
-      return instance === '' ? ' '.repeat(widest + 2) : `${instance.padStart(widest)}: `;
-    };
-    const ordered = [...file.streams.filter(({ instance }) => instance === ''), ...named];
-    return ordered.flatMap((stream) =>
-      stream
-        .pages()
-        .filter(({ cpu }) => cpus?.has(cpu) ?? true)
-        .map((pages) => {
-          const source = this.#prefixes.push(toPiece(prefixOf(stream))) - 1;
-          return new PageCursor(pages, stream.pageSizeBytes, layout, little, this.counts, { source, convert: this.#options.convert });
-        }),
-    );
-  }
-
-  #writeRecord(cursor: PageCursor, out: TextOut): void {
-    const { record, lost } = cursor;
-    const id = record.view.getUint16(record.start, record.little);
-    const printer = this.#printers[id] ?? this.#compile(id);
-    if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
-    const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
-    if (lost === 0 && !this.#options.latency) this.#putHead(cursor, pid, out);
-    else {
-      this.#putPrefix(cursor, out);
-      if (lost !== 0)
-        out.putText(lost === LOST_UNKNOWN ? `CPU:${cursor.cpu} [EVENTS DROPPED]\n` : `CPU:${cursor.cpu} [${lost} EVENTS DROPPED]\n`);
-      this.#putTask(cursor, pid, out);
-    }
-    this.#putTime(out, cursor.low, cursor.high);
-    if (this.#options.timeDifference) this.#putDifference(cursor.low, cursor.high, out);
-    out.putPiece(printer.name);
-    const body = out.length;
-    if (printer.handler === undefined || printer.handler(cursor, out)) printer.put(record, out);
-    if (out.length > body && out.bytes[out.length - 1] === 10) out.length--;
-    out.putByte(10);
-    this.lines++;
-  }
-
-  #putPrefix({ source }: PageCursor, out: TextOut): void {
-    out.putPiece(this.#prefixes[source] as Piece);
-  }
-
-  /** Instance, task and CPU, as they were for the last event of this thread on this CPU. */
-  #putHead(cursor: PageCursor, pid: number, out: TextOut): void {
-    const heads = (this.#heads[cursor.source] ??= new Map());
-    const known = heads.get(pid);
-    if (known !== undefined) {
-      out.putPiece(known);
-      return;
-    }
-    const mark = out.length;
-    this.#putPrefix(cursor, out);
-    this.#putTask(cursor, pid, out);
-    // A name that is not known yet may become so.
-    if (this.#comms.has(pid)) heads.set(pid, new Piece(out.bytes.slice(mark, out.length)));
-  }
-
-  #putTask({ record, cpu }: PageCursor, pid: number, out: TextOut): void {
-    const comm = this.#commOf(pid);
-    const { latency } = this.#options;
-    if (latency) out.putFill(32, SHORT_COMM_WIDTH - comm.length);
-    out.putBytes(comm.bytes, 0, latency ? Math.min(comm.length, SHORT_COMM_WIDTH) : comm.length);
-    out.putByte(45);
-    const mark = out.length;
-    out.putDecimal(pid);
-    out.pad(mark, 5, true);
-    if (latency) {
-      out.putByte(32);
-      const at = out.length;
-      out.putDecimal(cpu);
-      out.pad(at, 3);
-      this.#putFlags(record, out);
-    } else {
-      out.putText(' [');
-      out.putPaddedDecimal(cpu, 3);
-      out.putByte(93);
-    }
-    if (this.#isNanoseconds) out.putByte(32);
-  }
-
-  #commOf(pid: number): Piece {
-    const known = this.#comms.get(pid);
-    if (known !== undefined) return known;
-    const { comms } = this.#tools;
-    // Scheduler events name it swapper; it is <idle> all the same.
-    const text = pid === 0 ? '<idle>' : comms.get(pid);
-    const piece = toPiece((text ?? '<...>').padStart(this.#options.latency ? 0 : COMM_WIDTH));
-    if (text !== undefined) this.#comms.set(pid, piece);
-    return piece;
-  }
-
-  #putFlags({ bytes, start }: EventRecord, out: TextOut): void {
-    const flags = bytes[start + this.#commonFlags] as number;
-    const preempt = bytes[start + this.#commonPreempt] as number;
-    if (this.#options.raw) {
-      out.putText('-0x');
-      out.putHexWords(flags, 0);
-      return;
-    }
-    out.putText((flags & FLAG_IRQS_OFF) !== 0 ? 'd' : (flags & FLAG_IRQS_NOSUPPORT) !== 0 ? 'X' : '.');
-    out.putText((flags & FLAG_NEED_RESCHED) !== 0 ? 'N' : '.');
-    const inHardirq = (flags & FLAG_HARDIRQ) !== 0;
-    const inSoftirq = (flags & FLAG_SOFTIRQ) !== 0;
-    out.putText(inHardirq ? (inSoftirq ? 'H' : 'h') : inSoftirq ? 's' : '.');
-    for (const depth of [preempt & 15, preempt >> 4]) {
-      if (depth === 0) out.putByte(46);
-      else out.putHexWords(depth, 0);
-    }
-  }
-
-  #putTime(out: TextOut, low: number, high: number): void {
-    if (!this.#isNanoseconds) {
-      const mark = out.length;
-      out.putDecimalWords(low | 0, high | 0, false);
-      out.pad(mark, 12);
-      return;
-    }
-    // Exact below 2^53 ns, 104 days; later times go through a bigint.
-    if (high < 0x20_0000) {
-      const ns = high * TWO_POW_32 + low;
-      const within = ns - this.#secondsStart;
-      // Line after line is of the same second.
-      if (within >= 0 && within < LAST_HALF_MICRO && !this.#options.nanoseconds) {
-        out.putPiece(this.#secondsText);
-        out.putSixDigits(((within + 500) / 1000) | 0);
-        return;
-      }
-      const shown = this.#options.nanoseconds ? ns : Math.floor((ns + 500) / 1000);
-      const perSecond = this.#options.nanoseconds ? 1e9 : 1e6;
-      const seconds = Math.floor(shown / perSecond);
-      this.#putSeconds(seconds, shown - seconds * perSecond, out);
-      return;
-    }
-    const ns = (BigInt(high) << 32n) | BigInt(low);
-    const rounded = this.#options.nanoseconds ? ns : ((ns + 500n) / 1000n) * 1000n;
-    const fraction = Number(rounded % BILLION);
-    this.#putSeconds(Number(rounded / BILLION), this.#options.nanoseconds ? fraction : fraction / 1000, out);
-  }
-
-  #putSeconds(seconds: number, fraction: number, out: TextOut): void {
-    if (seconds * 1e9 !== this.#secondsStart) {
-      this.#secondsStart = seconds * 1e9;
-      this.#secondsText = toPiece(`${String(seconds).padStart(5)}.`);
-    }
-    out.putPiece(this.#secondsText);
-    out.putPaddedDecimal(fraction, this.#options.nanoseconds ? 9 : 6);
-  }
-
-  #putDifference(low: number, high: number, out: TextOut): void {
-    const time = (BigInt(high) << 32n) | BigInt(low);
-    // Rounded as µs are, whatever the clock counts.
-    const shown = this.#options.nanoseconds ? time : (time + 500n) / 1000n;
-    out.putByte(58);
-    out.putByte(32);
-    const mark = out.length;
-    if (this.#lastShown !== undefined && this.#lastShown !== 0n) out.putText(`(+${shown - this.#lastShown})`);
-    out.pad(mark, 8, true);
-    this.#lastShown = shown;
-  }
-
-  #isWanted(cursor: PageCursor, id: number, printer: EventPrinter): boolean {
-    const { pids, since, until } = this.#options.filter as ReportFilter;
-    // The stack of an event that is shown belongs to it.
-    if (id === this.#stackId && id >= 0) return this.#lastWasShown.get(cursor.cpu) ?? false;
-    let wanted = printer.isShown;
-    if (wanted && pids !== undefined)
-      wanted = pids.has(cursor.record.view.getInt32(cursor.record.start + this.#commonPid, cursor.record.little));
-    if (wanted && (since !== undefined || until !== undefined)) {
-      const time = (BigInt(cursor.high) << 32n) | BigInt(cursor.low);
-      wanted = time >= (since ?? time) && time <= (until ?? time);
-    }
-    if (this.#stackId >= 0) this.#lastWasShown.set(cursor.cpu, wanted);
-    return wanted;
-  }
-
-  /** Id of an event of the tracer itself, or -1. */
-  #idOf(event: string): number {
-    return this.#texts.findIndex((named) => named?.system === 'ftrace' && named.format.startsWith(`name: ${event}\n`));
-  }
-
-  #parse(id: number): EventFormat | undefined {
-    const named = this.#texts[id];
-    const parsed = named === undefined ? undefined : parseEventFormat(named.format, named.system);
-    return typeof parsed === 'string' ? undefined : parsed;
-  }
-
-  #compile(id: number): EventPrinter {
-    const format = this.#parse(id);
-    const printer = format === undefined ? unknownEvent(this.#options.timeDifference) : this.#compileFormat(format);
-    this.#printers[id] = printer;
-    return printer;
-  }
-
-  #compileFormat(format: EventFormat): EventPrinter {
-    const context = this.#context;
-    const of = toArithmetic(format, context);
-    const parts = compilePrintFormat(format, context);
-    const fields = compileFields(format, typeof parts === 'string' ? [] : parts, of);
-    const isBprint = format.system === 'ftrace' && format.event === 'bprint';
-    const { raw, filter, timeDifference } = this.#options;
-    const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
-    if (raw) return { ...common, handler: undefined, put: fields };
-    const handler = compileFunctionEvent(format, of, this.#tools) ?? compilePlugin(format, of, this.#tools);
-    const bprint = isBprint ? this.#compileBprint(format) : undefined;
-    if (bprint !== undefined) return { ...common, handler, put: bprint };
-    if (typeof parts !== 'string') return { ...common, handler, put: joinParts(parts) };
-    const failed: Put = (record, out) => {
-      out.putText('[FAILED TO PARSE]');
-      fields(record, out);
-    };
-    return { ...common, handler, put: failed };
-  }
-
-  /** `function: text`, as the format of bprint would have it. */
-  #compileBprint(format: EventFormat): Put | undefined {
-    const context = this.#context;
-    const of = toArithmetic(format, context);
-    const put = compileBprint(format, of, context);
-    const caller = compilePrintFormat({ ...format, printFormat: '"%ps: ", (void *)REC->ip' }, context);
-    if (put === undefined || typeof caller === 'string') return undefined;
-    const putCaller = joinParts(caller);
-    return (record, out) => {
-      putCaller(record, out);
-      put(record, out);
-    };
+    out.putText(this.#header);
+    this.#header = '';
+    return this.#lines.write(this.#merge, out, budgetBytes);
   }
 }
 
-/** Are times shown in seconds, and not as the bare number that the clock counts? */
-export function showsSeconds({ clock, tscToNs }: EventFileInfo): boolean {
-  return SECONDS_CLOCK.test(clock) || tscToNs !== undefined;
+export function headerOf({ info }: EventFile): string {
+  return `cpus=${info.cpuCount}\n`;
 }
 
-/** With the colon behind the time, unless the time since the line before stands between. */
-function padName(name: string, isApart: boolean): Piece {
-  return toPiece(`${isApart ? '' : ':'} ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
-}
-
-function unknownEvent(isApart: boolean): EventPrinter {
-  return { name: padName('(NULL)', isApart), handler: undefined, put: (_record, out) => out.putText('[UNKNOWN EVENT]'), isShown: true };
-}
-
-/** `0xffffffff8225d1b8 : "count %d\n"` → address → text, without the quotes and a line end. */
-export function readStrings(printkFormats: string): Map<string, string> {
-  const strings = new Map<string, string>();
-  for (const [, address, text = ''] of printkFormats.matchAll(/^(?:0x)?([\da-fA-F]+) : "?(.*?)"?$/gm)) {
-    const value = BigInt(`0x${address}`);
-    strings.set(toAddress(Number(value & 0xffff_ffffn), Number(value >> 32n)), text.replace(/\\n$/, ''));
-  }
-  return strings;
+/** Those of the top-level buffer stand first: of equal times, theirs are printed first. */
+export function openLanes({ streams }: EventFile, cpus: ReadonlySet<number> | undefined): ReportLane[] {
+  const named = streams.filter(({ instance }) => instance !== '');
+  const widest = Math.max(0, ...named.map(({ instance }) => instance.length));
+  const prefixOf = ({ instance }: EventFileStream): string => {
+    if (named.length === 0) return '';
+    return instance === '' ? ' '.repeat(widest + 2) : `${instance.padStart(widest)}: `;
+  };
+  const ordered = [...streams.filter(({ instance }) => instance === ''), ...named];
+  return ordered.flatMap((stream) =>
+    stream
+      .pages()
+      .filter(({ cpu }) => cpus?.has(cpu) ?? true)
+      .map((pages) => ({ prefix: prefixOf(stream), pageSizeBytes: stream.pageSizeBytes, pages })),
+  );
 }

@@ -54,10 +54,11 @@ export class TextOut {
   /** Bytes that may be written before more are needed. */
   #room: number;
 
-  constructor(capacity = 1 << 16) {
-    this.bytes = new Uint8Array(capacity + SLACK_BYTES);
+  /** `memory`: is written to as far as it goes. */
+  constructor(capacity = 1 << 16, memory?: ArrayBuffer) {
+    this.bytes = new Uint8Array(memory !== undefined && memory.byteLength > SLACK_BYTES ? memory : new ArrayBuffer(capacity + SLACK_BYTES));
     this.#view = new DataView(this.bytes.buffer);
-    this.#room = capacity;
+    this.#room = this.bytes.length - SLACK_BYTES;
   }
 
   /** Makes room for `more` bytes. */

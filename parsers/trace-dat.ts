@@ -52,11 +52,12 @@ class TraceDat implements EventFile {
   readonly info: EventFileInfo;
   readonly formats: FormatSet;
   readonly streams: readonly DatStream[];
-  readonly #problems: readonly string[];
+  readonly #parts: DatParts;
+  #hasFormatProblems = false;
 
   constructor(source: ByteSource) {
     const parts = readParts(source);
-    this.#problems = parts.problems;
+    this.#parts = parts;
     this.formats = {
       headerPage: parts.headerPage,
       endian: parts.little ? 'little' : 'big',
@@ -68,13 +69,13 @@ class TraceDat implements EventFile {
     this.info = toInfo(parts);
     const buffers = fitBuffers(parts, source, typeof layout === 'string' ? undefined : layout);
     this.streams = buffers.map((buffer) => new DatStream(source, parts, buffer, this.formats, this.info.clock));
-    for (const [i, problem] of (this.streams[0]?.reader.problems ?? []).entries())
-      if (i < 8) addProblem(parts, problem.slice(0, 200), undefined);
   }
 
+  /** Formats are parsed for it: some 0.1 s, which whoever prints records has no need to wait for. */
   get counts(): ParseCounts {
     const sum = createCounts();
-    for (const problem of this.#problems) sum.malformed.set(problem, (sum.malformed.get(problem) ?? 0) + 1);
+    this.#addFormatProblems();
+    for (const problem of this.#parts.problems) sum.malformed.set(problem, (sum.malformed.get(problem) ?? 0) + 1);
     for (const { counts } of this.streams) {
       sum.records += counts.records;
       sum.parsedBytes += counts.parsedBytes;
@@ -85,6 +86,13 @@ class TraceDat implements EventFile {
       sum.samples.push(...counts.samples);
     }
     return sum;
+  }
+
+  #addFormatProblems(): void {
+    if (this.#hasFormatProblems) return;
+    this.#hasFormatProblems = true;
+    for (const [i, problem] of (this.streams[0]?.reader.problems ?? []).entries())
+      if (i < 8) addProblem(this.#parts, problem.slice(0, 200), undefined);
   }
 }
 
@@ -173,7 +181,7 @@ class DatStream implements EventFileStream {
   readonly instance: string;
   readonly clock: ClockDomain;
   readonly sizeBytes: number;
-  readonly reader: PageReader;
+  #reader: PageReader | undefined;
   readonly #parts: DatParts;
   readonly #file: PageFile;
   readonly #buffer: DatBuffer;
@@ -201,7 +209,10 @@ class DatStream implements EventFileStream {
     this.instance = buffer.instance;
     this.clock = buffer.clock === '' ? clock : toClock(parts, buffer.clock);
     this.sizeBytes = buffer.cpus.reduce((sum, cpu) => sum + cpu.sizeBytes, 0);
-    this.reader = openPageReader(formats);
+  }
+
+  get reader(): PageReader {
+    return (this.#reader ??= openPageReader(this.#formats));
   }
 
   get counts(): ParseCounts {

@@ -1,11 +1,13 @@
 import { OperationalError } from '../../base/errors.ts';
 import { Kallsyms } from '../../export/kallsyms.ts';
-import { Reporter, type ReportFilter } from '../../export/report.ts';
+import { Reporter, type ReportStart } from '../../export/report.ts';
+import type { ReportFilter, ReportOptions } from '../../export/report-lines.ts';
 import { TextOut } from '../../export/text-out.ts';
 import { TraceText } from '../../export/trace-text.ts';
 import type { EventFileInfo } from '../../model/event-file.ts';
 import { defineCommand } from '../command.ts';
 import { openRecording } from '../recording.ts';
+import { startReportThreads, type ReportThreads, type ThreadedReport } from '../report-threads.ts';
 import { parseReportTime, toConversion } from '../report-times.ts';
 import { openCopyFolder } from '../tracefs-folder.ts';
 import { createPaint, escapeControls, print, printAll } from '../terminal.ts';
@@ -52,28 +54,58 @@ export const command = defineCommand({
     if (flags.as !== undefined && flags.as !== 'trace-cmd') {
       throw new OperationalError('E_ARGS', `--as ${flags.as} is no style`, 'trace-cmd, or trace for a copy of tracefs');
     }
-    const recording = openRecording(path);
-    const { file } = recording;
+    const { latency, raw, nanoseconds } = flags;
+    const options = { latency, raw, nanoseconds, timeDifference: flags['ts-diff'] };
+    const isFiltered = flags.event.length > 0 || [flags.cpu, flags.pid, flags.since, flags.until].some((value) => value !== undefined);
+    const threads = isFiltered ? undefined : startReportThreads(path, options);
     try {
-      const filter = toFilter(flags, file.info);
-      const { latency, raw, nanoseconds } = flags;
-      const convert = toConversion(file.info);
-      const reporter = new Reporter(file, { latency, raw, nanoseconds, timeDifference: flags['ts-diff'], filter, convert });
-      const out = new TextOut(CHUNK_BYTES * 2);
-      for (let more = true; more;) {
-        more = reporter.write(out, CHUNK_BYTES);
-        await show(out.view());
-        out.clear();
-      }
-      const problems = [...file.counts.malformed, ...reporter.counts.malformed];
-      reportProblems(path, problems);
-      // A script should see that there was nothing to read in a file that is broken.
-      return problems.length > 0 && reporter.counts.records === 0 ? 1 : 0;
+      const printed = threads === undefined ? undefined : await printByThreads(path, options, threads);
+      if (printed !== undefined && printed.rest === undefined) return endReport(path, printed.problems, printed.records);
+      return await printInOneGo(path, options, flags, printed?.rest);
     } finally {
-      recording.close();
+      await threads?.close();
     }
   },
 });
+
+interface PrintedReport extends ThreadedReport {
+  readonly problems: readonly (readonly [string, number])[];
+}
+
+async function printByThreads(path: string, options: FixedOptions, threads: ReportThreads): Promise<PrintedReport> {
+  const recording = openRecording(path);
+  const { file } = recording;
+  try {
+    const printed = await threads.print(file, { ...options, filter: undefined, convert: toConversion(file.info) }, show);
+    return { ...printed, problems: [...file.counts.malformed] };
+  } finally {
+    recording.close();
+  }
+}
+
+async function printInOneGo(path: string, options: FixedOptions, flags: FilterFlags, start: ReportStart | undefined): Promise<number> {
+  const recording = openRecording(path);
+  const { file } = recording;
+  try {
+    const filter = toFilter(flags, file.info);
+    const reporter = new Reporter(file, { ...options, filter, convert: toConversion(file.info) }, start);
+    const out = new TextOut(CHUNK_BYTES * 2);
+    for (let more = true; more;) {
+      more = reporter.write(out, CHUNK_BYTES);
+      await show(out.view());
+      out.clear();
+    }
+    return endReport(path, [...file.counts.malformed, ...reporter.counts.malformed], reporter.counts.records);
+  } finally {
+    recording.close();
+  }
+}
+
+/** The exit code: a script should see that there was nothing to read in a file that is broken. */
+function endReport(path: string, problems: readonly (readonly [string, number])[], records: number): number {
+  reportProblems(path, problems);
+  return problems.length > 0 && records === 0 ? 1 : 0;
+}
 
 /** The kernel's own text has its options in the copy; those of trace-cmd would make it another text. */
 async function printTraceText(path: string, flags: Readonly<Record<string, unknown>>): Promise<number> {
@@ -108,6 +140,8 @@ function reportProblems(path: string, problems: readonly (readonly [string, numb
     process.stderr.write(`${paint('yellow', 'warning:')} ${escapeControls(`${path}: ${what}`)}${count > 1 ? ` (${count} times)` : ''}\n`);
   }
 }
+
+type FixedOptions = Omit<ReportOptions, 'filter' | 'convert'>;
 
 interface FilterFlags {
   readonly event: readonly string[];

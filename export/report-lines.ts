@@ -1,0 +1,380 @@
+/**
+ * Recorded events as text, line for line what `trace-cmd report` prints:
+ *
+ *   cpus=2
+ *   web:            bash-812   [001] 13432.829484: sched_switch:         bash:812 [120] S ==> swapper/1:0 [120]
+ *   |    |               |     |     |             |                     +-- body: plugin, print format or fields
+ *   |    |               |     |     |             +-- event, padded to 20
+ *   |    |               |     |     +-- s.µs, rounded; s.ns with -t; the bare number where the clock counts no ns
+ *   |    |               |     +-- CPU
+ *   |    +-- task, right-aligned in 16: from saved_cmdlines, and from scheduler events already printed
+ *   +-- instance, where the file has some
+ *   CPU:1 [39915 EVENTS DROPPED]         in front of the event behind the loss
+ *
+ * -l: `bash-812      1d.h.. 13432.829484: …`. -R: fields instead of bodies (report-fields.ts).
+ * Not handled: --profile, --tail, plugin options, text of the latency tracers.
+ * Source: trace-cmd 3.1 tracecmd/trace-read.c (trace_show_data).
+ */
+import type { EventFileInfo } from '../model/event-file.ts';
+import type { FormatSet } from '../model/segment.ts';
+import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
+import { Kallsyms } from './kallsyms.ts';
+import { parseHeaderPage } from '../parsers/page-header.ts';
+import { LOST_UNKNOWN, type CursorMerge, type PageCursor, type TimeConversion } from './page-cursor.ts';
+import type { EventRecord } from './print-fmt-numbers.ts';
+import { toAddress, type Put } from './print-fmt-strings.ts';
+import { compilePrintFormat, joinParts, toArithmetic, type PrintContext } from './print-fmt.ts';
+import { compileBprint } from './report-bprint.ts';
+import { compileFields } from './report-fields.ts';
+import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
+import { compilePlugin, type ReportHandler } from './report-plugins.ts';
+import { TaskNames } from './report-tasks.ts';
+import { Piece, toPiece, type TextOut } from './text-out.ts';
+
+export interface ReportOptions {
+  /** -l: flags of each event, short task names. */
+  readonly latency: boolean;
+  /** -R: fields as they are. */
+  readonly raw: boolean;
+  /** -t: all nine digits. */
+  readonly nanoseconds: boolean;
+  /** --ts-diff: time since the line before. */
+  readonly timeDifference: boolean;
+  /** Which records are printed; undefined = all. */
+  readonly filter: ReportFilter | undefined;
+  /** From raw times of a CPU to those shown. */
+  readonly convert: TimeConversion | undefined;
+}
+
+export interface ReportFilter {
+  readonly cpus: ReadonlySet<number> | undefined;
+  readonly pids: ReadonlySet<number> | undefined;
+  /** By event; undefined = all. */
+  readonly events: ((system: string, event: string) => boolean) | undefined;
+  /** Times shown, in ns or ticks of the clock, both included. */
+  readonly since: bigint | undefined;
+  readonly until: bigint | undefined;
+}
+
+/** What one event needs to become a line. */
+interface EventPrinter {
+  readonly name: Piece;
+  readonly handler: ReportHandler | undefined;
+  /** Behind the handler, or alone. */
+  readonly put: Put;
+  readonly isShown: boolean;
+}
+
+/** Clocks whose times trace-cmd shows in seconds, be they or not; those of the others are the bare number. */
+const SECONDS_CLOCK = /^(?:local|global|uptime|perf|tai|mono.*)$/;
+const NAME_WIDTH = 20;
+const BILLION = 1_000_000_000n;
+/** From here on a time is rounded to the next second. */
+const LAST_HALF_MICRO = 999_999_500;
+const TWO_POW_32 = 0x1_0000_0000;
+const FLAG_IRQS_OFF = 0x01;
+const FLAG_IRQS_NOSUPPORT = 0x02;
+const FLAG_NEED_RESCHED = 0x04;
+const FLAG_HARDIRQ = 0x08;
+const FLAG_SOFTIRQ = 0x10;
+
+/** What is to be known of a recording to print its records. */
+export interface ReportSource {
+  readonly info: Pick<EventFileInfo, 'clock' | 'tscToNs' | 'comms' | 'readKallsyms'>;
+  readonly formats: FormatSet;
+}
+
+/** Prints records one by one; what a line takes from those before it is kept here. */
+export class ReportLines {
+  readonly names: TaskNames;
+  /** Lines written, notices of losses not counted. */
+  count = 0;
+  /** A line was printed that may take something from records before it, other than names: functions by what called them. */
+  hasPast = false;
+  readonly #options: ReportOptions;
+  readonly #context: PrintContext;
+  readonly #tools: FunctionTools;
+  /** Format files by id. */
+  readonly #texts: (FormatSet['events'][number] | undefined)[] = [];
+  readonly #printers: (EventPrinter | undefined)[] = [];
+  /** Of the records that are printed, to look at the one behind. */
+  #merge: CursorMerge | undefined;
+  /** Names of the instances, by the source of a cursor. */
+  readonly #prefixes: readonly Piece[];
+  readonly #commonPid: number;
+  readonly #commonFlags: number;
+  readonly #commonPreempt: number;
+  readonly #isNanoseconds: boolean;
+  /** The second of the line before, and its first ns. */
+  #secondsText = toPiece('');
+  #secondsStart = Number.NaN;
+  /** What stands in front of the time, by cursor and thread. */
+  readonly #heads: (Map<number, Piece> | undefined)[] = [];
+  #lastShown: bigint | undefined;
+  #lastWasShown = new Map<number, boolean>();
+  readonly #stackId: number;
+
+  constructor({ info, formats }: ReportSource, options: ReportOptions, prefixes: readonly string[]) {
+    this.#options = options;
+    this.#prefixes = prefixes.map(toPiece);
+    const layout = parseHeaderPage(formats.headerPage);
+    const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
+    const symbols = new Kallsyms(info.readKallsyms, 'bisected');
+    this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(formats.printkFormats) };
+    // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
+    for (const named of formats.events) this.#texts[Number(/^ID:\s*(\d{1,5})/m.exec(named.format)?.[1] ?? -1)] = named;
+    this.#isNanoseconds = showsSeconds(info);
+    this.names = new TaskNames(info.comms, options.latency);
+    const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];
+    const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
+    this.#commonPid = offsetOf('common_pid', 4);
+    this.#commonFlags = offsetOf('common_flags', 2);
+    this.#commonPreempt = offsetOf('common_preempt_count', 3);
+    const exit = this.#parse(this.#idOf('funcgraph_exit'));
+    this.#stackId = this.#idOf('kernel_stack');
+    this.#tools = {
+      symbols,
+      longBytes,
+      names: this.names,
+      merge: () => this.#merge,
+      notePast: () => (this.hasPast = true),
+      putTime: (out, low, high) => this.#putTime(out, low, high),
+      graphExit: exit === undefined ? undefined : toArithmetic(exit, this.#context),
+    };
+  }
+
+  /** Appends about so many bytes of lines; false when there are no more. */
+  write(merge: CursorMerge, out: TextOut, budgetBytes: number): boolean {
+    const end = out.length + budgetBytes;
+    this.#merge = merge;
+    while (out.length < end) {
+      const cursor = merge.next();
+      if (cursor === undefined) return false;
+      this.#writeRecord(cursor, out);
+    }
+    return true;
+  }
+
+  #writeRecord(cursor: PageCursor, out: TextOut): void {
+    const { record, lost } = cursor;
+    const id = record.view.getUint16(record.start, record.little);
+    const printer = this.#printers[id] ?? this.#compile(id);
+    if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
+    const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
+    if (lost === 0 && !this.#options.latency) this.#putHead(cursor, pid, out);
+    else {
+      this.#putPrefix(cursor, out);
+      if (lost !== 0)
+        out.putText(lost === LOST_UNKNOWN ? `CPU:${cursor.cpu} [EVENTS DROPPED]\n` : `CPU:${cursor.cpu} [${lost} EVENTS DROPPED]\n`);
+      this.#putTask(cursor, pid, out);
+    }
+    this.#putTime(out, cursor.low, cursor.high);
+    if (this.#options.timeDifference) this.#putDifference(cursor.low, cursor.high, out);
+    out.putPiece(printer.name);
+    const body = out.length;
+    if (printer.handler === undefined || printer.handler(cursor, out)) printer.put(record, out);
+    if (out.length > body && out.bytes[out.length - 1] === 10) out.length--;
+    out.putByte(10);
+    this.count++;
+  }
+
+  #putPrefix({ source }: PageCursor, out: TextOut): void {
+    out.putPiece(this.#prefixes[source] as Piece);
+  }
+
+  /** Instance, task and CPU, as they were for the last event of this thread on this CPU. */
+  #putHead(cursor: PageCursor, pid: number, out: TextOut): void {
+    const heads = (this.#heads[cursor.source] ??= new Map());
+    const known = heads.get(pid);
+    if (known !== undefined) {
+      out.putPiece(known);
+      return;
+    }
+    const mark = out.length;
+    this.#putPrefix(cursor, out);
+    this.#putTask(cursor, pid, out);
+    // A name that is not known yet may become so.
+    if (this.names.isFinal(pid)) heads.set(pid, new Piece(out.bytes.slice(mark, out.length)));
+  }
+
+  #putTask({ record, cpu }: PageCursor, pid: number, out: TextOut): void {
+    this.names.put(pid, out);
+    const { latency } = this.#options;
+    out.putByte(45);
+    const mark = out.length;
+    out.putDecimal(pid);
+    out.pad(mark, 5, true);
+    if (latency) {
+      out.putByte(32);
+      const at = out.length;
+      out.putDecimal(cpu);
+      out.pad(at, 3);
+      this.#putFlags(record, out);
+    } else {
+      out.putText(' [');
+      out.putPaddedDecimal(cpu, 3);
+      out.putByte(93);
+    }
+    if (this.#isNanoseconds) out.putByte(32);
+  }
+
+  #putFlags({ bytes, start }: EventRecord, out: TextOut): void {
+    const flags = bytes[start + this.#commonFlags] as number;
+    const preempt = bytes[start + this.#commonPreempt] as number;
+    if (this.#options.raw) {
+      out.putText('-0x');
+      out.putHexWords(flags, 0);
+      return;
+    }
+    out.putText((flags & FLAG_IRQS_OFF) !== 0 ? 'd' : (flags & FLAG_IRQS_NOSUPPORT) !== 0 ? 'X' : '.');
+    out.putText((flags & FLAG_NEED_RESCHED) !== 0 ? 'N' : '.');
+    const inHardirq = (flags & FLAG_HARDIRQ) !== 0;
+    const inSoftirq = (flags & FLAG_SOFTIRQ) !== 0;
+    out.putText(inHardirq ? (inSoftirq ? 'H' : 'h') : inSoftirq ? 's' : '.');
+    for (const depth of [preempt & 15, preempt >> 4]) {
+      if (depth === 0) out.putByte(46);
+      else out.putHexWords(depth, 0);
+    }
+  }
+
+  #putTime(out: TextOut, low: number, high: number): void {
+    if (!this.#isNanoseconds) {
+      const mark = out.length;
+      out.putDecimalWords(low | 0, high | 0, false);
+      out.pad(mark, 12);
+      return;
+    }
+    // Exact below 2^53 ns, 104 days; later times go through a bigint.
+    if (high < 0x20_0000) {
+      const ns = high * TWO_POW_32 + low;
+      const within = ns - this.#secondsStart;
+      // Line after line is of the same second.
+      if (within >= 0 && within < LAST_HALF_MICRO && !this.#options.nanoseconds) {
+        out.putPiece(this.#secondsText);
+        out.putSixDigits(((within + 500) / 1000) | 0);
+        return;
+      }
+      const shown = this.#options.nanoseconds ? ns : Math.floor((ns + 500) / 1000);
+      const perSecond = this.#options.nanoseconds ? 1e9 : 1e6;
+      const seconds = Math.floor(shown / perSecond);
+      this.#putSeconds(seconds, shown - seconds * perSecond, out);
+      return;
+    }
+    const ns = (BigInt(high) << 32n) | BigInt(low);
+    const rounded = this.#options.nanoseconds ? ns : ((ns + 500n) / 1000n) * 1000n;
+    const fraction = Number(rounded % BILLION);
+    this.#putSeconds(Number(rounded / BILLION), this.#options.nanoseconds ? fraction : fraction / 1000, out);
+  }
+
+  #putSeconds(seconds: number, fraction: number, out: TextOut): void {
+    if (seconds * 1e9 !== this.#secondsStart) {
+      this.#secondsStart = seconds * 1e9;
+      this.#secondsText = toPiece(`${String(seconds).padStart(5)}.`);
+    }
+    out.putPiece(this.#secondsText);
+    out.putPaddedDecimal(fraction, this.#options.nanoseconds ? 9 : 6);
+  }
+
+  #putDifference(low: number, high: number, out: TextOut): void {
+    const time = (BigInt(high) << 32n) | BigInt(low);
+    // Rounded as µs are, whatever the clock counts.
+    const shown = this.#options.nanoseconds ? time : (time + 500n) / 1000n;
+    out.putByte(58);
+    out.putByte(32);
+    const mark = out.length;
+    if (this.#lastShown !== undefined && this.#lastShown !== 0n) out.putText(`(+${shown - this.#lastShown})`);
+    out.pad(mark, 8, true);
+    this.#lastShown = shown;
+  }
+
+  #isWanted(cursor: PageCursor, id: number, printer: EventPrinter): boolean {
+    const { pids, since, until } = this.#options.filter as ReportFilter;
+    // The stack of an event that is shown belongs to it.
+    if (id === this.#stackId && id >= 0) return this.#lastWasShown.get(cursor.cpu) ?? false;
+    let wanted = printer.isShown;
+    if (wanted && pids !== undefined)
+      wanted = pids.has(cursor.record.view.getInt32(cursor.record.start + this.#commonPid, cursor.record.little));
+    if (wanted && (since !== undefined || until !== undefined)) {
+      const time = (BigInt(cursor.high) << 32n) | BigInt(cursor.low);
+      wanted = time >= (since ?? time) && time <= (until ?? time);
+    }
+    if (this.#stackId >= 0) this.#lastWasShown.set(cursor.cpu, wanted);
+    return wanted;
+  }
+
+  /** Id of an event of the tracer itself, or -1. */
+  #idOf(event: string): number {
+    return this.#texts.findIndex((named) => named?.system === 'ftrace' && named.format.startsWith(`name: ${event}\n`));
+  }
+
+  #parse(id: number): EventFormat | undefined {
+    const named = this.#texts[id];
+    const parsed = named === undefined ? undefined : parseEventFormat(named.format, named.system);
+    return typeof parsed === 'string' ? undefined : parsed;
+  }
+
+  #compile(id: number): EventPrinter {
+    const format = this.#parse(id);
+    const printer = format === undefined ? unknownEvent(this.#options.timeDifference) : this.#compileFormat(format);
+    this.#printers[id] = printer;
+    return printer;
+  }
+
+  #compileFormat(format: EventFormat): EventPrinter {
+    const context = this.#context;
+    const of = toArithmetic(format, context);
+    const parts = compilePrintFormat(format, context);
+    const fields = compileFields(format, typeof parts === 'string' ? [] : parts, of, this.#tools.notePast);
+    const isBprint = format.system === 'ftrace' && format.event === 'bprint';
+    const { raw, filter, timeDifference } = this.#options;
+    const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
+    if (raw) return { ...common, handler: undefined, put: fields };
+    const handler = compileFunctionEvent(format, of, this.#tools) ?? compilePlugin(format, of, this.#tools);
+    const bprint = isBprint ? this.#compileBprint(format) : undefined;
+    if (bprint !== undefined) return { ...common, handler, put: bprint };
+    if (typeof parts !== 'string') return { ...common, handler, put: joinParts(parts) };
+    const failed: Put = (record, out) => {
+      out.putText('[FAILED TO PARSE]');
+      fields(record, out);
+    };
+    return { ...common, handler, put: failed };
+  }
+
+  /** `function: text`, as the format of bprint would have it. */
+  #compileBprint(format: EventFormat): Put | undefined {
+    const context = this.#context;
+    const of = toArithmetic(format, context);
+    const put = compileBprint(format, of, context);
+    const caller = compilePrintFormat({ ...format, printFormat: '"%ps: ", (void *)REC->ip' }, context);
+    if (put === undefined || typeof caller === 'string') return undefined;
+    const putCaller = joinParts(caller);
+    return (record, out) => {
+      putCaller(record, out);
+      put(record, out);
+    };
+  }
+}
+
+/** Are times shown in seconds, and not as the bare number that the clock counts? */
+export function showsSeconds({ clock, tscToNs }: Pick<EventFileInfo, 'clock' | 'tscToNs'>): boolean {
+  return SECONDS_CLOCK.test(clock) || tscToNs !== undefined;
+}
+
+/** With the colon behind the time, unless the time since the line before stands between. */
+function padName(name: string, isApart: boolean): Piece {
+  return toPiece(`${isApart ? '' : ':'} ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
+}
+
+function unknownEvent(isApart: boolean): EventPrinter {
+  return { name: padName('(NULL)', isApart), handler: undefined, put: (_record, out) => out.putText('[UNKNOWN EVENT]'), isShown: true };
+}
+
+/** `0xffffffff8225d1b8 : "count %d\n"` → address → text, without the quotes and a line end. */
+export function readStrings(printkFormats: string): Map<string, string> {
+  const strings = new Map<string, string>();
+  for (const [, address, text = ''] of printkFormats.matchAll(/^(?:0x)?([\da-fA-F]+) : "?(.*?)"?$/gm)) {
+    const value = BigInt(`0x${address}`);
+    strings.set(toAddress(Number(value & 0xffff_ffffn), Number(value >> 32n)), text.replace(/\\n$/, ''));
+  }
+  return strings;
+}

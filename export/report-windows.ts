@@ -1,0 +1,264 @@
+/**
+ * A recording cut into windows of time, so that several threads can print it. What a window needs is in its pages: a page has a
+ * time of its own, and those of its records count from there.
+ *
+ *   since = 40                until = 70
+ *     |                         |
+ *   [31 35 39|44 52][55 61 68|73 77][79 …            pages of CPU 0: the second one is in this window and in the next
+ *        [33 38|41 45 66 69][71 …                    pages of CPU 1: the second one is only looked at, to see where the first ends
+ *
+ * The merge of CPUs prints the record whose time is least of those that are next on each CPU. So it stands, when all times below
+ * `until` are printed, on each CPU at the first record that is not below: a window begins and ends there, whatever clocks do.
+ * That this record is where the times of pages let it be looked for is checked by who prints the window; where it is not
+ * (`isWhole` is false) the rest of the recording has to be printed in one go. So it has where lines depend on more of what was
+ * printed before than names: calls of functions, losses over several pages, damage.
+ */
+import { createCounts } from '../model/parser.ts';
+import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
+import { COMMIT_BYTES_MASK } from '../parsers/page-records.ts';
+import { CursorMerge, isBefore, PageCursor, type Moment, type TimeConversion } from './page-cursor.ts';
+import type { ReportLane } from './report.ts';
+import { ReportLines, type ReportOptions, type ReportSource } from './report-lines.ts';
+import type { TaskName } from './report-tasks.ts';
+import type { TextOut } from './text-out.ts';
+
+/** Pages of a window, all CPUs together: 3 to 4 times as much text. */
+const WINDOW_BYTES = 1 << 20;
+const FIRST_WINDOW_BYTES = 128 << 10;
+/** At least of each CPU, because two of its pages are looked at twice. */
+const LANE_BYTES = 16 << 10;
+/** Where times stand still over so many times the bytes of a window, there is nothing to cut at. */
+const MAX_FILLS = 16;
+const TAKE_BYTES = 64 << 10;
+
+export interface ReportWindow {
+  /** One CPU behind the other. */
+  readonly pages: Uint8Array<ArrayBuffer>;
+  readonly lanes: readonly WindowLane[];
+  readonly since: Moment | undefined;
+  /** undefined = to the end. */
+  readonly until: Moment | undefined;
+}
+
+export interface WindowLane {
+  readonly bytes: number;
+  /** Number of the page that the next window begins with. */
+  readonly nextPage: number;
+  /** The last page has a time that is behind the window; otherwise the pages of this CPU end with it. */
+  readonly hasEnd: boolean;
+}
+
+/** A text and what it takes to join it to the one before; `isWhole` false: it is not what is to be printed. */
+export interface WindowText {
+  readonly isWhole: boolean;
+  /** Scheduler events told these names, and names stand at these places that the text before may have told. */
+  readonly told: readonly TaskName[];
+  readonly notes: Int32Array<ArrayBuffer>;
+  readonly records: number;
+}
+
+interface LanePage {
+  readonly bytes: Uint8Array;
+  readonly time: Moment;
+  readonly isEmpty: boolean;
+}
+
+/** The pages of one CPU that are read and not printed yet. */
+interface LaneQueue {
+  readonly lane: ReportLane;
+  pages: LanePage[];
+  /** The latest time of these pages. */
+  top: Moment;
+  isAtEnd: boolean;
+}
+
+/** Cuts a recording; `next` gives the windows one after the other. */
+export class WindowCutter {
+  readonly #layout: PageLayout;
+  readonly #little: boolean;
+  readonly #convert: TimeConversion | undefined;
+  readonly #queues: LaneQueue[];
+  /** Grows to what is best for many, from what gives a first line soon. */
+  #windowBytes: number;
+  readonly #mostBytes: number;
+  #since: Moment | undefined;
+  #isAtEnd = false;
+  /** There is no place to cut at: what is left has to be printed in one go. */
+  isStuck = false;
+
+  constructor({ formats }: ReportSource, lanes: readonly ReportLane[], convert: TimeConversion | undefined, windowBytes = WINDOW_BYTES) {
+    const layout = parseHeaderPage(formats.headerPage);
+    this.isStuck = typeof layout === 'string';
+    this.#layout = layout as PageLayout;
+    this.#little = formats.endian === 'little';
+    this.#convert = convert;
+    this.#mostBytes = windowBytes === WINDOW_BYTES ? Math.max(windowBytes, lanes.length * LANE_BYTES) : windowBytes;
+    this.#windowBytes = Math.min(this.#mostBytes, FIRST_WINDOW_BYTES);
+    this.#queues = lanes.map((lane) => ({ lane, pages: [], top: { low: 0, high: -1 }, isAtEnd: false }));
+  }
+
+  /** Where what was not given yet begins. */
+  get since(): Moment | undefined {
+    return this.#since;
+  }
+
+  /** The next window, in `memory` if it suffices; undefined at the end, and where it is stuck. */
+  next(memory?: ArrayBuffer): ReportWindow | undefined {
+    if (this.#isAtEnd || this.isStuck) return undefined;
+    let until: Moment | undefined;
+    for (let fills = 0; ; fills++) {
+      this.#fill();
+      until = this.#findCut();
+      if (until === undefined || this.#since === undefined || isBefore(this.#since, until, false)) break;
+      if (fills === MAX_FILLS) this.isStuck = true;
+      if (this.isStuck) return undefined;
+    }
+    if (this.isStuck) return undefined;
+    const window = this.#cut(until, memory);
+    this.#windowBytes = Math.min(this.#mostBytes, this.#windowBytes * 2);
+    this.#since = until;
+    this.#isAtEnd = until === undefined;
+    return window;
+  }
+
+  /** Reads on where times are the earliest, for the bytes of a window. */
+  #fill(): void {
+    for (let bytes = 0; ;) {
+      let earliest: LaneQueue | undefined;
+      for (const queue of this.#queues) {
+        if (!queue.isAtEnd && (earliest === undefined || isBefore(queue.top, earliest.top, false))) earliest = queue;
+      }
+      // Each CPU has to have a page, or there is no time up to which all is known.
+      if (earliest === undefined || (bytes >= this.#windowBytes && earliest.top.high >= 0)) return;
+      bytes += this.#take(earliest);
+    }
+  }
+
+  #take(queue: LaneQueue): number {
+    const { pages, pageSizeBytes } = queue.lane;
+    const run = pages.take(Math.min(TAKE_BYTES, this.#windowBytes));
+    if (run.length === 0) queue.isAtEnd = true;
+    if (run.length % pageSizeBytes !== 0) this.isStuck = true;
+    const view = new DataView(run.buffer, run.byteOffset, run.length);
+    for (let at = 0; at + pageSizeBytes <= run.length; at += pageSizeBytes) {
+      const page = this.#readPage(run, view, at, queue.lane);
+      queue.pages.push(page);
+      if (isBefore(queue.top, page.time, false)) queue.top = page.time;
+    }
+    return run.length;
+  }
+
+  #readPage(run: Uint8Array, view: DataView, at: number, { pageSizeBytes, pages }: ReportLane): LanePage {
+    const { timestampOffset, commitOffset, longBytes } = this.#layout;
+    const little = this.#little;
+    const stampAt = at + timestampOffset;
+    const time = {
+      cpu: pages.cpu,
+      low: view.getUint32(little ? stampAt : stampAt + 4, little),
+      high: view.getUint32(little ? stampAt + 4 : stampAt, little),
+    };
+    this.#convert?.(time);
+    const commitAt = at + commitOffset;
+    const commit = view.getUint32(little || longBytes === 4 ? commitAt : commitAt + 4, little);
+    return { bytes: run.subarray(at, at + pageSizeBytes), time, isEmpty: (commit & COMMIT_BYTES_MASK) === 0 };
+  }
+
+  /** The latest time before which all pages of all CPUs are read; undefined where all are. */
+  #findCut(): Moment | undefined {
+    let cut: Moment | undefined;
+    for (const { top, isAtEnd } of this.#queues) if (!isAtEnd && (cut === undefined || isBefore(top, cut, false))) cut = top;
+    return cut;
+  }
+
+  #cut(until: Moment | undefined, memory: ArrayBuffer | undefined): ReportWindow {
+    const parts: Uint8Array[] = [];
+    const lanes = this.#queues.map((queue): WindowLane => {
+      const { pages, lane } = queue;
+      const behind = until === undefined ? -1 : pages.findIndex(({ time }) => !isBefore(time, until, false));
+      const end = behind < 0 ? pages.length : behind + 1;
+      for (let i = 0; i < end; i++) parts.push((pages[i] as LanePage).bytes);
+      // The next window begins with the last page that may hold records of it: one that is not empty, before the first behind.
+      let kept = (behind < 0 ? pages.length : behind) - 1;
+      while (kept > 0 && (pages[kept] as LanePage).isEmpty) kept--;
+      kept = Math.max(0, kept);
+      queue.pages = pages.slice(kept);
+      return { bytes: end * lane.pageSizeBytes, nextPage: kept, hasEnd: behind >= 0 };
+    });
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    const pages = new Uint8Array(
+      memory !== undefined && memory.byteLength >= bytes ? memory : new ArrayBuffer(bytes + WINDOW_BYTES / 4),
+      0,
+      bytes,
+    );
+    let at = 0;
+    for (const part of parts) {
+      pages.set(part, at);
+      at += part.length;
+    }
+    return { pages, lanes, since: this.#since, until };
+  }
+}
+
+/** What a thread that prints windows is told of their CPUs. */
+export type PrintedLane = Pick<ReportLane, 'prefix' | 'pageSizeBytes'> & { readonly cpu: number };
+
+/** Prints windows, of which each may be any. */
+export class WindowPrinter {
+  readonly #lines: ReportLines;
+  readonly #lanes: readonly PrintedLane[];
+  readonly #layout: PageLayout;
+  readonly #little: boolean;
+  readonly #convert: TimeConversion | undefined;
+
+  constructor(source: ReportSource, options: ReportOptions, lanes: readonly PrintedLane[]) {
+    this.#lines = new ReportLines(
+      source,
+      options,
+      lanes.map(({ prefix }) => prefix),
+    );
+    this.#lanes = lanes;
+    this.#layout = parseHeaderPage(source.formats.headerPage) as PageLayout;
+    this.#little = source.formats.endian === 'little';
+    this.#convert = options.convert;
+  }
+
+  /** Appends the text of a window; `names` are those that lines before it are known to have told. */
+  print(window: ReportWindow, names: readonly TaskName[], out: TextOut): WindowText {
+    const counts = createCounts();
+    let from = 0;
+    const cursors = window.lanes.map(({ bytes }, source) => {
+      const { cpu, pageSizeBytes } = this.#lanes[source] as PrintedLane;
+      let left = window.pages.subarray(from, (from += bytes));
+      const take = (): Uint8Array => {
+        const taken = left;
+        left = left.subarray(left.length);
+        return taken;
+      };
+      const cursor = new PageCursor({ cpu, take }, pageSizeBytes, this.#layout, this.#little, counts, { source, convert: this.#convert });
+      if (window.until !== undefined) cursor.endBefore(window.until);
+      return cursor;
+    });
+    const lines = this.#lines;
+    lines.names.startPart(names);
+    const merge = new CursorMerge(cursors, window.since);
+    while (!lines.hasPast && lines.write(merge, out, 1 << 16));
+    const isWhole =
+      !lines.hasPast &&
+      counts.malformed.size === 0 &&
+      cursors.every((cursor, i) => isEndKnown(cursor, window.lanes[i] as WindowLane, this.#lanes[i] as PrintedLane));
+    return { isWhole, ...lines.names.endPart(), records: counts.records };
+  }
+}
+
+/** Has the cursor met the end of the window where the next window looks for it, with all losses in front of it? */
+function isEndKnown({ stop }: PageCursor, { nextPage, hasEnd, bytes }: WindowLane, { pageSizeBytes }: PrintedLane): boolean {
+  if (stop === undefined) return !hasEnd;
+  const isBehind = hasEnd && stop.page === bytes / pageSizeBytes - 1;
+  if (stop.page < nextPage || (isBehind && !stop.isFirst && stop.page > nextPage)) return false;
+  return stop.lost === 0 || stop.sincePage >= nextPage;
+}
+
+/** Can what is asked for be printed window by window? Filters and differences of time look back at lines before. */
+export function isCuttable({ filter, timeDifference }: ReportOptions): boolean {
+  return filter === undefined && !timeDifference;
+}
