@@ -59,6 +59,7 @@ const tokens = z
 
 export const CONFIG_KEYS = {
   data: key(text, './data', 'folder of the store and of the collector’s disk buffer'),
+  messages: key(list, [], 'files of your own kernel messages, beside those of the catalogue (docs/messages.md)'),
 
   'hub.page': key(address, '127.0.0.1:4319', 'address of the page and the API'),
   'hub.otlp': key(address, '127.0.0.1:4318', 'address that takes OTLP and segments'),

@@ -4,10 +4,12 @@ import { join, resolve } from 'node:path';
 
 import { messageOf, OperationalError } from '../base/errors.ts';
 import type { CollectorOptions, SourceOptions } from '../collector/options.ts';
+import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { AccessToken, HubOptions } from '../hub/hub.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import type { Config } from './config.ts';
 import type { ConfigValue } from './config-keys.ts';
+import { readMessageFile } from './message-file.ts';
 import { findPackageRoot, readVersion } from './package-root.ts';
 
 const DAY_MS = 86_400_000;
@@ -21,8 +23,14 @@ export function toHubOptions(config: Config): HubOptions {
     otlp: config.get('hub.otlp'),
     clickhouse: config.get('hub.clickhouse'),
     tokens: readTokens(config.get('hub.tokens')),
+    messages: readMessages(config),
     store: toStoreOptions(config),
   };
+}
+
+/** Of all files together. Throws E_CONFIG_* with file and line. */
+export function readMessages(config: Config): MessageRule[] {
+  return config.get('messages').flatMap((path) => readMessageFile(path).map(({ rule }) => rule));
 }
 
 export function toStoreOptions(config: Config): NonNullable<HubOptions['store']> {
@@ -115,6 +123,7 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       ? { pstore: { folders: config.get('collector.pstore.folders'), remove: config.get('collector.pstore.remove') } }
       : {}),
     spans: config.find('collector.spans'),
+    messages: readMessages(config),
     events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
     ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),
   };

@@ -19,7 +19,7 @@ import { parseMoment } from '../moment.ts';
 import { readVersion } from '../package-root.ts';
 import { ProgressBar } from '../progress-bar.ts';
 import { reportError } from '../report-error.ts';
-import { toStoreOptions } from '../settings.ts';
+import { readMessages, toStoreOptions } from '../settings.ts';
 import { createPaint, print } from '../terminal.ts';
 
 export const command = defineCommand({
@@ -153,12 +153,14 @@ async function openUpload(flags: Parameters<typeof openHubClient>[0], { machine,
 }
 
 async function openDirect(config: ReturnType<typeof loadConfig>, { machine, format, timeZero, bar }: Wanted): Promise<Importer> {
-  const [{ openStore }, { importFile }, { storeLives }] = await Promise.all([
+  const [{ openStore }, { importFile }, { storeLives }, { createMatcher }] = await Promise.all([
     import('../../store/open.ts'),
     import('../../hub/import-file.ts'),
     import('../../hub/store-lives.ts'),
+    import('../../correlate/match-messages.ts'),
   ]);
   const dataDir = resolve(config.get('data'));
+  const messages = createMatcher(readMessages(config));
   const workDir = join(dataDir, 'imports');
   const store = await openStore({ ...toStoreOptions(config), dataDir });
   if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
@@ -169,6 +171,7 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
       const options: ImportOptions = {
         fileName: file.path === '-' ? file.kernelName : basename(file.path),
         workDir,
+        messages,
         identity: {
           kernelName: file.kernelName,
           kernelId: file.kernelId,

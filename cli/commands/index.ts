@@ -30,5 +30,9 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'boot real kernels side by side, to try mkscope and to test it',
     load: async () => (await import('./lab/index.ts')).group,
   },
+  'test-rules': {
+    summary: 'run the samples of kernel messages, yours or those that mkscope brings',
+    load: async () => (await import('./test-rules.ts')).command,
+  },
   check: { summary: 'validate mkscope.yaml and show what is in force', load: async () => (await import('./check.ts')).command },
 };

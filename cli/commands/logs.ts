@@ -28,6 +28,7 @@ export const command = defineCommand({
     until: { type: 'string', value: 'TIME', help: 'up to then' },
     grep: { type: 'string', short: 'g', value: 'REGEX', help: 'lines that match (RE2; (?i) in front ignores case)' },
     stream: { type: 'string', value: 'NAME', help: 'this stream only: kmsg, console:NAME' },
+    event: { type: 'string', value: 'NAMES', help: 'messages with these names only: mk.instance.halted, or mk.* for all that begin so' },
     reports: { type: 'boolean', help: 'kernel reports only (panic, oops, BUG, WARN, lockup, OOM, …), with what they say' },
     time: { type: 'string', value: 'STYLE', help: `${TIME_STYLES.join(', ')} (the kernel's own clock, as in dmesg); default local` },
     json: { type: 'boolean', help: 'one JSON object per line' },
@@ -38,15 +39,17 @@ export const command = defineCommand({
     ['mkscope logs --kernel spawn1 --level err --since 10m', 'errors of one kernel in the last ten minutes'],
     ["mkscope logs --grep 'oom|Out of memory' --since today", 'search'],
     ['mkscope logs --reports --since 1h', 'what went wrong in the last hour: where, who, call trace'],
+    ["mkscope logs --event 'mk.instance.*' --since today", 'what became of the instances of a Multikernel machine'],
     ['mkscope logs --since 1h --json | jq -r .body', 'for a script'],
   ],
   async run(flags) {
     const client = await openHubClient(flags);
+    const events = [...(flags.event === undefined ? [] : [flags.event]), ...(flags.reports ? ['kernel.*'] : [])];
     const query: LogQuery = {
       ...(flags.kernel.length === 0 ? {} : { kernel: flags.kernel.join(',') }),
       ...(flags.level === undefined ? {} : { level: toLevel(flags.level) }),
       ...(flags.stream === undefined ? {} : { stream: flags.stream }),
-      ...(flags.reports ? { event: 'kernel.*' } : {}),
+      ...(events.length === 0 ? {} : { event: events.join(',') }),
       ...(flags.grep === undefined ? {} : { regex: flags.grep }),
     };
     const range: LogQuery = {

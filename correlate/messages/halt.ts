@@ -102,11 +102,11 @@ export const HALT_MESSAGES: readonly MessageRule[] = [
     samples: [
       {
         line: 'CPU 8: Ignoring REBOOT_VECTOR from other kernel instance (stopping_cpu=-1)',
-        fields: { 'mk.cpu.logical': '8', 'mk.peer.signal': 'REBOOT_VECTOR', 'mk.peer.stopping_cpu': '-1', 'mk.benign': 'true' },
+        fields: { 'mk.cpu.logical': '8', 'mk.peer.signal': 'REBOOT_VECTOR', 'mk.peer.stopping_cpu': '-1' },
       },
       {
         line: 'CPU 1: Ignoring stop NMI from other kernel instance (stopping_cpu=0)',
-        fields: { 'mk.cpu.logical': '1', 'mk.peer.signal': 'stop NMI', 'mk.peer.stopping_cpu': '0', 'mk.benign': 'true' },
+        fields: { 'mk.cpu.logical': '1', 'mk.peer.signal': 'stop NMI', 'mk.peer.stopping_cpu': '0' },
       },
     ],
   },

@@ -171,6 +171,11 @@ export function toCopyLine(row: LogRow): string {
   return `${formatDateTime(BigInt(row.unixNs), 9)} ${row.kernelName} ${levelName(row.level)}: ${row.body}`;
 }
 
+/** A line that has a name: gaps and reports show that they have one by their looks. */
+function isMessage(row: LogRow): boolean {
+  return row.eventName !== '' && row.eventName !== 'mk.gap' && !isReport(row);
+}
+
 interface LineProps {
   readonly row: LogRow;
   readonly previous: LogRow | undefined;
@@ -210,6 +215,7 @@ function Line({ row, previous, raw, highlight, isSelected, isMoment, onClick }: 
         {splitMatches(toDisplayLine(row.body, MAX_SHOWN_CHARS), highlight).map((part, index) =>
           part.hit ? <mark key={index}>{part.text}</mark> : part.text,
         )}
+        {isMessage(row) && <span class="log-event"> {toDisplayLine(row.eventName, 64)}</span>}
       </span>
     </div>
   );
