@@ -216,7 +216,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
   /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */
   #readQuick(bytes: Uint8Array, at: number, batch: EventBatch): number {
     const prefix = this.#next;
-    if (!this.#readAs(this.#reader, bytes, at, prefix)) return -1;
+    if (!this.#readAs(this.#reader, bytes, at, prefix) || hasNewline(bytes, at, prefix.commEnd)) return -1;
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
     if (!this.#times.isPlain(prefix.time)) return -1;
@@ -553,6 +553,12 @@ export class FtraceSession implements ParserSession<EventBatch> {
     if (!this.#times.hasLast) this.#rows.setUntimed(this.#unparsed, row);
     this.counts.records++;
   }
+}
+
+/** A task's name ends with its line: what stands behind is the pid of another one. */
+function hasNewline(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let p = start; p < end; p++) if (bytes[p] === NEWLINE) return true;
+  return false;
 }
 
 function endOfDigits(bytes: Uint8Array, at: number, most: number): number {

@@ -213,6 +213,14 @@ test('ftrace_text: a batch of its own gets its own tables', () => {
   }
 });
 
+test('ftrace_text: a task name does not begin in the line before', () => {
+  const plain = '            bash-707     [001] d..2.  2351.415237: x: y=1\n';
+  const { batch, session } = parse(`${plain.repeat(8)}torn\n       bash-707     [001] d..2.  2351.415237: x: y=1\n${plain.repeat(8)}`);
+  const names = batch.tables.flatMap((table) => Array.from(table.comm.subarray(0, table.length), (id) => batch.strings.get(id)));
+  assert.deepEqual([...new Set(names)].sort(), ['', 'bash']);
+  assert.equal(session.counts.malformed.get('no event line'), 1);
+});
+
 test('ftrace_text: a line that looks like the ones before it, but for its bytes, is none of them', () => {
   const plain = '            bash-707     [001] d..2.  2351.415237: x: y=1\n';
   const fill = plain.repeat(8);
