@@ -143,6 +143,11 @@ export const CONFIG_KEYS = {
     true,
     'follow the instances of a Multikernel host: their states and resources; nothing on other machines',
   ),
+  'collector.multikernel.consoles': key(
+    choice(['new', 'all', 'off']),
+    'new',
+    'read the consoles (mktty) of instances that are loaded or started from now on, of all, or of none; the latest reader of a console takes it',
+  ),
   'collector.system.enabled': key(flag, true, 'sample CPU, memory, PSI and interrupts'),
   'collector.system.interval': key(durationMs(100, HOUR_MS), '1s', 'how often the system is sampled'),
   'collector.telemetry.endpoint': key(url, undefined, 'OTLP/HTTP address for the collector’s own spans', { unset: 'it makes none' }),

@@ -91,6 +91,7 @@ function readTokenFile(path: string): string {
 }
 
 export function toCollectorOptions(config: Config): CollectorOptions {
+  const instanceConsoles = config.get('collector.multikernel.consoles');
   const telemetryEndpoint = config.find('collector.telemetry.endpoint');
   return {
     version: readVersion(),
@@ -119,6 +120,7 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       console: of.console,
     })),
     netconsole: toNetconsole(config),
+    ...(instanceConsoles === 'off' ? {} : { instanceConsoles }),
     ...(config.get('collector.pstore.enabled')
       ? { pstore: { folders: config.get('collector.pstore.folders'), remove: config.get('collector.pstore.remove') } }
       : {}),

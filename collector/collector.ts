@@ -6,13 +6,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationalError, errnoOf, isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
-import type { KernelIdentity } from '../model/identity.ts';
+import { HOST_KERNEL_ID, type KernelIdentity } from '../model/identity.ts';
 import type { Source, SourcePosition, SourceStatus, StreamCounts } from '../model/pipeline.ts';
 import { SPAN_RULES, findSpanRule, type SpanRule } from '../correlate/span-rules.ts';
 import { CollectorClock } from './collector-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
 import { createMatcher } from '../correlate/match-messages.ts';
+import { hasInstances } from './instances.ts';
 import { KernelFeed, type FeedStatus, type KernelReader, type ReadKernel, type SharedParts } from './kernel-feed.ts';
 import { readKnownBoots, writeKnownBoot, type KnownBoot } from './known-boots.ts';
 import { openLinks, type Links } from './links.ts';
@@ -21,6 +22,7 @@ import { Peer, type PeerKind } from './peer.ts';
 import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
 import { GuestConsoleSource } from './sources/guest-console.ts';
+import { InstanceConsoles, MAX_CONSOLES } from './sources/instance-consoles.ts';
 import { KMSG_STREAM } from './sources/kmsg.ts';
 import { NetconsoleSource } from './sources/netconsole.ts';
 import { PstoreSource } from './sources/pstore.ts';
@@ -126,6 +128,13 @@ interface Guest {
 
 function toGuestStatus({ name, identity, feed }: ReadKernel): GuestStatus {
   return { name, identity, ...feed.status() };
+}
+
+/** Ids of the kernels whose console, or whose whole stream, the configuration names. */
+function kernelsReadOtherwise({ streams = [], sources }: CollectorOptions): Set<number> {
+  const addresses = [...(sources.console ?? []).map(({ from }) => from), ...streams.flatMap(({ from, console }) => [from, console ?? ''])];
+  const named = addresses.flatMap((address) => /^mktty:(\d{1,9})(?:@|$)/.exec(address)?.[1] ?? []).map(Number);
+  return new Set([...named, ...streams.flatMap(({ kernel }) => (typeof kernel === 'number' ? [kernel] : []))]);
 }
 
 class RunningCollector implements Collector {
@@ -249,9 +258,15 @@ class RunningCollector implements Collector {
 
   /** The bound of the configuration holds for all feeds together. */
   #spoolBytes(): number {
-    const { spoolMaxBytes = DEFAULT_SPOOL_BYTES, streams = [], netconsole } = this.#options;
+    const { spoolMaxBytes = DEFAULT_SPOOL_BYTES, streams = [], netconsole, pstore, root = '/' } = this.#options;
     const senders = (netconsole?.kernels.length ?? 0) + (netconsole?.others === 'accept' ? 1 : 0);
-    return Math.floor(spoolMaxBytes / (1 + streams.length + senders + (this.#options.pstore === undefined ? 0 : 1 / PSTORE_SHARE)));
+    const consoles = this.#readsInstanceConsoles() && hasInstances(root) ? 1 : 0;
+    return Math.floor(spoolMaxBytes / (1 + streams.length + senders + consoles + (pstore === undefined ? 0 : 1 / PSTORE_SHARE)));
+  }
+
+  /** A spawned kernel has no consoles of others. */
+  #readsInstanceConsoles(): boolean {
+    return this.#options.instanceConsoles !== undefined && this.#identity.kernelId === HOST_KERNEL_ID;
   }
 
   #ships(): boolean {
@@ -291,6 +306,17 @@ class RunningCollector implements Collector {
       const now = (): UnixNs => this.#clock.nowUnixNs();
       const open = (name: string, sharedBy: number): KernelFeed => openFeed(join('netconsole', name), sharedBy);
       this.#readers.push(new NetconsoleSource({ ...netconsole, machine: this.#identity, now, openFeed: open }));
+    }
+    if (this.#readsInstanceConsoles()) {
+      const source = new InstanceConsoles({
+        root: this.#options.root ?? '/',
+        all: this.#options.instanceConsoles === 'all',
+        others: kernelsReadOtherwise(this.#options),
+        machine: this.#identity,
+        now: () => this.#clock.nowUnixNs(),
+        openFeed: (name) => openFeed(join('mktty', name), MAX_CONSOLES),
+      });
+      this.#readers.push(source);
     }
     this.#openPstore(resume.get(KMSG_STREAM), () => openFeed('pstore', PSTORE_SHARE));
   }

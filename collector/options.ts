@@ -66,6 +66,11 @@ export interface CollectorOptions {
   readonly streams?: readonly StreamOptions[] | undefined;
   /** Kernels that send netconsole, each with a feed of its own below `<spoolDir>/netconsole`. */
   readonly netconsole?: NetconsoleOptions | undefined;
+  /**
+   * Consoles of a Multikernel host's instances, each with a feed of its own below `<spoolDir>/mktty`: of those that are loaded or started
+   * from now on, or of all. Default: of none.
+   */
+  readonly instanceConsoles?: 'new' | 'all' | undefined;
   /** Crash records of earlier boots of this kernel; their feed is `<spoolDir>/pstore`. */
   readonly pstore?: { readonly folders: readonly string[]; readonly remove?: boolean | undefined } | undefined;
   /** Names of span rules (correlate/span-rules.ts); default: all. */

@@ -14,7 +14,7 @@ import type { KernelIdentity } from '../../model/identity.ts';
 import type { Source, SourceStatus } from '../../model/pipeline.ts';
 import type { UnixNs } from '../../model/time.ts';
 import type { KernelFeed, ReadKernel } from '../kernel-feed.ts';
-import { NetconsoleKernel } from '../netconsole-kernel.ts';
+import { HeardKernel } from '../heard-kernel.ts';
 import type { NetconsoleOptions, NetconsoleSender } from '../options.ts';
 
 const TICK_MS = 100;
@@ -44,8 +44,8 @@ export class NetconsoleSource implements Source {
   readonly #options: NetconsoleSourceOptions;
   readonly #sockets: Socket[] = [];
   /** By address, and by address and port. */
-  readonly #senders = new Map<string, NetconsoleKernel>();
-  readonly #kernels: NetconsoleKernel[] = [];
+  readonly #senders = new Map<string, HeardKernel>();
+  readonly #kernels: HeardKernel[] = [];
   readonly #strangers = new Map<string, number>();
   #refused = 0;
   #oversized = 0;
@@ -109,9 +109,10 @@ export class NetconsoleSource implements Source {
     return this.#kernels;
   }
 
-  #openKernel({ name, kernelId }: Pick<NetconsoleSender, 'name' | 'kernelId'>, sharedBy: number): NetconsoleKernel {
+  #openKernel({ name, kernelId }: Pick<NetconsoleSender, 'name' | 'kernelId'>, sharedBy: number): HeardKernel {
     const { machine, now, openFeed } = this.#options;
-    const kernel = new NetconsoleKernel({ name, kernelId, machine, now, feed: openFeed(name, sharedBy) });
+    const streams = { extended: `netconsole:${name}`, text: `netconsole-text:${name}` };
+    const kernel = new HeardKernel({ name, kernelId, machine, now, feed: openFeed(name, sharedBy), streams, log });
     this.#kernels.push(kernel);
     return kernel;
   }
@@ -142,7 +143,7 @@ export class NetconsoleSource implements Source {
   }
 
   /** A sender that nobody listed. */
-  #admit(from: string): NetconsoleKernel | undefined {
+  #admit(from: string): HeardKernel | undefined {
     const accepted = this.#kernels.length - this.#options.kernels.length;
     if (this.#options.others === 'accept' && accepted < MAX_ACCEPTED) {
       const name = from.replaceAll(/[^A-Za-z0-9.-]/g, '_');

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { startCollector, type Collector } from '../../collector/collector.ts';
-import { NetconsoleBoot, type HeardRecords } from '../../collector/netconsole-boot.ts';
+import { HeardBoot, type HeardRecords } from '../../collector/heard-boot.ts';
 import { NetconsoleOrder } from '../../collector/netconsole-order.ts';
 import { SeenClock } from '../../collector/seen-clock.ts';
 import type { Gap } from '../../model/gap.ts';
@@ -34,12 +34,12 @@ function loadPackets(name: string, target: Target): Buffer[] {
 const NOW = toUnixNs(1_800_000_000_000_000_000n);
 const STREAMS = { extended: 'netconsole:x', text: 'netconsole-text:x' };
 
-function openBoot(): NetconsoleBoot {
-  return new NetconsoleBoot(STREAMS, new SeenClock(() => NOW), 0);
+function openBoot(): HeardBoot {
+  return new HeardBoot(STREAMS, new SeenClock(() => NOW), 0);
 }
 
 /** One packet a millisecond, and what comes out of them. */
-function hear(boot: NetconsoleBoot, packets: readonly Uint8Array[]): { lines: string[]; gaps: Gap[] } {
+function hear(boot: HeardBoot, packets: readonly Uint8Array[]): { lines: string[]; gaps: Gap[] } {
   packets.forEach((packet, index) => assert.deepEqual(boot.add(packet, NOW + BigInt(index) * 1_000_000n, index), [], `packet ${index}`));
   const heard = boot.take(packets.length + 10_000, true);
   return { lines: heard.flatMap(renderRows), gaps: heard.flatMap(({ gaps }) => gaps) };

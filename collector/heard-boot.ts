@@ -1,9 +1,9 @@
 /**
- * One boot of a kernel that sends netconsole: packets in, rows and gaps out. Both forms may come, from two targets of the sender;
- * each is a stream of its own.
+ * One boot of a kernel that is heard over netconsole or on a console: packets or lines in, rows and gaps out. Both forms of packets may
+ * come, from two targets of the sender; each is a stream of its own.
  *
- *   extended ─► fragments ─► order ─► parsers/kmsg ─┐
- *   legacy ───► held bytes ─► console lines ────────┴─► batches, with the time at which they were heard
+ *   extended ───────► fragments ─► order ─► parsers/kmsg ─┐
+ *   legacy, lines ──► held bytes ─► console lines ────────┴─► batches, with the time at which they were heard
  *
  * A sender that is met replays the log it has in one burst: nothing is handed on until that is over (`isSettled`), because only
  * its last lines tell the clock.
@@ -26,7 +26,12 @@ const LINE_PATIENCE_MS = 2000;
 const MAX_HELD_BYTES = 1 << 20;
 /** A fall of the stamps of legacy lines by more than this is another boot: CPUs print out of order by some ms. */
 const STEP_DOWN_MICROS = 5_000_000;
-const STAMP = /(?:^|\n)(?:<\d{1,4}>)?\[ *(\d{1,10})\.(\d{6})\](?: *\[ *[TC]\d+\])? ?(Linux version )?/g;
+const STAMP = /(?:^|\n)(?:<\d{1,4}>)?\[ *(\d{1,10})\.(\d{6})\](?: *\[ *[TC]\d+\])? ?(?:Linux version (\S{1,128}))?/g;
+
+export interface HeardStreams {
+  readonly extended: string;
+  readonly text: string;
+}
 
 /** Where an earlier run stopped in this boot. */
 export interface BootProgress {
@@ -44,11 +49,11 @@ export interface HeardRecords {
   readonly clockErrorNs: number;
 }
 
-export class NetconsoleBoot {
+export class HeardBoot {
   readonly clock: SeenClock;
-  /** As the packets say it. */
+  /** As the packets, or the first line of the boot, say it. */
   release = '';
-  readonly #streams: { readonly extended: string; readonly text: string };
+  readonly #streams: HeardStreams;
   readonly #fragments = new NetconsoleFragments();
   #order = new NetconsoleOrder();
   readonly #parser = openKmsg();
@@ -65,7 +70,7 @@ export class NetconsoleBoot {
   lost = 0;
   malformed = 0;
 
-  constructor(streams: { readonly extended: string; readonly text: string }, clock: SeenClock, nowMs: number) {
+  constructor(streams: HeardStreams, clock: SeenClock, nowMs: number) {
     this.#streams = streams;
     this.clock = clock;
     this.#firstMs = nowMs;
@@ -154,6 +159,7 @@ export class NetconsoleBoot {
         end = match.index + (text[match.index] === '\n' ? 1 : 0);
         break;
       }
+      if (match[3] !== undefined) this.release = match[3];
       if (micros > this.#textMicros) this.#textMicros = micros;
       this.clock.see(BigInt(micros) * 1000n, seenNs);
     }

@@ -1,15 +1,15 @@
 /**
- * A kernel that sends netconsole: its boots, one after the other, each an incarnation of the kernel with a feed of its own. Nobody
- * says a boot id, so one is made when a boot is first heard; an earlier run's is taken over where the clock still began at the
- * same moment.
+ * A kernel of which nothing is known but what it prints, over netconsole or on a console: its boots, one after the other, each an
+ * incarnation of the kernel, in one feed. Nobody says a boot id, so one is made when a boot is first heard; an earlier run's is taken
+ * over where the clock still began at the same moment.
  */
 import { randomUUID } from 'node:crypto';
-import { createLogger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { SourcePosition, StreamCounts } from '../model/pipeline.ts';
 import type { UnixNs } from '../model/time.ts';
 import type { KernelFeed } from './kernel-feed.ts';
-import { NetconsoleBoot, type HeardRecords } from './netconsole-boot.ts';
+import { HeardBoot, type HeardRecords, type HeardStreams } from './heard-boot.ts';
 import { SeenClock } from './seen-clock.ts';
 
 /** Handed on and not yet safe: beyond it what comes is dropped, since a sender cannot be held up. */
@@ -19,35 +19,36 @@ const SAME_BOOT_MS = 5000;
 /** Between the clock of the sender and ours. */
 const DRIFT = 100e-6;
 
-const log = createLogger('netconsole');
-
-export interface NetconsoleKernelOptions {
+export interface HeardKernelOptions {
   readonly name: string;
   readonly kernelId: number;
   readonly machine: Pick<KernelIdentity, 'machineId' | 'machineName'>;
   readonly now: () => UnixNs;
   readonly feed: KernelFeed;
+  /** Names of its streams: packets of extended netconsole, and plain lines. */
+  readonly streams: HeardStreams;
+  readonly log: Logger;
 }
 
-export class NetconsoleKernel {
+export class HeardKernel {
   readonly name: string;
   readonly feed: KernelFeed;
-  readonly #options: NetconsoleKernelOptions;
-  readonly #streams: { readonly extended: string; readonly text: string };
+  readonly #options: HeardKernelOptions;
+  readonly #streams: HeardStreams;
   readonly #underway = new Set<Promise<unknown>>();
   #resume: ReadonlyMap<string, SourcePosition>;
-  #boot: NetconsoleBoot | undefined;
+  #boot: HeardBoot | undefined;
   #begun = false;
   #sinceMs = Date.now();
   #underwayBytes = 0;
   identity: KernelIdentity | undefined;
   packets = 0;
 
-  constructor(options: NetconsoleKernelOptions) {
+  constructor(options: HeardKernelOptions) {
     this.#options = options;
     this.name = options.name;
     this.feed = options.feed;
-    this.#streams = { extended: `netconsole:${options.name}`, text: `netconsole-text:${options.name}` };
+    this.#streams = options.streams;
     this.#resume = options.feed.resumePositions();
   }
 
@@ -109,9 +110,9 @@ export class NetconsoleKernel {
     return `${this.name}: ${told.join(', ')}`;
   }
 
-  #openBoot(nowMs: number): NetconsoleBoot {
+  #openBoot(nowMs: number): HeardBoot {
     this.#begun = false;
-    return new NetconsoleBoot(this.#streams, new SeenClock(this.#options.now), nowMs);
+    return new HeardBoot(this.#streams, new SeenClock(this.#options.now), nowMs);
   }
 
   #endBoot(nowMs: number): void {
@@ -121,7 +122,7 @@ export class NetconsoleKernel {
     this.#boot = undefined;
   }
 
-  #begin(boot: NetconsoleBoot): void {
+  #begin(boot: HeardBoot): void {
     this.#begun = true;
     const known = this.#findResumed(boot);
     const { machine, kernelId, name } = this.#options;
@@ -135,12 +136,15 @@ export class NetconsoleKernel {
       arch: '',
     };
     this.#sinceMs = known?.counts?.['sinceMs'] ?? Date.now();
-    log.info(known === undefined ? `hears a boot of ${name}` : `hears ${name} again`, { kernel: kernelId, boot: this.identity.bootId });
+    this.#options.log.info(known === undefined ? `hears a boot of ${name}` : `hears ${name} again`, {
+      kernel: kernelId,
+      boot: this.identity.bootId,
+    });
     this.feed.begin(this.identity, boot.clock);
   }
 
   /** The position of an earlier run, where this is still the boot that it heard. */
-  #findResumed(boot: NetconsoleBoot): SourcePosition | undefined {
+  #findResumed(boot: HeardBoot): SourcePosition | undefined {
     const extended = this.#resume.get(this.#streams.extended);
     const text = this.#resume.get(this.#streams.text);
     const known = extended ?? text;
@@ -161,7 +165,7 @@ export class NetconsoleKernel {
     return known;
   }
 
-  #handOn(boot: NetconsoleBoot, { kind, batch, gaps, clockErrorNs }: HeardRecords): void {
+  #handOn(boot: HeardBoot, { kind, batch, gaps, clockErrorNs }: HeardRecords): void {
     const stream = this.#streams[kind];
     if (gaps.length > 0) void this.feed.write({ kind: 'gaps', gaps });
     if (batch.length === 0) return;
@@ -181,7 +185,7 @@ export class NetconsoleKernel {
     this.#underway.add(written);
   }
 
-  #position(boot: NetconsoleBoot, kind: HeardRecords['kind']): SourcePosition {
+  #position(boot: HeardBoot, kind: HeardRecords['kind']): SourcePosition {
     const zeroMs = Number((boot.clock.zeroUnixNs ?? 0n) / 1_000_000n);
     const counts = { zeroMs, sinceMs: this.#sinceMs };
     const bootId = this.identity?.bootId ?? '';
