@@ -3,6 +3,7 @@
  *
  *   " prev_pid="     20 70 72 65 | 76 5f 70 69 | 64 3d .. ..      three pairs of mask and word; the last mask leaves two bytes out
  */
+import { TWO_POW_32 } from '../base/int64.ts';
 import { findMark } from './find-mark.ts';
 import { readOther, VALUE, type FieldValuesScratch, type Template } from './ftrace-template.ts';
 
@@ -16,6 +17,8 @@ const LONGEST_LABEL = 200;
 
 export interface Program {
   readonly forms: Uint8Array;
+  /** Fields that are text. */
+  readonly texts: Uint8Array;
   /** Pairs of mask and word: of label `i` those up to `ends[i]`, then those of the suffix. */
   readonly words: Int32Array;
   readonly ends: Uint32Array;
@@ -38,6 +41,7 @@ export function compileProgram({ labels, labelEnds, suffix, forms }: Template): 
   }
   return {
     forms,
+    texts: Uint8Array.from([...forms.keys()].filter((field) => forms[field] === VALUE.text)),
     words: Int32Array.from(words),
     ends: Uint32Array.from(ends),
     sizes: Uint32Array.from(parts, (part) => part.length),
@@ -71,7 +75,7 @@ export function hasWords(view: DataView, at: number, words: Int32Array, from: nu
 
 /**
  * Splits the text at `at`, up to the end of its line, as `matchTemplate` does; returns where the line ends, or -1 when it does not
- * fit or needs care. Numbers are in `into` as words, texts as their places.
+ * fit or needs care. Numbers are then in the row of their columns, the places of texts in `into`.
  */
 export function runProgram(
   program: Program,
@@ -79,6 +83,8 @@ export function runProgram(
   view: DataView,
   at: number,
   limit: number,
+  columns: readonly Uint32Array[],
+  row: number,
   into: FieldValuesScratch,
 ): number {
   const { forms, words, ends, sizes, firsts } = program;
@@ -91,13 +97,18 @@ export function runProgram(
     word = wordEnd;
     p += sizes[field] as number;
     const form = forms[field] as number;
-    if (form === VALUE.decimal) p = readDecimal(bytes, p, into, field);
+    if (form === VALUE.decimal) p = readDecimal(bytes, p, columns[field] as Uint32Array, row);
     else if (form === VALUE.text) {
       into.start[field] = p;
       if (field === count - 1) return endText(program, view, p, limit, into, field);
       p = findNext(view, p, limit, firsts[field + 1] as number, words, word, ends[field + 1] as number);
       into.end[field] = p;
-    } else p = readOther(bytes, p, form, into, field);
+    } else {
+      const column = columns[field] as Uint32Array;
+      p = readOther(bytes, p, form, into, field);
+      column[row * 2] = into.low[field] as number;
+      column[row * 2 + 1] = into.high[field] as number;
+    }
     if (p < 0) return -1;
   }
   if (p > limit || !hasWords(view, p, words, word, ends[count] as number)) return -1;
@@ -142,8 +153,8 @@ function findNext(view: DataView, at: number, limit: number, first: number, word
   }
 }
 
-/** A decimal of up to 15 digits; returns its end or -1. */
-function readDecimal(bytes: Uint8Array, start: number, into: FieldValuesScratch, field: number): number {
+/** A decimal of up to 15 digits into a row of its column; returns its end or -1. */
+function readDecimal(bytes: Uint8Array, start: number, column: Uint32Array, row: number): number {
   let p = start;
   let byte = bytes[p] as number;
   const isNegative = byte === DASH;
@@ -155,36 +166,25 @@ function readDecimal(bytes: Uint8Array, start: number, into: FieldValuesScratch,
     byte = bytes[++p] as number;
   }
   if (p === from) return -1;
-  if (byte >= 48 && byte <= 57) return readLongDecimal(bytes, p, from, value, isNegative, into, field);
-  into.low[field] = isNegative ? -value : value;
-  into.high[field] = isNegative && value > 0 ? -1 : 0;
-  return p;
-}
-
-/** The digits from `at`, behind those of `value`. */
-function readLongDecimal(
-  bytes: Uint8Array,
-  at: number,
-  from: number,
-  value: number,
-  isNegative: boolean,
-  into: FieldValuesScratch,
-  field: number,
-): number {
-  let p = at;
-  let rest = 0;
   let scale = 1;
-  let byte = bytes[p] as number;
+  let rest = 0;
   while (byte >= 48 && byte <= 57) {
     rest = Math.imul(rest, 10) + byte - 48;
     scale = Math.imul(scale, 10);
     byte = bytes[++p] as number;
     if (p - from > MOST_DIGITS) return -1;
   }
-  const magnitude = value * scale + rest;
-  const signed = isNegative ? -magnitude : magnitude;
-  const high = Math.floor(signed / 0x1_0000_0000);
-  into.low[field] = signed - high * 0x1_0000_0000;
-  into.high[field] = high;
+  if (scale > 1) setNumber(column, row, (value * scale + rest) * (isNegative ? -1 : 1));
+  else {
+    column[row * 2] = isNegative ? -value : value;
+    column[row * 2 + 1] = isNegative && value > 0 ? -1 : 0;
+  }
   return p;
+}
+
+/** An integer of magnitude below 2^53. */
+export function setNumber(column: Uint32Array, row: number, value: number): void {
+  const high = Math.floor(value / TWO_POW_32);
+  column[row * 2] = value - high * TWO_POW_32;
+  column[row * 2 + 1] = high;
 }

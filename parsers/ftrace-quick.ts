@@ -7,14 +7,13 @@
  *   +----------- predicted ---------------++-- hash ----++-- program ----------------
  */
 import { latin1 } from '../base/bytes.ts';
-import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventBatch } from '../model/event-batch.ts';
 import { BODY, type BodyKind, type EventEntry, type FtraceBodies, type LearntShape } from './ftrace-body.ts';
 import { FtracePredictor } from './ftrace-predict.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
-import { findLineEnd, hasWords, runProgram, toWords } from './ftrace-program.ts';
+import { findLineEnd, hasWords, runProgram, setNumber, toWords } from './ftrace-program.ts';
 import type { FtraceRows, OpenTable } from './ftrace-rows.ts';
-import { FieldValuesScratch, VALUE } from './ftrace-template.ts';
+import { FieldValuesScratch, MAX_FIELDS } from './ftrace-template.ts';
 import type { FtraceTimes } from './ftrace-times.ts';
 
 const NEWLINE = 10;
@@ -209,52 +208,50 @@ export class FtraceQuick {
 
   #addFields(entry: EventEntry, bytes: Uint8Array, view: DataView, bodyAt: number, textAt: number, limit: number): number {
     const { shapes } = entry;
+    const rows = this.#rows;
     for (let i = shapes.length - 1; i >= 0; i--) {
       const { program, shape } = shapes[i] as LearntShape;
       if (program === undefined) return -1;
-      const end = runProgram(program, bytes, view, textAt, limit, this.#values);
+      const { open } = shape;
+      const row = open === undefined ? 0 : rows.openRow(open);
+      const columns = open === undefined ? NO_COLUMNS : open.columns;
+      const end = runProgram(program, bytes, view, textAt, limit, columns, row, this.#values);
       if (end < 0) continue;
-      if (shape.open === undefined) return -1;
-      this.#addRow(entry, shape.open, program.forms, bytes, view, bodyAt, end);
+      if (open === undefined) return -1;
+      this.#setTexts(program.texts, columns, row, bytes, view);
+      this.#closeEvent(entry, open, row, bodyAt, end);
       return end;
     }
-    if (entry.text.open === undefined || !this.#bodies.isText(entry)) return -1;
+    const { open } = entry.text;
+    if (open === undefined || !this.#bodies.isText(entry)) return -1;
     const end = findLineEnd(view, textAt, limit);
-    if (end < 0) return -1;
-    this.#addRow(entry, entry.text.open, NO_FORMS, bytes, view, bodyAt, end);
+    if (end >= 0) this.#closeEvent(entry, open, rows.openRow(open), bodyAt, end);
     return end;
   }
 
-  #addRow(entry: EventEntry, open: OpenTable, forms: Uint8Array, bytes: Uint8Array, view: DataView, bodyAt: number, end: number): void {
-    const rows = this.#rows;
-    const predictor = this.#predictor;
-    const row = rows.openRow(open);
-    const { columns } = open;
-    const { start, low, high } = this.#values;
-    const ends = this.#values.end;
-    const { strings } = rows.batch;
-    for (let field = 0; field < forms.length; field++) {
+  #setTexts(texts: Uint8Array, columns: readonly Uint32Array[], row: number, bytes: Uint8Array, view: DataView): void {
+    const { strings } = this.#rows.batch;
+    const { start, end } = this.#values;
+    for (let i = 0; i < texts.length; i++) {
+      const field = texts[i] as number;
       const column = columns[field] as Uint32Array;
-      if (forms[field] === VALUE.text) column[row] = strings.internWords(view, bytes, start[field] as number, ends[field] as number);
-      else {
-        column[row * 2] = low[field] as number;
-        column[row * 2 + 1] = high[field] as number;
-      }
+      column[row] = strings.internWords(view, bytes, start[field] as number, end[field] as number);
     }
-    rows.closeRow(open, row, predictor.head, bodyAt, end);
-    this.#bodies.noteEvent(predictor.head.cpu, entry.event);
+  }
+
+  #closeEvent(entry: EventEntry, open: OpenTable, row: number, bodyAt: number, end: number): void {
+    const { head } = this.#predictor;
+    this.#rows.closeRow(open, row, head, bodyAt, end);
+    this.#bodies.noteEvent(head.cpu, entry.event);
   }
 }
+
+/** In place of those of a table that the batch does not have yet. */
+const NO_COLUMNS: readonly Uint32Array[] = Array.from({ length: MAX_FIELDS }, () => new Uint32Array(2));
 
 function isNamed(candidate: Candidate | undefined, kind: BodyKind, view: DataView, at: number, end: number): candidate is Candidate {
   if (candidate === undefined || candidate.kind !== kind || candidate.nameBytes !== end - at) return false;
   return hasWords(view, at, candidate.name, 0, candidate.name.length);
-}
-
-function setNumber(column: Uint32Array, row: number, value: number): void {
-  const high = Math.floor(value / TWO_POW_32);
-  column[row * 2] = value - high * TWO_POW_32;
-  column[row * 2 + 1] = high;
 }
 
 /** Letters, digits, `_`, `.` and `$` alone. */
@@ -266,5 +263,3 @@ function isSymbol(bytes: Uint8Array, start: number, end: number): boolean {
   }
   return true;
 }
-
-const NO_FORMS = new Uint8Array(0);
