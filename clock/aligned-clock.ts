@@ -37,6 +37,8 @@ export interface FitStretch {
   readonly segment: number;
   /** How often it was drawn anew. */
   readonly revision: number;
+  /** How far away times can be that were made with it before it was drawn anew, ns. */
+  readonly shiftNs: number;
 }
 
 export class AlignedClock {
@@ -70,7 +72,7 @@ export class AlignedClock {
     if (start === undefined || end === undefined) return undefined;
     const reached = goesOn ? toUnixNs(last.fit, begin) : undefined;
     const startUnix = reached !== undefined && reached >= start.low && reached <= start.high ? reached : start.best;
-    const stretch = draw({ fromRaw: begin, toRaw, segment, revision: 0 }, { ...start, best: startUnix }, end);
+    const stretch = draw({ fromRaw: begin, toRaw, segment, revision: 0, shiftNs: 0 }, { ...start, best: startUnix }, end);
     if (stretch === undefined) return undefined;
     this.stretches.push(stretch);
     if (this.stretches.length > MAX_STRETCHES) this.stretches.shift();
@@ -89,8 +91,10 @@ export class AlignedClock {
       if (start === undefined || end === undefined) continue;
       const drawn = draw({ ...old, revision: old.revision + 1 }, start, end);
       if (drawn === undefined || drawn.fit.errorNs > old.fit.errorNs * WORTH_REVISING) continue;
-      this.stretches[at] = drawn;
-      revised.push(drawn);
+      // The truth is within both bounds.
+      const anew = { ...drawn, shiftNs: old.shiftNs + old.fit.errorNs + drawn.fit.errorNs };
+      this.stretches[at] = anew;
+      revised.push(anew);
     }
     return revised;
   }
@@ -99,6 +103,25 @@ export class AlignedClock {
   toUnix(raw: bigint): { readonly unixNs: bigint; readonly errorNs: number } | undefined {
     const stretch = this.find(raw);
     return stretch && { unixNs: toUnixNs(stretch.fit, raw), errorNs: stretch.fit.errorNs };
+  }
+
+  /** As `toUnix`, along the nearest stretch where the moment lies in none; undefined where there is no stretch at all. */
+  nearest(raw: bigint): bigint | undefined {
+    const stretch = this.find(raw) ?? (raw < (this.stretches[0]?.fromRaw ?? raw) ? this.stretches[0] : this.last);
+    return stretch && toUnixNs(stretch.fit, raw);
+  }
+
+  /** The widest bound from one moment to another; undefined where no line covers all of it. */
+  worstError(fromRaw: bigint, toRaw: bigint): number | undefined {
+    let worst = 0;
+    let at = fromRaw;
+    for (;;) {
+      const stretch = this.find(at);
+      if (stretch === undefined) return undefined;
+      worst = Math.max(worst, stretch.fit.errorNs);
+      if (toRaw < stretch.toRaw) return worst;
+      at = stretch.toRaw;
+    }
   }
 
   /** Writes the times of rows that lie in a stretch; returns the widest bound of them, or undefined where some lie in none. */
@@ -140,9 +163,9 @@ function alignRows(raw: Int64Array, unix: Int64Array, from: number, to: number, 
   }
 }
 
-type Frame = Pick<FitStretch, 'fromRaw' | 'toRaw' | 'segment' | 'revision'>;
+type Frame = Pick<FitStretch, 'fromRaw' | 'toRaw' | 'segment' | 'revision' | 'shiftNs'>;
 
-function draw({ fromRaw, toRaw, segment, revision }: Frame, start: Placing, end: Placing): FitStretch | undefined {
+function draw({ fromRaw, toRaw, segment, revision, shiftNs }: Frame, start: Placing, end: Placing): FitStretch | undefined {
   const nsPerTick = Number(end.best - start.best) / Number(toRaw - fromRaw);
   if (!(nsPerTick > 0)) return undefined;
   const away = [start.high - start.best, start.best - start.low, end.high - end.best, end.best - end.low];
@@ -154,5 +177,6 @@ function draw({ fromRaw, toRaw, segment, revision }: Frame, start: Placing, end:
     evidence: end.evidence,
     segment,
     revision,
+    shiftNs,
   };
 }

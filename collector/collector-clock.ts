@@ -15,12 +15,12 @@
  * have drifted since (500 ppm), at most by what the clocks differ since boot.
  */
 import { uptime } from 'node:os';
-import { alignTimes, type ClockFit } from '../clock/fit.ts';
+import { alignTimes, toFitFields, type ClockFit } from '../clock/fit.ts';
 import { OperationalError, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { ClockFitFields } from '../model/segment.ts';
+import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
 import { NO_RAW_TIME, toUnixNs, type ClockDomain, type MonotonicNs, type PrintkNs, type UnixNs } from '../model/time.ts';
 import { ClockBracket } from './clock-bracket.ts';
 import { ClockOffset, MAX_DRIFT } from './clock-offset.ts';
@@ -55,7 +55,11 @@ export class CollectorClock implements KernelClock, HostTimeline {
   #tracefs: string | undefined;
   #saidNoTracer = false;
 
-  constructor(traceClock: ClockDomain = 'mono') {
+  readonly #isHost: boolean;
+
+  /** `isHost`: this kernel's Unix time is the machine's. */
+  constructor(traceClock: ClockDomain = 'mono', isHost = true) {
+    this.#isHost = isHost;
     if (!NS_CLOCKS.includes(traceClock)) {
       throw new OperationalError(
         'E_TRACEFS_CLOCK',
@@ -124,6 +128,16 @@ export class CollectorClock implements KernelClock, HostTimeline {
   traceFit(): ClockFitFields {
     const { baseRaw, baseUnixNs, nsPerTick, errorNs } = this.#fitNow(this.#traceClock);
     return { baseRaw: String(baseRaw), baseUnixNs: String(baseUnixNs), nsPerTick, errorNs };
+  }
+
+  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
+    const wall = this.#isHost ? 'host' : 'own';
+    if (this.#traceClock !== 'mono') return { wall };
+    const mono = process.hrtime.bigint();
+    const raw = mono - middleOf(this.#printk.at(mono));
+    const toMono = this.#printk.at(raw);
+    const fit = { baseRaw: raw, baseUnixNs: raw + middleOf(toMono), nsPerTick: 1 + this.#printk.rate, errorNs: halfOf(toMono) };
+    return { wall, links: [{ clock: 'printk', fit: toFitFields(fit) }] };
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

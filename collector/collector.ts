@@ -158,7 +158,7 @@ class RunningCollector implements Collector {
     this.#links = links;
     const { root = '/', identity: overrides = {} } = options;
     this.#identity = discoverIdentity({ root, overrides });
-    this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono');
+    this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono', this.#identity.kernelId === HOST_KERNEL_ID);
     const formats = new FormatStore(options.spoolDir);
     this.#peer = new Peer(links.exchange, formats);
     this.#shared = { links, peer: this.#peer, formats, messages: createMatcher(options.messages), version: options.version };

@@ -18,7 +18,7 @@ import { alignTimes, composeFits, toFitFields, toUnixNs as fitToUnixNs, type Clo
 import { IntervalTrack } from '../clock/interval-track.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { ClockFitFields } from '../model/segment.ts';
+import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
 import { NO_RAW_TIME, isClockDomain, toUnixNs, type ClockDomain, type PrintkNs, type UnixNs } from '../model/time.ts';
 import type { GuestBracket, GuestClocks } from '../parsers/guest-payloads.ts';
 import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval } from './kernel-clock.ts';
@@ -139,6 +139,14 @@ export class GuestClock implements KernelClock {
   traceFit(): ClockFitFields {
     const now = this.#guestNow();
     return toFitFields(this.#monoToUnix(this.#traceToMono(now), now, now));
+  }
+
+  /** The way between the kernel's own clocks, without the pings that the fits to Unix time have in common. */
+  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
+    const now = this.#guestNow();
+    // A trace clock that counts ticks would need the way back from mono to it.
+    if (this.#traceClock !== 'mono' || !this.#printk.known) return {};
+    return { links: [{ clock: 'printk', fit: toFitFields(this.#perfToMono(now)) }] };
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

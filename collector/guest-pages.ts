@@ -212,6 +212,7 @@ export class GuestPages {
           sequence: this.#nextSegment++,
           clock: this.#clockDomain,
           fit,
+          ...clock.traceLinks(),
           pageSizeBytes: trace.pageBytes,
           formatSet: this.#hash,
           chunks: held.map(({ chunk }) => chunk),

@@ -2,7 +2,7 @@
 import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch, MetricDefinition } from '../model/metric-batch.ts';
-import type { ClockFitFields } from '../model/segment.ts';
+import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
 import type { ClockDomain, PrintkNs, UnixNs } from '../model/time.ts';
 
 const ERROR_METRIC: MetricDefinition = {
@@ -41,6 +41,8 @@ export interface KernelClock {
   toUnixNs(printkNs: PrintkNs): UnixNs;
   /** How the pages that are read now are aligned. */
   traceFit(): ClockFitFields;
+  /** What else a segment says of the clocks: whose Unix time that is, and how the kernel's other clocks lie to the trace clock. */
+  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'>;
   /** How well the clocks are known, and how often they were found stepped. */
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void;
 }

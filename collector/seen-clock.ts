@@ -8,7 +8,7 @@
  */
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { ClockFitFields } from '../model/segment.ts';
+import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
 import { NO_RAW_TIME, toUnixNs, type PrintkNs, type UnixNs } from '../model/time.ts';
 import { toFitFields } from '../clock/fit.ts';
 import { addClockMetrics, type KernelClock } from './kernel-clock.ts';
@@ -66,6 +66,10 @@ export class SeenClock implements KernelClock {
 
   traceFit(): ClockFitFields {
     return toFitFields({ baseRaw: 0n, baseUnixNs: this.zeroUnixNs ?? this.#now(), nsPerTick: 1, errorNs: this.#errorNs });
+  }
+
+  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
+    return {};
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

@@ -14,6 +14,7 @@ import type { Store } from '../store/store.ts';
 import { AccessGuard, type AccessToken, type Address } from './access.ts';
 import { decompress, type BodyReader } from './body.ts';
 import type { Books } from './books.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters } from './counters.ts';
 import type { HostClock } from './import-boots.ts';
 import { importFile } from './import-file.ts';
@@ -57,6 +58,7 @@ export interface ApiSettings {
   /** Clocks of imported host kernels by machine: the logs of its guests are set against them. */
   readonly hostClocks: Map<string, HostClock>;
   readonly messages: MessageMatcher;
+  readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   /** Folder for files that are being imported. */
   readonly workDir: string;
@@ -64,7 +66,7 @@ export interface ApiSettings {
 }
 
 export function createApiApp(settings: ApiSettings): HubApp {
-  const { store, counters, kernels, live, books } = settings;
+  const { store, counters, kernels, live, books, clocks } = settings;
   const app = createApp(settings.address, (error) => {
     counters.countApiError(toOperational(error).code);
     return toProblemResponse(error);
@@ -93,12 +95,13 @@ export function createApiApp(settings: ApiSettings): HubApp {
     series: await querySeries(store, { ...params, ...(stepMs === undefined ? {} : { stepMs }) }),
   }));
   get('/api/ledger', NO_PARAMS, () => queryLedger(store, books));
+  get('/api/clocks', NO_PARAMS, () => Promise.resolve(clocks.list()));
   get('/api/gaps', GAP_PARAMS, async (params) => ({ gaps: await queryGaps(store, params) }));
   app.post('/api/sql', (c) => answerSql(c, settings));
   app.post('/api/import', (c) => answerImport(c, settings));
   app.get('/metrics', async (c) => {
     c.header('content-type', METRICS_CONTENT_TYPE);
-    return c.body(formatSelfMetrics({ ...settings, store: await store.health() }));
+    return c.body(formatSelfMetrics({ ...settings, clocks: clocks.list(), store: await store.health() }));
   });
   app.get('/api/*', (c) => {
     throw new OperationalError('E_NOT_FOUND', `nothing under ${c.req.path}`, 'docs/api.md lists all addresses');

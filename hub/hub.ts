@@ -11,6 +11,7 @@ import { createApiApp } from './api.ts';
 import { BodyReader } from './body.ts';
 import { Books } from './books.ts';
 import { createClickhouseApp } from './clickhouse.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { HubCounters } from './counters.ts';
 import { FormatSets } from './format-sets.ts';
 import { Intake } from './intake.ts';
@@ -83,10 +84,12 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     parts.live.close();
     await Promise.all(listeners.map((listener) => listener.close()));
     await parts.reports.close();
+    await parts.clocks.close();
     await parts.lives.close();
     await store.close();
   };
   try {
+    await parts.clocks.start();
     const { addresses } = parts;
     // An import streams for as long as its file is.
     addresses.page = await open(parts.pageApp, page, 'the page', '--page', 0);
@@ -105,6 +108,7 @@ interface HubParts {
   readonly addresses: { page: string; otlp: string; clickhouse: string };
   readonly live: LiveFeed;
   readonly reports: ReportWatch;
+  readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   readonly pageApp: HubApp;
   readonly otlpApp: HubApp;
@@ -121,10 +125,24 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const live = new LiveFeed();
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
+  const clocks = new ClockWatch(store);
   const reports = new ReportWatch({ store, live, counters, version, path: join(dataDir, 'reports', 'watch.json') });
   const lives = new LifeWatch({ store, counters, version });
-  const intake = new Intake({ store, version, formats, names: new TaskNames(), presence, books, live, counters, reports, lives, messages });
-  const kernels = new KernelList(store, presence);
+  const intake = new Intake({
+    store,
+    version,
+    formats,
+    names: new TaskNames(),
+    presence,
+    books,
+    live,
+    counters,
+    reports,
+    lives,
+    messages,
+    clocks,
+  });
+  const kernels = new KernelList(store, presence, clocks);
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
   const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses);
@@ -132,6 +150,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     addresses,
     live,
     reports,
+    clocks,
     lives,
     health,
     pageApp: createApiApp({
@@ -146,6 +165,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
       live,
       files,
       messages,
+      clocks,
       lives,
       hostClocks: new Map(),
       workDir: join(dataDir, 'imports'),

@@ -4,6 +4,7 @@
  */
 import type { MessageMatcher } from '../correlate/match-messages.ts';
 import { MessageRecogniser } from '../correlate/recognise-messages.ts';
+import { ATTR } from '../model/attributes.ts';
 import type { Gap } from '../model/gap.ts';
 import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
@@ -14,6 +15,7 @@ import { readGaps, toGapLogs } from '../otlp/gap.ts';
 import type { KernelSighting, Store, StoreBatch } from '../store/store.ts';
 import { checkIdentity } from './access.ts';
 import type { Books } from './books.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters, Signal } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
 import type { LifeWatch } from './life-watch.ts';
@@ -42,6 +44,7 @@ export interface IntakeParts {
   readonly reports: ReportWatch;
   readonly lives: LifeWatch;
   readonly messages: MessageMatcher;
+  readonly clocks: ClockWatch;
 }
 
 export class Intake {
@@ -53,11 +56,11 @@ export class Intake {
     this.#parts = parts;
   }
 
-  async takeLogs(parts: readonly DecodedLogs[], sender: Sender): Promise<void> {
+  async takeLogs(received: readonly DecodedLogs[], sender: Sender): Promise<void> {
     const gaps: { identity: KernelIdentity; gaps: Gap[] }[] = [];
+    for (const { resource } of received) checkIdentity(sender.token, resource.identity);
+    const parts = received.map((part) => this.#align(part));
     for (const { resource, stream, batch } of parts) {
-      checkIdentity(sender.token, resource.identity);
-      fillLogTimes(batch);
       // A collector has done it; others' rows get their names here.
       if (resource.identity !== undefined && stream !== '') this.#recogniserOf(resource.identity.bootId, stream).take(batch);
       const found = resource.identity === undefined ? [] : readGaps(batch, stream);
@@ -110,14 +113,14 @@ export class Intake {
   }
 
   async takeSegment(segment: Segment, sender: Sender): Promise<void> {
-    const { identity, stream, fit, clock, formatSet } = segment.header;
+    const { identity, stream, clock, formatSet } = segment.header;
     checkIdentity(sender.token, identity);
-    const { formats, names, counters, books, presence, live, version } = this.#parts;
+    const { formats, names, counters, books, presence, live, version, clocks } = this.#parts;
     const reader = formats.readerOf(formatSet, identity.bootId, stream);
-    const { batch, gaps, counts, frontNs, malformed } = readEvents(segment, reader, names);
+    const { batch, gaps, counts, frontNs, malformed, errorNs } = readEvents(segment, reader, names, (...of) => clocks.openSegment(...of));
     const gapLogs = { resource: toResource(identity), scope: toScope('mkscope', version), batch: toGapLogs(gaps) };
     const rows: StoreBatch = {
-      events: [{ identity, stream, clockErrorNs: fit.errorNs, batch, formats: reader.formats }],
+      events: [{ identity, stream, clockErrorNs: errorNs, batch, formats: reader.formats }],
       ...(gaps.length > 0 ? { gaps: [{ identity, gaps }], logs: [gapLogs] } : {}),
     };
     if (!(await this.#append(rows, [identity], sender))) return;
@@ -129,8 +132,18 @@ export class Intake {
     const seen = presence.see(identity);
     seen.events.add(events, Date.now());
     seen.clock ||= clock;
-    if (seen.clockErrorNs < 0) seen.clockErrorNs = fit.errorNs;
+    if (seen.clockErrorNs < 0) seen.clockErrorNs = errorNs;
     if (gaps.length > 0) live.publish(gapLogs.resource, gapLogs.scope, gapLogs.batch);
+  }
+
+  /** Times by all that is known of the machine's clocks; the bound that goes with them stands in the scope. */
+  #align(part: DecodedLogs): DecodedLogs {
+    const { resource, scope, stream, batch } = part;
+    fillLogTimes(batch);
+    if (resource.identity === undefined || stream === '') return part;
+    const errorNs = this.#parts.clocks.alignLogs(resource.identity, batch, clockErrorOf(scope));
+    if (errorNs === undefined) return part;
+    return { ...part, scope: { ...scope, attributes: { ...scope.attributes, [ATTR.clockError]: String(Math.ceil(errorNs)) } } };
   }
 
   #recogniserOf(bootId: string, stream: string): MessageRecogniser {

@@ -14,6 +14,7 @@ import {
   type SystemMetric,
 } from '../store/queries/kernels.ts';
 import type { Store } from '../store/store.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import { SILENT_AFTER_MS, type Presence, type PresenceTable } from './presence.ts';
 
 /** What a boot that sends nothing said last changes only by an import. */
@@ -23,11 +24,13 @@ const HISTORY_MS = 60_000;
 export class KernelList {
   readonly #store: Store;
   readonly #presence: PresenceTable;
+  readonly #clocks: ClockWatch;
   readonly #lines = new Map<string, LastLine>();
   #linesAtMs = -Infinity;
 
-  constructor(store: Store, presence: PresenceTable) {
+  constructor(store: Store, presence: PresenceTable, clocks: ClockWatch) {
     this.#store = store;
+    this.#clocks = clocks;
     this.#presence = presence;
   }
 
@@ -56,6 +59,7 @@ export class KernelList {
           metrics: metrics.get(kernel.bootId) ?? [],
           loads: loads.get(kernel.bootId) ?? [],
           lost: lost.get(kernel.bootId) ?? 0,
+          clockErrorNs: this.#clocks.errorOf(kernel.bootId),
         },
         nowMs,
       ),
@@ -97,9 +101,11 @@ interface KernelParts {
   readonly metrics: readonly SystemMetric[];
   readonly loads: readonly CpuLoad[];
   readonly lost: number;
+  /** Of the machine's graph of clocks. */
+  readonly clockErrorNs: number | undefined;
 }
 
-function toKernelRow({ kernel, instance, presence, line, metrics, loads, lost }: KernelParts, nowMs: number): KernelRow {
+function toKernelRow({ kernel, instance, presence, line, metrics, loads, lost, clockErrorNs }: KernelParts, nowMs: number): KernelRow {
   const lastSeenMs = Math.max(presence?.lastMs ?? 0, Number(BigInt(kernel.lastSeenUnixNs) / 1_000_000n));
   const { state, stateDetail } = stateOf({ kernel, presence, instance }, lastSeenMs, nowMs);
   const hasLiveLine = presence !== undefined && presence.lastLine !== '';
@@ -121,7 +127,9 @@ function toKernelRow({ kernel, instance, presence, line, metrics, loads, lost }:
     eventsPerSecond: presence?.events.perSecond(nowMs, presence.firstMs) ?? 0,
     lost,
     clockErrorNs:
-      clockErrorOf(metrics) ?? (presence !== undefined && presence.clockErrorNs >= 0 ? presence.clockErrorNs : (line?.clockErrorNs ?? -1)),
+      clockErrorNs ??
+      clockErrorOf(metrics) ??
+      (presence !== undefined && presence.clockErrorNs >= 0 ? presence.clockErrorNs : (line?.clockErrorNs ?? -1)),
     clock: presence?.clock || line?.clock || '',
     lastLine: hasLiveLine ? presence.lastLine : (line?.body ?? ''),
     lastLineUnixNs: hasLiveLine ? String(presence.lastLineNs) : (line?.unixNs ?? ''),

@@ -1,11 +1,12 @@
 /** A received segment: pages → aligned events with task names, and what the pages say was lost. */
-import { alignTimes, fromFitFields, toUnixNs, type ClockFit } from '../clock/fit.ts';
+import { alignTimes, toUnixNs } from '../clock/fit.ts';
 import { OperationalError } from '../base/errors.ts';
-import { EventBatch } from '../model/event-batch.ts';
+import { EventBatch, type EventTable } from '../model/event-batch.ts';
 import type { Gap } from '../model/gap.ts';
 import { splitSegment, toSegmentHeader, type Segment, type SegmentHeader } from '../model/segment.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import type { PageReader } from '../parsers/ring-buffer.ts';
+import type { SegmentClock } from './clock-watch.ts';
 import type { TaskNames } from './task-names.ts';
 
 /** One record each; the other reasons hide an unknown number of records. */
@@ -22,7 +23,12 @@ export interface SegmentRows {
   readonly frontNs: bigint;
   /** Unreadable bytes, by reason. */
   readonly malformed: ReadonlyMap<string, number>;
+  /** Bound of the times, ns. */
+  readonly errorNs: number;
 }
+
+/** Says how events between two raw times (NO_RAW_TIME where there is none) are aligned. */
+export type OpenSegmentClock = (header: SegmentHeader, fromRaw: bigint, toRaw: bigint) => SegmentClock;
 
 /** Checks everything about a segment that can be checked without its formats; throws E_REQUEST. */
 export function readSegment(bytes: Uint8Array): Segment {
@@ -37,11 +43,10 @@ export function readSegment(bytes: Uint8Array): Segment {
   return { header, pages: split.pages };
 }
 
-export function readEvents({ header, pages }: Segment, reader: PageReader, names: TaskNames): SegmentRows {
+export function readEvents({ header, pages }: Segment, reader: PageReader, names: TaskNames, openClock: OpenSegmentClock): SegmentRows {
   const batch = new EventBatch();
   batch.clock = header.clock;
-  const fit = fromFitFields(header.fit);
-  const gaps: Gap[] = [];
+  const losses: RawGap[] = [];
   const counts = new Map<number, number>();
   const malformed = new Map<string, number>();
   let at = 0;
@@ -51,30 +56,62 @@ export function readEvents({ header, pages }: Segment, reader: PageReader, names
     const before = new Map(reader.counts.malformed);
     reader.read(pages.subarray(at, end), header.pageSizeBytes, chunk.cpu, batch);
     counts.set(chunk.cpu, (counts.get(chunk.cpu) ?? 0) + reader.counts.records - recordsBefore);
-    for (const loss of reader.takeLosses()) gaps.push(toGap(header.stream, fit, loss));
+    for (const loss of reader.takeLosses()) losses.push({ ...loss, reason: 'ring_lost' });
     const unreadable = countUnreadable(before, reader.counts.malformed, malformed);
-    if (unreadable.found) gaps.push(toParseGap(header, chunk.cpu, fit, unreadable.records, batch));
+    if (unreadable.found) losses.push(toParseGap(header, chunk.cpu, unreadable.records, batch));
     at = end;
   }
+  const range = rawRange(batch.tables);
+  const clock = openClock(header, range.from, range.to);
+  let { errorNs } = clock.fit;
   let frontNs = 0n;
   for (const table of batch.tables) {
-    alignTimes(table.rawTime, table.unixTime, table.length, fit);
+    const bound = clock.aligned?.align(table.rawTime, table.unixTime, table.length);
+    if (bound === undefined) alignTimes(table.rawTime, table.unixTime, table.length, clock.fit);
+    else errorNs = clock.aligned?.worstError(range.from, range.to) ?? bound;
     // Chunks of several CPUs follow each other, so the last row need not be the latest; it is within one segment of it.
     if (table.length > 0) frontNs = maxOf(frontNs, table.unixTime.getBigint(table.length - 1));
   }
   names.fill(header.identity.bootId, batch, header.comms);
-  return { batch, gaps, counts, frontNs, malformed };
+  const gaps = losses.map((loss) => toGap(header.stream, clock, loss));
+  return { batch, gaps, counts, frontNs, malformed, errorNs };
 }
 
-function toGap(stream: string, fit: ClockFit, loss: { cpu: number; fromRaw: bigint; toRaw: bigint; count: number | undefined }): Gap {
-  const toUnix = toUnixNs(fit, loss.toRaw);
+interface RawGap extends Pick<Gap, 'cpu' | 'count' | 'reason'> {
+  /** NO_RAW_TIME = as `toRaw`. */
+  readonly fromRaw: bigint;
+  readonly toRaw: bigint;
+}
+
+function rawRange(tables: readonly EventTable[]): { readonly from: bigint; readonly to: bigint } {
+  let from = NO_RAW_TIME;
+  let to = NO_RAW_TIME;
+  for (const { rawTime, length } of tables) {
+    // Doubles find the row: what they round is next to it.
+    let [first, last] = [0, 0];
+    for (let row = 1; row < length; row++) {
+      const time = rawTime.getNumber(row);
+      if (time < rawTime.getNumber(first)) first = row;
+      if (time > rawTime.getNumber(last)) last = row;
+    }
+    if (length === 0) continue;
+    const [least, most] = [rawTime.getBigint(first), rawTime.getBigint(last)];
+    if (from === NO_RAW_TIME || least < from) from = least;
+    if (most > to) to = most;
+  }
+  return { from, to };
+}
+
+function toGap(stream: string, { fit, aligned }: SegmentClock, { cpu, fromRaw, toRaw, count, reason }: RawGap): Gap {
+  const toUnix = (raw: bigint): bigint => aligned?.toUnix(raw)?.unixNs ?? toUnixNs(fit, raw);
+  const toUnixTime = toUnix(toRaw);
   return {
     stream,
-    cpu: loss.cpu,
-    fromUnixNs: loss.fromRaw === NO_RAW_TIME ? toUnix : toUnixNs(fit, loss.fromRaw),
-    toUnixNs: toUnix,
-    count: loss.count,
-    reason: 'ring_lost',
+    cpu,
+    fromUnixNs: fromRaw === NO_RAW_TIME ? toUnixTime : toUnix(fromRaw),
+    toUnixNs: toUnixTime,
+    count,
+    reason,
   };
 }
 
@@ -98,25 +135,10 @@ function countUnreadable(
 }
 
 /** Nobody knows where in the segment the unreadable bytes stood in time: the window is the segment's. */
-function toParseGap(header: SegmentHeader, cpu: number, fit: ClockFit, count: number | undefined, batch: EventBatch): Gap {
-  let from: bigint | undefined;
-  let to: bigint | undefined;
-  for (const table of batch.tables) {
-    if (table.length === 0) continue;
-    const first = table.rawTime.getBigint(0);
-    const last = table.rawTime.getBigint(table.length - 1);
-    if (from === undefined || first < from) from = first;
-    if (to === undefined || last > to) to = last;
-  }
+function toParseGap(header: SegmentHeader, cpu: number, count: number | undefined, batch: EventBatch): RawGap {
+  const { from, to } = rawRange(batch.tables);
   const base = BigInt(header.fit.baseRaw);
-  return {
-    stream: header.stream,
-    cpu,
-    fromUnixNs: toUnixNs(fit, from ?? base),
-    toUnixNs: toUnixNs(fit, to ?? base),
-    count,
-    reason: 'parse_error',
-  };
+  return { cpu, fromRaw: from === NO_RAW_TIME ? base : from, toRaw: to === NO_RAW_TIME ? base : to, count, reason: 'parse_error' };
 }
 
 function maxOf(a: bigint, b: bigint): bigint {

@@ -1,4 +1,5 @@
 /** `GET /metrics`: the hub about itself, in Prometheus text format 0.0.4. */
+import type { ClockRow, Clocks } from '../model/api.ts';
 import type { StoreHealth } from '../store/store.ts';
 import type { BodyReader } from './body.ts';
 import { SIGNALS, type HubCounters } from './counters.ts';
@@ -12,11 +13,12 @@ export interface SelfState {
   readonly live: LiveFeed;
   readonly bodies: BodyReader;
   readonly store: StoreHealth;
+  readonly clocks: Clocks;
 }
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-export function formatSelfMetrics({ version, counters, live, bodies, store }: SelfState): string {
+export function formatSelfMetrics({ version, counters, live, bodies, store, clocks }: SelfState): string {
   const memory = process.memoryUsage();
   const cpu = process.cpuUsage();
   return [
@@ -57,6 +59,7 @@ export function formatSelfMetrics({ version, counters, live, bodies, store }: Se
     metric('mkscope_hub_live_subscribers', 'gauge', 'Clients that follow the live tail.', [[{}, live.subscribers]]),
     metric('mkscope_hub_live_sent_total', 'counter', 'Rows sent to live clients.', [[{}, live.counts.sent]]),
     metric('mkscope_hub_live_lost_total', 'counter', 'Rows that slow live clients missed.', [[{}, live.counts.lost]]),
+    ...clockMetrics(clocks),
     metric('mkscope_store_spool_bytes', 'gauge', 'Acknowledged, not loaded yet.', [[{}, store.pendingBytes]]),
     metric('mkscope_store_spool_files', 'gauge', 'Spool files not loaded yet.', [[{}, store.pendingFiles]]),
     metric('mkscope_store_spool_oldest_seconds', 'gauge', 'Age of the oldest spool file.', [[{}, store.oldestPendingMs / 1000]]),
@@ -65,6 +68,33 @@ export function formatSelfMetrics({ version, counters, live, bodies, store }: Se
     metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [[{}, memory.rss]]),
     metric('process_cpu_seconds_total', 'counter', 'CPU time, user and system.', [[{}, (cpu.user + cpu.system) / 1e6]]),
   ].join('');
+}
+
+function clockMetrics({ clocks, audit }: Clocks): string[] {
+  const of = (value: (row: ClockRow) => number): Sample[] =>
+    clocks.map((row): Sample => [{ machine: row.machine, kernel: row.kernelName, boot: row.bootId, clock: row.clock }, value(row)]);
+  return [
+    metric(
+      'mkscope_clock_error_seconds',
+      'gauge',
+      'Half-width of the bound of a record of now.',
+      of(({ errorNs }) => (errorNs < 0 ? Number.NaN : errorNs / 1e9)),
+    ),
+    metric(
+      'mkscope_clock_steps_total',
+      'counter',
+      'Times that a clock was found set or stopped.',
+      of(({ steps }) => steps),
+    ),
+    metric('mkscope_causality_messages_total', 'counter', 'Matched messages that were looked at for effects before their causes.', [
+      [{}, audit.messages],
+    ]),
+    metric('mkscope_causality_early_total', 'counter', 'Messages received before they were sent, as aligned.', [[{}, audit.early]]),
+    metric('mkscope_causality_impossible_total', 'counter', 'Of those, by more than the bounds of both ends.', [[{}, audit.impossible]]),
+    metric('mkscope_causality_worst_seconds', 'gauge', 'The most by which a message was received before it was sent.', [
+      [{}, audit.worstNs / 1e9],
+    ]),
+  ];
 }
 
 function labelled(name: string, counts: ReadonlyMap<string, number>): Sample[] {

@@ -12,6 +12,7 @@
  *   GET  /api/metrics/names                            { metrics: MetricName[] }
  *   GET  /api/metrics/series?name=&kernel=&from=&to=&step_ms=   { series: Series[] }
  *   GET  /api/ledger                                   Ledger
+ *   GET  /api/clocks                                   Clocks
  *   GET  /api/gaps?from=&to=&kernel=&limit=            { gaps: GapRow[] }
  *   POST /api/sql  { "sql": "SELECT …" }               SqlResult        read-only, limited
  *   POST /api/import?name=&kernel=&kernel_id=&machine=&format=&time_zero=&modified=   body = the file   ImportResult
@@ -105,6 +106,46 @@ export interface UnseenKernel {
   /** Why, in words, and what to do. */
   readonly why: string;
   readonly instance: InstanceRow;
+}
+
+/** One clock of one incarnation against the machine's timeline (docs/clocks.md). */
+export interface ClockRow {
+  readonly machine: string;
+  readonly kernelId: number;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly clock: string;
+  /** The way to the machine's Unix time, edge by edge. */
+  readonly evidence: string;
+  /** Unix ns less the raw time, at the last knot; empty = not known. */
+  readonly offsetNs: string;
+  /** By which the machine's Unix time runs ahead of the clock. */
+  readonly driftPpm: number;
+  /** Half-width of the bound of a record of now, ns; -1 = not known. */
+  readonly errorNs: number;
+  /** Times that its clocks were set, stood still, or were contradicted by messages. */
+  readonly steps: number;
+  /** Matched messages that it is bounded by. */
+  readonly messages: number;
+  /** Bounds of messages that were left out because all else contradicts them. */
+  readonly rejectedBounds: number;
+  /** Since its last evidence. */
+  readonly ageMs: number;
+}
+
+/** Effects before their causes: matched messages, as they were aligned when they were matched. */
+export interface CausalityAudit {
+  readonly messages: number;
+  /** Received before they were sent. */
+  readonly early: number;
+  /** Of those, by more than both bounds: a bound or a match is wrong. */
+  readonly impossible: number;
+  readonly worstNs: number;
+}
+
+export interface Clocks {
+  readonly clocks: readonly ClockRow[];
+  readonly audit: CausalityAudit;
 }
 
 export interface LogQuery {

@@ -25,6 +25,7 @@ const MAGIC = encodeUtf8('MKSEG01\n');
 const MAX_HEADER_BYTES = 4 << 20;
 /** The kernel's largest sub-buffer order. */
 const MAX_PAGE_BYTES = 4 << 20;
+const MAX_LINKS = 8;
 const MAX_CPUS = 0x1_0000;
 /** Of an attribute-like string (names, ids) in a header. */
 const MAX_TEXT_CHARS = 1024;
@@ -44,6 +45,12 @@ export interface ClockFitFields {
   readonly errorNs: number;
 }
 
+/** The line from another clock of the same kernel to the segment's, which takes the place of Unix time in the fit. */
+export interface ClockLink {
+  readonly clock: ClockDomain;
+  readonly fit: ClockFitFields;
+}
+
 export interface SegmentHeader {
   readonly identity: KernelIdentity;
   /** `tracefs:<instance>`. */
@@ -52,6 +59,9 @@ export interface SegmentHeader {
   readonly sequence: number;
   readonly clock: ClockDomain;
   readonly fit: ClockFitFields;
+  /** Whose Unix time the fit tells: that of the host kernel of the machine, or that of this kernel, which nobody compared with it. */
+  readonly wall?: 'host' | 'own';
+  readonly links?: readonly ClockLink[];
   readonly pageSizeBytes: number;
   readonly formatSet: string;
   readonly chunks: readonly SegmentChunk[];
@@ -125,6 +135,10 @@ export function toSegmentHeader(value: unknown): SegmentHeader | string {
   if (typeof clock !== 'string' || !isClockDomain(clock)) return 'clock is not one that the kernel has';
   const fit = toFitFields(value['fit']);
   if (typeof fit === 'string') return fit;
+  const links = toLinks(value['links'] ?? []);
+  if (typeof links === 'string') return links;
+  const wall = value['wall'] ?? 'host';
+  if (wall !== 'host' && wall !== 'own') return 'wall is neither host nor own';
   if (!isCount(pageSizeBytes, MAX_PAGE_BYTES) || pageSizeBytes < 64) return `pageSizeBytes is not in 64 … ${MAX_PAGE_BYTES}`;
   if (!isText(formatSet) || formatSet === '') return 'formatSet is missing';
   if (!Array.isArray(chunks) || !chunks.every(isChunk)) return 'chunks are not a list of { cpu, pages }';
@@ -137,6 +151,8 @@ export function toSegmentHeader(value: unknown): SegmentHeader | string {
     sequence,
     clock,
     fit,
+    wall,
+    links,
     pageSizeBytes,
     formatSet,
     chunks: chunks.map(({ cpu, pages }) => ({ cpu, pages })),
@@ -173,6 +189,20 @@ function toFitFields(value: unknown): ClockFitFields | string {
   if (typeof nsPerTick !== 'number' || !(nsPerTick > 0) || nsPerTick > MAX_NS_PER_TICK) return 'fit.nsPerTick is out of range';
   if (typeof errorNs !== 'number' || !Number.isFinite(errorNs) || errorNs < 0) return 'fit.errorNs is out of range';
   return { baseRaw, baseUnixNs, nsPerTick, errorNs };
+}
+
+function toLinks(value: unknown): ClockLink[] | string {
+  if (!Array.isArray(value) || value.length > MAX_LINKS) return `links are not a list of at most ${MAX_LINKS}`;
+  const links: ClockLink[] = [];
+  for (const link of value as unknown[]) {
+    if (!isRecord(link)) return 'a link is not an object';
+    const { clock } = link;
+    if (typeof clock !== 'string' || !isClockDomain(clock)) return 'the clock of a link is not one that the kernel has';
+    const fit = toFitFields(link['fit']);
+    if (typeof fit === 'string') return fit;
+    links.push({ clock, fit });
+  }
+  return links;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -44,5 +44,10 @@ export function isClockDomain(name: string): name is ClockDomain {
   return (CLOCK_DOMAINS as readonly string[]).includes(name);
 }
 
+/** Counts ticks of the hardware, whose length a fit tells, and which may be one for all kernels of a machine. */
+export function isCounter(clock: ClockDomain): boolean {
+  return clock === 'x86-tsc';
+}
+
 /** A raw time column holds this where a record carries no stamp. */
 export const NO_RAW_TIME = -1n;

@@ -1,5 +1,6 @@
 /** A batch of the hub as Native blocks, one buffer for each table it has rows for. */
 import { ByteWriter } from '../base/bytes.ts';
+import { writeClockFits } from './clock-rows.ts';
 import { DayGuard } from './day-guard.ts';
 import { writeEvents, writeFormats } from './event-rows.ts';
 import { writeGaps, writeSightings } from './kernel-rows.ts';
@@ -61,6 +62,7 @@ export class BatchEncoder {
       writeRecording(this.#writer('recordings'), recording);
       writeVcpuThreads(this.#writer('vcpu_threads'), recording);
     }
+    for (const { identity, rows } of batch.clockFits ?? []) writeClockFits(this.#writer('clock_fits'), identity, rows);
     const sightings = this.#freshSightings(batch.kernels ?? []);
     writeSightings(this.#writer('kernels'), sightings);
     return { blocks: this.#blocks(), commit: () => this.#commit(fresh, sightings, commits) };

@@ -22,6 +22,7 @@ const TABLES: readonly (readonly [keyof Retention, string])[] = [
   ['metricsDays', 'otel_metrics_exp_histogram'],
   ['metricsDays', 'otel_metrics_summary'],
   ['eventsDays', 'events'],
+  ['eventsDays', 'clock_fits'],
   ['gapsDays', 'gaps'],
 ];
 

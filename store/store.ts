@@ -6,6 +6,7 @@ import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
 import type { FormatSet } from '../model/segment.ts';
 import type { SpanBatch } from '../model/span-batch.ts';
+import type { ClockFitRow } from './clock-rows.ts';
 import type { Recording } from './recording-rows.ts';
 
 /** The sender's own number of a batch: (stream, seq) is stored once, however often it is sent. */
@@ -31,6 +32,8 @@ export interface StoreBatch {
   readonly gaps?: readonly { readonly identity: KernelIdentity; readonly gaps: readonly Gap[] }[];
   /** Recordings that others may lean on. */
   readonly recordings?: readonly Recording[];
+  /** Lines of clocks, new or drawn anew. */
+  readonly clockFits?: readonly { readonly identity: KernelIdentity; readonly rows: readonly ClockFitRow[] }[];
   /** Incarnations seen, with what is known of them. */
   readonly kernels?: readonly KernelSighting[];
 }

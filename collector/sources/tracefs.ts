@@ -219,6 +219,7 @@ export class TracefsSource implements Source {
           sequence,
           clock: clockDomain,
           fit,
+          ...this.#options.clock.traceLinks(),
           pageSizeBytes: reader.pageSizeBytes,
           formatSet: formats.hash,
           chunks: chunks.map(({ cpu, pages: count }) => ({ cpu, pages: count })),

@@ -180,7 +180,10 @@ test('offset hull: the bounds are those of all lines through all points', () => 
       y: Math.floor(random() * 1e5),
       up: random() < 0.5,
     }));
-    for (const { x, y, up } of points) up ? hull.addUpper(x, y) : hull.addLower(x, -y);
+    for (const { x, y, up } of points) {
+      if (up) hull.addUpper(x, y);
+      else hull.addLower(x, -y);
+    }
     const x = random() * 1e10;
     const bounds = hull.bounds(x);
     assert.ok(bounds !== undefined);

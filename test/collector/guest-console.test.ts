@@ -14,6 +14,7 @@ function exactClock(bootNs: bigint): KernelClock {
     nowUnixNs: () => toUnixNs(bootNs),
     toUnixNs: (raw) => toUnixNs(raw + bootNs),
     traceFit: () => ({ baseRaw: '0', baseUnixNs: String(bootNs), nsPerTick: 1, errorNs: 0 }),
+    traceLinks: () => ({}),
     addMetrics: () => undefined,
     alignLogs: (batch) => {
       for (let row = 0; row < batch.length; row++) {

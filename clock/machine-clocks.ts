@@ -1,0 +1,368 @@
+/**
+ * All clocks of one machine on its reference timeline, which is the Unix time of its host kernel.
+ *
+ *   spawn printk ──link──► spawn trace clock ──pair: messages, and what both collectors say──► host trace clock
+ *                                  └───own: fits of the collector───► Unix ◄───own───┘
+ *
+ * Evidence goes into hulls (clock/message-hull.ts), which are the edges of the machine's graph (clock/clock-graph.ts). Out of it
+ * each clock gets a line (clock/aligned-clock.ts). Bounds come from the graph alone. Within them a kernel is placed so that
+ * nothing it received from a kernel that is placed already (the host, then by id) comes before it was sent.
+ *
+ * A spawned kernel that is observed by a collector of its own tells its own Unix time, which nobody compared with the host's: that
+ * is no evidence. Such a kernel is placed by messages, or not at all, and its rows then keep the times they came with.
+ */
+import { HOST_KERNEL_ID } from '../model/identity.ts';
+import { isCounter, type ClockDomain } from '../model/time.ts';
+import { AlignedClock, type FitStretch, type Placing } from './aligned-clock.ts';
+import { ClockGraph, type ClockEdge } from './clock-graph.ts';
+import { toUnixNs, type ClockFit } from './fit.ts';
+import { MessageHull, type TimeInterval } from './message-hull.ts';
+import { NANOSECOND_CLOCKS, STEERED_TOGETHER, type RateDoubt } from './offset-hull.ts';
+
+const UNIX = 'unix';
+/** What is known no better is a guess (a console's arrival, a wall clock), and no bound. */
+const MAX_EVIDENCE_NS = 100e6;
+/** A stretch reaches this far beyond what is known: short at first, as long as the bounds get narrower quickly. */
+const FIRST_AHEAD_NS = 1e9;
+const AHEAD_NS = 4e9;
+const FIRST_STRETCHES = 12;
+/** A stretch that is so much better than the one before says more of the older ones, too. */
+const BETTER = 0.8;
+const REVISE_NS = 240e9;
+/** How far a line may go on without evidence. */
+const MAX_UNSEEN_NS = 60_000_000_000n;
+/** Boots whose clocks are kept: of the one that was silent longest nothing more is learnt. */
+const MAX_KERNELS = 256;
+/** Matches below this are not audited: a wrong one looks like an effect before its cause. */
+const SURE = 0.99;
+
+export interface MessageMoment {
+  readonly bootId: string;
+  /** On the kernel's trace clock. */
+  readonly raw: bigint;
+}
+
+export interface AuditCounts {
+  messages: number;
+  /** Received before they were sent, as aligned. */
+  early: number;
+  /** Of those, by more than both bounds: one of them is wrong, or the match is. */
+  impossible: number;
+  worstNs: number;
+}
+
+export interface ChangedStretch {
+  readonly bootId: string;
+  readonly clock: ClockDomain;
+  readonly stretch: FitStretch;
+}
+
+/** What is known of a clock now. */
+export interface ClockStanding {
+  readonly bootId: string;
+  readonly clock: ClockDomain;
+  readonly last: FitStretch | undefined;
+  readonly evidence: string;
+  readonly messages: number;
+  readonly rejected: number;
+  readonly steps: number;
+}
+
+/** A hull with a place in the graph. */
+class HullEdge implements ClockEdge {
+  readonly from: string;
+  readonly to: string;
+  readonly hull: MessageHull;
+  readonly #name: string;
+
+  constructor(from: string, to: string, name: string, rates: RateDoubt = NANOSECOND_CLOCKS) {
+    this.from = from;
+    this.to = to;
+    this.#name = name;
+    this.hull = new MessageHull(rates);
+  }
+
+  get evidence(): string {
+    return this.hull.messages === 0 || this.#name !== '' ? this.#name : this.hull.intervals === 0 ? 'messages' : 'messages and pings';
+  }
+
+  at(from: bigint): TimeInterval | undefined {
+    return this.hull.at(from);
+  }
+
+  back(to: bigint): TimeInterval | undefined {
+    return this.hull.back(to);
+  }
+}
+
+interface Scale {
+  readonly baseRaw: bigint;
+  readonly nsPerTick: number;
+}
+
+interface NodeClock {
+  readonly clock: ClockDomain;
+  readonly name: string;
+  readonly aligned: AlignedClock;
+  /** Latest moment that evidence is of, raw. */
+  newestRaw: bigint;
+}
+
+interface KernelClocks {
+  readonly bootId: string;
+  readonly kernelId: number;
+  readonly trace: NodeClock;
+  printk: NodeClock | undefined;
+  readonly own: HullEdge;
+  link: HullEdge | undefined;
+  /** By the other's boot id. */
+  readonly pairs: Map<string, HullEdge>;
+}
+
+export class MachineClocks {
+  readonly audit: AuditCounts = { messages: 0, early: 0, impossible: 0, worstNs: 0 };
+  readonly #graph = new ClockGraph();
+  /** The one that was heard last at the end. */
+  readonly #kernels = new Map<string, KernelClocks>();
+  /** Of counters, one for all kernels: where they share the counter, its ns are the same. */
+  #scale: Scale | undefined;
+  #changed: ChangedStretch[] = [];
+
+  /**
+   * A collector says that the trace clock of a kernel is on this line at `raw`, ± its bound. `isOwnUnix`: the Unix time is that of
+   * the kernel itself, and it is not the host.
+   */
+  noteFit(
+    kernel: { readonly bootId: string; readonly kernelId: number },
+    clock: ClockDomain,
+    raw: bigint,
+    fit: ClockFit,
+    isOwnUnix: boolean,
+  ): void {
+    const known = this.#kernelOf(kernel, clock, fit);
+    if (raw > known.trace.newestRaw) known.trace.newestRaw = raw;
+    if (isOwnUnix || fit.errorNs > MAX_EVIDENCE_NS) return;
+    const unixNs = toUnixNs(fit, raw);
+    const error = BigInt(Math.ceil(fit.errorNs));
+    const ns = this.#toNs(clock, raw);
+    known.own.hull.addInterval(ns, unixNs - error, unixNs + error);
+    for (const [bootId, pair] of known.pairs) {
+      const peer = this.#kernels.get(bootId);
+      if (peer !== undefined && pair.from === known.trace.name) this.#tellPair(pair, known, peer, ns);
+    }
+  }
+
+  /** The line of the printk clock to the trace clock of the same kernel, good at `raw`. */
+  noteLink(bootId: string, raw: bigint, fit: ClockFit): void {
+    const kernel = this.#kernels.get(bootId);
+    if (kernel === undefined || fit.errorNs > MAX_EVIDENCE_NS) return;
+    if (kernel.link === undefined) {
+      kernel.printk = createNode(bootId, 'printk');
+      kernel.link = new HullEdge(kernel.printk.name, kernel.trace.name, 'tracer');
+      this.#graph.add(kernel.link);
+    }
+    if (kernel.printk !== undefined && raw > kernel.printk.newestRaw) kernel.printk.newestRaw = raw;
+    const ns = this.#toNs(kernel.trace.clock, toUnixNs(fit, raw));
+    const error = BigInt(Math.ceil(fit.errorNs));
+    kernel.link.hull.addInterval(raw, ns - error, ns + error);
+  }
+
+  /** A line that was stored by an earlier process: as good as it says, unless the clock was set since. */
+  noteStored(bootId: string, clock: ClockDomain, stretch: Pick<FitStretch, 'fromRaw' | 'toRaw' | 'fit'>): void {
+    const kernel = this.#kernels.get(bootId);
+    if (kernel === undefined || kernel.trace.clock !== clock || stretch.fit.errorNs > MAX_EVIDENCE_NS) return;
+    const error = BigInt(Math.ceil(stretch.fit.errorNs));
+    // Both ends: they tell the rate, too.
+    for (const raw of [stretch.fromRaw, stretch.toRaw]) {
+      const unixNs = toUnixNs(stretch.fit, raw);
+      kernel.own.hull.addInterval(this.#toNs(clock, raw), unixNs - error, unixNs + error);
+    }
+  }
+
+  /** A matched message, `confidence` being the probability that it is one. */
+  addMessage(send: MessageMoment, receive: MessageMoment, confidence: number): void {
+    const sender = this.#kernels.get(send.bootId);
+    const receiver = this.#kernels.get(receive.bootId);
+    if (sender === undefined || receiver === undefined || sender === receiver) return;
+    const pair = sender.pairs.get(receiver.bootId) ?? this.#openPair(sender, receiver);
+    const sentNs = this.#toNs(sender.trace.clock, send.raw);
+    const receivedNs = this.#toNs(receiver.trace.clock, receive.raw);
+    if (pair.from === sender.trace.name) pair.hull.addForward(sentNs, receivedNs, confidence);
+    else pair.hull.addBackward(sentNs, receivedNs, confidence);
+    if (confidence >= SURE) this.#auditMessage(sender, receiver, send.raw, receive.raw);
+  }
+
+  /** The clock's line, drawn on from `fromRaw` to `toRaw` where it does not reach there; undefined where nothing is known of it. */
+  extend(bootId: string, clock: ClockDomain, fromRaw: bigint, toRaw: bigint): AlignedClock | undefined {
+    const kernel = this.#kernels.get(bootId);
+    const node =
+      kernel === undefined ? undefined : clock === 'printk' ? kernel.printk : kernel.trace.clock === clock ? kernel.trace : undefined;
+    if (kernel === undefined || node === undefined) return undefined;
+    const { aligned } = node;
+    const segment = this.#stepsOf(kernel);
+    const before = aligned.last;
+    if (before !== undefined && before.segment === segment && toRaw < before.toRaw) return aligned;
+    // A stamp from nowhere would draw a line to there, and all that follows would lie on it.
+    if (this.#toNs(clock, toRaw) - this.#toNs(clock, node.newestRaw) > MAX_UNSEEN_NS) return undefined;
+    const aheadNs = aligned.stretches.length < FIRST_STRETCHES ? FIRST_AHEAD_NS : AHEAD_NS;
+    const ahead = BigInt(Math.round(isCounter(clock) ? aheadNs / (this.#scale?.nsPerTick ?? 1) : aheadNs));
+    const place = (raw: bigint): Placing | undefined =>
+      node === kernel.printk ? this.#placePrintk(kernel, raw) : this.#placeTrace(kernel, raw);
+    const stretch = aligned.extend(fromRaw, toRaw + ahead, place, segment);
+    if (stretch === undefined) return aligned;
+    const changed = [stretch];
+    if (before !== undefined && stretch.fit.errorNs < before.fit.errorNs * BETTER) {
+      changed.push(...aligned.revise(toRaw - (ahead * BigInt(REVISE_NS)) / BigInt(aheadNs), place));
+    }
+    for (const one of changed) this.#changed.push({ bootId, clock, stretch: one });
+    return aligned;
+  }
+
+  /** The line of a clock so far. */
+  find(bootId: string, clock: ClockDomain): AlignedClock | undefined {
+    const kernel = this.#kernels.get(bootId);
+    return clock === 'printk' ? kernel?.printk?.aligned : kernel?.trace.clock === clock ? kernel.trace.aligned : undefined;
+  }
+
+  /** Stretches that are new or drawn anew since the last call. */
+  takeChanged(): ChangedStretch[] {
+    const changed = this.#changed;
+    this.#changed = [];
+    return changed;
+  }
+
+  standings(): ClockStanding[] {
+    return [...this.#kernels.values()].flatMap((kernel) => {
+      const pairs = [...kernel.pairs.values()].map(({ hull }) => hull);
+      const common = {
+        bootId: kernel.bootId,
+        messages: pairs.reduce((sum, { messages }) => sum + messages, 0),
+        rejected: pairs.reduce((sum, { rejected }) => sum + rejected, 0),
+        steps: this.#stepsOf(kernel),
+      };
+      return [kernel.trace, ...(kernel.printk === undefined ? [] : [kernel.printk])].map(({ clock, aligned: { last } }) => ({
+        ...common,
+        clock,
+        last,
+        evidence: last?.evidence ?? 'its own wall clock',
+      }));
+    });
+  }
+
+  #kernelOf({ bootId, kernelId }: { readonly bootId: string; readonly kernelId: number }, clock: ClockDomain, fit: ClockFit): KernelClocks {
+    const known = this.#kernels.get(bootId);
+    // Heard last; a kernel that changes its trace clock begins anew.
+    this.#kernels.delete(bootId);
+    if (known !== undefined && known.trace.clock === clock) {
+      this.#kernels.set(bootId, known);
+      return known;
+    }
+    if (known !== undefined) this.#forget(known);
+    if (isCounter(clock)) this.#scale ??= { baseRaw: fit.baseRaw, nsPerTick: fit.nsPerTick };
+    const trace = createNode(bootId, clock);
+    const isSteady = kernelId === HOST_KERNEL_ID && fit.nsPerTick === 1;
+    const own = new HullEdge(
+      trace.name,
+      UNIX,
+      kernelId === HOST_KERNEL_ID ? 'reference' : 'pings',
+      isSteady ? STEERED_TOGETHER : undefined,
+    );
+    const kernel: KernelClocks = { bootId, kernelId, trace, printk: undefined, own, link: undefined, pairs: new Map() };
+    this.#graph.add(own);
+    this.#kernels.set(bootId, kernel);
+    if (this.#kernels.size > MAX_KERNELS) {
+      const [oldest] = this.#kernels.values();
+      this.#forget(oldest as KernelClocks);
+      this.#kernels.delete((oldest as KernelClocks).bootId);
+    }
+    return kernel;
+  }
+
+  #forget({ own, link, pairs, bootId }: KernelClocks): void {
+    for (const edge of [own, link, ...pairs.values()]) if (edge !== undefined) this.#graph.remove(edge);
+    for (const other of pairs.keys()) this.#kernels.get(other)?.pairs.delete(bootId);
+  }
+
+  #openPair(a: KernelClocks, b: KernelClocks): HullEdge {
+    const [from, to] = isBefore(a, b) ? [b, a] : [a, b];
+    const pair = new HullEdge(from.trace.name, to.trace.name, '');
+    from.pairs.set(to.bootId, pair);
+    to.pairs.set(from.bootId, pair);
+    this.#graph.add(pair);
+    return pair;
+  }
+
+  /** What both collectors say, as evidence between the two clocks: it bounds the side that has no messages. */
+  #tellPair(pair: HullEdge, from: KernelClocks, to: KernelClocks, fromNs: bigint): void {
+    const unix = from.own.at(fromNs);
+    const low = unix && to.own.back(unix.low);
+    const high = unix && to.own.back(unix.high);
+    if (low !== undefined && high !== undefined) pair.hull.addInterval(fromNs, low.low, high.high);
+  }
+
+  #placeTrace(kernel: KernelClocks, raw: bigint): Placing | undefined {
+    const ns = this.#toNs(kernel.trace.clock, raw);
+    const found = this.#graph.convert(kernel.trace.name, ns, UNIX);
+    if (found === undefined) return undefined;
+    let { low, high } = found;
+    for (const [bootId, pair] of kernel.pairs) {
+      const peer = this.#kernels.get(bootId);
+      if (peer === undefined || !isBefore(peer, kernel)) continue;
+      const there = pair.at(ns);
+      const least = there && peer.trace.aligned.nearest(this.#toRaw(peer.trace.clock, there.low));
+      const most = there && peer.trace.aligned.nearest(this.#toRaw(peer.trace.clock, there.high));
+      if (least === undefined || most === undefined || least > high || most < low) continue;
+      if (least > low) low = least;
+      if (most < high) high = most;
+    }
+    return { ...found, best: (low + high) / 2n, evidence: found.evidence.join(', ') };
+  }
+
+  /** Beside the trace clock's line, so that both tell one time. */
+  #placePrintk({ printk, link, trace }: KernelClocks, raw: bigint): Placing | undefined {
+    const found = printk && this.#graph.convert(printk.name, raw, UNIX);
+    const there = link?.at(raw);
+    if (found === undefined || there === undefined) return undefined;
+    const beside = trace.aligned.nearest(this.#toRaw(trace.clock, (there.low + there.high) / 2n));
+    const isInside = beside !== undefined && beside >= found.low && beside <= found.high;
+    return { ...found, best: isInside ? beside : (found.low + found.high) / 2n, evidence: found.evidence.join(', ') };
+  }
+
+  #auditMessage(sender: KernelClocks, receiver: KernelClocks, sendRaw: bigint, receiveRaw: bigint): void {
+    const sent = sender.trace.aligned.toUnix(sendRaw);
+    const received = receiver.trace.aligned.toUnix(receiveRaw);
+    if (sent === undefined || received === undefined) return;
+    this.audit.messages++;
+    const earlyNs = Number(sent.unixNs - received.unixNs);
+    if (earlyNs <= 0) return;
+    this.audit.early++;
+    if (earlyNs > sent.errorNs + received.errorNs) this.audit.impossible++;
+    if (earlyNs > this.audit.worstNs) this.audit.worstNs = earlyNs;
+  }
+
+  /** Segments of a kernel's clocks: a step of a pair is laid to the kernel that is placed by it. */
+  #stepsOf({ own, link, pairs, trace }: KernelClocks): number {
+    let steps = own.hull.steps + (link?.hull.steps ?? 0);
+    for (const pair of pairs.values()) if (pair.from === trace.name) steps += pair.hull.steps;
+    return steps;
+  }
+
+  #toNs(clock: ClockDomain, raw: bigint): bigint {
+    if (!isCounter(clock) || this.#scale === undefined) return raw;
+    return BigInt(Math.round(Number(raw - this.#scale.baseRaw) * this.#scale.nsPerTick));
+  }
+
+  #toRaw(clock: ClockDomain, ns: bigint): bigint {
+    if (!isCounter(clock) || this.#scale === undefined) return ns;
+    return this.#scale.baseRaw + BigInt(Math.round(Number(ns) / this.#scale.nsPerTick));
+  }
+}
+
+function createNode(bootId: string, clock: ClockDomain): NodeClock {
+  return { clock, name: `${bootId} ${clock}`, aligned: new AlignedClock(), newestRaw: 0n };
+}
+
+/** The host is placed first, then by id; of one kernel's boots one before the other. */
+function isBefore(a: KernelClocks, b: KernelClocks): boolean {
+  return a.kernelId === b.kernelId ? a.bootId < b.bootId : a.kernelId < b.kernelId;
+}

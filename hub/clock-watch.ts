@@ -1,0 +1,243 @@
+/**
+ * The clocks of all machines while their records come in: evidence out of segments and matched messages, lines for what is about to
+ * be stored, and what became of both, written to `clock_fits`.
+ *
+ *   segment ──fit, links──► MachineClocks ──line──► times of its events, of log lines         (before they are stored)
+ *   matched messages ─────►      │
+ *                                └─ a stretch drawn anew ──► clock_fits, and `revisions`: queries read older rows with it
+ *
+ * docs/decisions/011-realignment.md says why rows are not rewritten.
+ */
+import { createLogger } from '../base/log.ts';
+import { isOperational, messageOf } from '../base/errors.ts';
+import { fromFitFields, type ClockFit } from '../clock/fit.ts';
+import { MachineClocks, type ChangedStretch, type MessageMoment } from '../clock/machine-clocks.ts';
+import type { AlignedClock } from '../clock/aligned-clock.ts';
+import type { ClockRow, Clocks } from '../model/api.ts';
+import type { KernelIdentity } from '../model/identity.ts';
+import type { LogBatch } from '../model/log-batch.ts';
+import type { SegmentHeader } from '../model/segment.ts';
+import { isCounter, NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
+import { MAX_REVISIONS, queryLastFits, queryRevisions, toRevision, type Revision } from '../store/queries/clocks.ts';
+import type { ClockFitRow } from '../store/clock-rows.ts';
+import type { Store } from '../store/store.ts';
+
+const STORE_INTERVAL_MS = 1_000;
+/** Changed stretches that wait for a store which does not take them. */
+const MAX_WAITING = 10_000;
+const MAX_MACHINES = 4_096;
+/** A segment's events are about as old as its fit; a stamp from elsewhere is no moment to know a clock by. */
+const BEFORE_FIT_NS = 400e9;
+const AFTER_FIT_NS = 10e9;
+
+const log = createLogger('clocks');
+
+/** How the events of a segment get their times. */
+export interface SegmentClock {
+  readonly fit: ClockFit;
+  /** The line of the machine's graph, where it says more than the collector. */
+  readonly aligned: AlignedClock | undefined;
+}
+
+interface KnownKernel {
+  readonly identity: KernelIdentity;
+  heardMs: number;
+  isOwnUnix: boolean;
+}
+
+export class ClockWatch {
+  readonly #store: Store;
+  readonly #machines = new Map<string, MachineClocks>();
+  readonly #kernels = new Map<string, KnownKernel>();
+  #revisions: Revision[] = [];
+  #waiting: { readonly identity: KernelIdentity; readonly rows: readonly ClockFitRow[] }[] = [];
+  /** Last lines of an earlier process, until their kernel is heard. */
+  readonly #stored = new Map<string, ClockFitRow>();
+  #storing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Reads what an earlier process knew, and begins. */
+  async start(): Promise<void> {
+    this.#revisions = await queryRevisions(this.#store);
+    for (const one of await queryLastFits(this.#store)) this.#stored.set(`${one.bootId}\n${one.clock}`, one);
+    this.#timer = setInterval(() => {
+      this.#storing ??= this.#storeChanged().finally(() => (this.#storing = undefined));
+    }, STORE_INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  /** Stores what is left. The store must still be open. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#storing;
+    await this.#storeChanged();
+  }
+
+  /** Stretches that are better now than when rows were stored with them, the newest last. */
+  get revisions(): readonly Revision[] {
+    return this.#revisions;
+  }
+
+  /** The clock of a segment whose events lie between two raw times, with what the segment says itself. */
+  openSegment(header: SegmentHeader, fromRaw: bigint, toRaw: bigint): SegmentClock {
+    const { identity, clock, links = [], wall } = header;
+    const fit = fromFitFields(header.fit);
+    const distanceNs = Number(toRaw - fit.baseRaw) * fit.nsPerTick;
+    if (toRaw === NO_RAW_TIME || distanceNs < -BEFORE_FIT_NS || distanceNs > AFTER_FIT_NS) return { fit, aligned: undefined };
+    const machine = this.#machineOf(identity);
+    const isOwnUnix = wall === 'own';
+    this.#kernels.set(identity.bootId, { identity, heardMs: Date.now(), isOwnUnix });
+    machine.noteFit(identity, clock, toRaw, fit, isOwnUnix);
+    this.#recall(machine, identity.bootId, clock);
+    for (const link of links) {
+      if (link.clock === 'printk') machine.noteLink(identity.bootId, BigInt(link.fit.baseRaw), fromFitFields(link.fit));
+    }
+    const aligned = machine.extend(identity.bootId, clock, fromRaw, toRaw);
+    const errorNs = aligned?.find(toRaw)?.fit.errorNs;
+    return { fit, aligned: errorNs !== undefined && errorNs <= Math.max(fit.errorNs, isOwnUnix ? Infinity : 0) ? aligned : undefined };
+  }
+
+  /** Sets the times of log lines where the graph says more than their sender; returns the bound, undefined where it does not. */
+  alignLogs(identity: KernelIdentity, batch: LogBatch, senderErrorNs: number): number | undefined {
+    const known = this.#kernels.get(identity.bootId);
+    const machine = this.#machines.get(identity.machineId);
+    if (batch.clock !== 'printk' || known === undefined || machine === undefined) return undefined;
+    const range = rangeOf(batch);
+    const aligned = range && machine.extend(identity.bootId, 'printk', range.from, range.to);
+    if (range === undefined || aligned === undefined) return undefined;
+    const worst = aligned.worstError(range.from, range.to);
+    const isBetter = worst !== undefined && (senderErrorNs < 0 || known.isOwnUnix || worst <= senderErrorNs);
+    return isBetter ? aligned.align(batch.rawTime, batch.unixTime, batch.length) : undefined;
+  }
+
+  /** A message that was matched; the raw times are those of both kernels' trace clocks. */
+  addMessage(machineId: string, send: MessageMoment, receive: MessageMoment, confidence: number): void {
+    this.#machines.get(machineId)?.addMessage(send, receive, confidence);
+  }
+
+  /** Half-width of the bound of a record of now, ns; undefined where the graph knows nothing. */
+  errorOf(bootId: string): number | undefined {
+    const known = this.#kernels.get(bootId);
+    const machine = known && this.#machines.get(known.identity.machineId);
+    const own = machine?.standings().filter((one) => one.bootId === bootId && one.last !== undefined) ?? [];
+    return own.length === 0 ? undefined : Math.max(...own.map(({ last }) => last?.fit.errorNs ?? 0));
+  }
+
+  list(): Clocks {
+    const nowMs = Date.now();
+    const clocks: ClockRow[] = [];
+    const audit = { messages: 0, early: 0, impossible: 0, worstNs: 0 };
+    for (const machine of this.#machines.values()) {
+      for (const { bootId, clock, last, evidence, messages, rejected, steps } of machine.standings()) {
+        const known = this.#kernels.get(bootId);
+        if (known === undefined) continue;
+        const { machineName: machineLabel, kernelId, kernelName } = known.identity;
+        clocks.push({
+          machine: machineLabel,
+          kernelId,
+          kernelName,
+          bootId,
+          clock,
+          evidence,
+          offsetNs: last === undefined ? '' : String(last.fit.baseUnixNs - (isCounter(clock) ? 0n : last.fit.baseRaw)),
+          driftPpm: last === undefined || isCounter(clock) ? 0 : (last.fit.nsPerTick - 1) * 1e6,
+          errorNs: last?.fit.errorNs ?? -1,
+          steps,
+          messages,
+          rejectedBounds: rejected,
+          ageMs: nowMs - known.heardMs,
+        });
+      }
+      audit.messages += machine.audit.messages;
+      audit.early += machine.audit.early;
+      audit.impossible += machine.audit.impossible;
+      audit.worstNs = Math.max(audit.worstNs, machine.audit.worstNs);
+    }
+    clocks.sort((a, b) => a.machine.localeCompare(b.machine) || a.kernelId - b.kernelId || a.bootId.localeCompare(b.bootId));
+    return { clocks, audit };
+  }
+
+  #machineOf({ machineId }: KernelIdentity): MachineClocks {
+    const machine = this.#machines.get(machineId) ?? new MachineClocks();
+    this.#machines.delete(machineId);
+    this.#machines.set(machineId, machine);
+    if (this.#machines.size > MAX_MACHINES) {
+      const [oldest] = this.#machines.keys();
+      this.#machines.delete(oldest as string);
+      for (const [bootId, { identity }] of this.#kernels) if (identity.machineId === oldest) this.#kernels.delete(bootId);
+    }
+    return machine;
+  }
+
+  #recall(machine: MachineClocks, bootId: string, clock: ClockDomain): void {
+    const stored = this.#stored.get(`${bootId}\n${clock}`);
+    if (stored === undefined) return;
+    this.#stored.delete(`${bootId}\n${clock}`);
+    const { fromRaw, toRaw, baseUnixNs, nsPerTick, errorNs } = stored;
+    machine.noteStored(bootId, clock, { fromRaw, toRaw, fit: { baseRaw: fromRaw, baseUnixNs, nsPerTick, errorNs } });
+  }
+
+  async #storeChanged(): Promise<void> {
+    for (const machine of this.#machines.values()) {
+      for (const [bootId, changed] of Map.groupBy(machine.takeChanged(), (one) => one.bootId)) {
+        const identity = this.#kernels.get(bootId)?.identity;
+        if (identity !== undefined) this.#note(identity, changed);
+      }
+    }
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    try {
+      await this.#store.append({ clockFits: waiting });
+    } catch (error) {
+      if (!isOperational(error)) throw error;
+      log.warn('lines of clocks are not stored yet', { error: messageOf(error) });
+      this.#waiting = [...waiting, ...this.#waiting].slice(-MAX_WAITING);
+    }
+  }
+
+  #note(identity: KernelIdentity, changed: readonly ChangedStretch[]): void {
+    const rows = changed.map(({ clock, stretch }) => toRow(clock, stretch));
+    this.#waiting.push({ identity, rows });
+    for (const row of rows) {
+      if (row.revision === 0) continue;
+      const revision = toRevision(identity.bootId, row);
+      this.#revisions = this.#revisions.filter(
+        (one) => one.bootId !== revision.bootId || one.clock !== row.clock || one.fromRaw !== row.fromRaw,
+      );
+      this.#revisions.push(revision);
+    }
+    if (this.#revisions.length > MAX_REVISIONS) this.#revisions = this.#revisions.slice(-MAX_REVISIONS);
+  }
+}
+
+function toRow(clock: ClockDomain, { fromRaw, toRaw, fit, evidence, segment, revision, shiftNs }: ChangedStretch['stretch']): ClockFitRow {
+  return {
+    clock,
+    fromRaw,
+    toRaw,
+    baseUnixNs: fit.baseUnixNs,
+    nsPerTick: fit.nsPerTick,
+    errorNs: Math.ceil(fit.errorNs),
+    evidence,
+    segment,
+    revision,
+    shiftNs: Math.ceil(shiftNs),
+  };
+}
+
+function rangeOf(batch: LogBatch): { readonly from: bigint; readonly to: bigint } | undefined {
+  let from: bigint | undefined;
+  let to: bigint | undefined;
+  for (let row = 0; row < batch.length; row++) {
+    const raw = batch.rawTime.getBigint(row);
+    if (raw === NO_RAW_TIME) continue;
+    if (from === undefined || raw < from) from = raw;
+    if (to === undefined || raw > to) to = raw;
+  }
+  return from === undefined || to === undefined ? undefined : { from, to };
+}

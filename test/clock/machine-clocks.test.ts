@@ -1,0 +1,235 @@
+/** A machine of several kernels with known clocks, collectors that know them badly, and messages between the kernels. */
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { Int64Array } from '../../base/int64.ts';
+import { MachineClocks } from '../../clock/machine-clocks.ts';
+import { createRandom } from '../support/random.ts';
+
+const START = 1_788_510_993_000_000_000n;
+const PRINTK_AHEAD = 34_000_000n;
+
+interface Kernel {
+  readonly bootId: string;
+  readonly kernelId: number;
+  /** Raw time of the trace clock at START, and its rate. */
+  readonly zero: bigint;
+  readonly rate: number;
+  readonly errorNs: number;
+  readonly isOwnUnix: boolean;
+}
+
+const HOST: Kernel = { bootId: 'host', kernelId: 0, zero: 900_000_000_000n, rate: 1, errorNs: 1000, isOwnUnix: false };
+const SPAWN1: Kernel = { bootId: 'spawn1', kernelId: 1, zero: 5_000_000_000n, rate: 1 - 40e-6, errorNs: 1_200_000, isOwnUnix: false };
+const SPAWN2: Kernel = { bootId: 'spawn2', kernelId: 2, zero: 77_000_000_000n, rate: 1 + 90e-6, errorNs: 900_000, isOwnUnix: false };
+
+const rawOf = (kernel: Kernel, ns: number): bigint => kernel.zero + BigInt(Math.round(ns * kernel.rate));
+const printkOf = (kernel: Kernel, ns: number): bigint => rawOf(kernel, ns) + PRINTK_AHEAD;
+
+interface Seen {
+  readonly kernel: Kernel;
+  readonly ns: number;
+  readonly unixNs: bigint;
+  readonly errorNs: number;
+}
+
+interface Options {
+  readonly seconds: number;
+  readonly kernels: readonly Kernel[];
+  readonly channels: readonly (readonly [Kernel, Kernel])[];
+  readonly perSecond: number;
+  readonly confidence?: number;
+}
+
+/** Ten segments per second of each kernel, each with the collector's fit, and rows that are aligned as the hub does it. */
+function live(machine: MachineClocks, { seconds, kernels, channels, perSecond, confidence = 0.999 }: Options): Seen[] {
+  const random = createRandom(11);
+  const seen: Seen[] = [];
+  // The error of a collector's line is the same for minutes: it does not average out.
+  const wrong = new Map(kernels.map((kernel) => [kernel, (random() - 0.5) * 1.8 * kernel.errorNs]));
+  for (let step = 1; step <= seconds * 10; step++) {
+    const ns = step * 1e8;
+    for (const [from, to] of channels) {
+      for (let i = 0; i < perSecond / 10; i++) {
+        const sent = ns - random() * 9e7;
+        const way = 30_000 - Math.log(random() + 1e-9) * 20_000;
+        machine.addMessage({ bootId: from.bootId, raw: rawOf(from, sent) }, { bootId: to.bootId, raw: rawOf(to, sent + way) }, confidence);
+      }
+    }
+    for (const kernel of kernels) {
+      const raw = rawOf(kernel, ns);
+      const baseUnixNs = START + BigInt(Math.round(ns + (wrong.get(kernel) ?? 0) + (kernel.isOwnUnix ? 4e9 : 0)));
+      machine.noteFit(
+        kernel,
+        'mono',
+        raw,
+        { baseRaw: raw, baseUnixNs, nsPerTick: 1 / kernel.rate, errorNs: kernel.errorNs },
+        kernel.isOwnUnix,
+      );
+      const printkRaw = printkOf(kernel, ns);
+      machine.noteLink(kernel.bootId, printkRaw, { baseRaw: printkRaw, baseUnixNs: raw + 1500n, nsPerTick: 1, errorNs: 2000 });
+      for (const [clock, of] of [
+        ['mono', rawOf],
+        ['printk', printkOf],
+      ] as const) {
+        const raws = [0.9e8, 0.5e8, 0].map((before) => of(kernel, ns - before));
+        const aligned = machine.extend(kernel.bootId, clock, raws[0] ?? 0n, raws[2] ?? 0n);
+        const columns = [new Int64Array(3), new Int64Array(3)] as const;
+        raws.forEach((one, row) => columns[0].setBigint(row, one));
+        const errorNs = aligned?.align(columns[0], columns[1], 3);
+        if (errorNs === undefined) continue;
+        [0.9e8, 0.5e8, 0].forEach((before, row) => seen.push({ kernel, ns: ns - before, unixNs: columns[1].getBigint(row), errorNs }));
+      }
+    }
+  }
+  return seen;
+}
+
+function judge(t: TestContext, what: string, seen: readonly Seen[]): { readonly boundNs: number } {
+  const errors: number[] = [];
+  for (const { kernel, ns, unixNs, errorNs } of seen) {
+    const off = Math.abs(Number(unixNs - START) - ns);
+    assert.ok(off <= errorNs + 2, `${kernel.bootId} at ${ns / 1e9} s: off by ${off} ns, stated ± ${errorNs} ns`);
+    errors.push(off);
+  }
+  const late = seen.slice(-200).map(({ errorNs }) => errorNs);
+  const at = (values: readonly number[], share: number): string =>
+    `${((values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? NaN) / 1000).toFixed(1)} µs`;
+  t.diagnostic(
+    `${what}: off by ${at(errors, 0.5)} (median), ${at(errors, 0.99)} (p99), ${at(errors, 1)} (most); at the end ± ${at(late, 0.5)}; ${seen.length} of ${seen.length} inside`,
+  );
+  return { boundNs: late.toSorted((a, b) => a - b)[late.length >> 1] ?? NaN };
+}
+
+test('machine clocks: messages take the bounds of pings down, and the truth stays inside', (t) => {
+  const kernels = [HOST, SPAWN1];
+  const pings = judge(
+    t,
+    'pings',
+    live(new MachineClocks(), { seconds: 60, kernels, channels: [], perSecond: 0 }).filter(({ kernel }) => kernel === SPAWN1),
+  );
+  const machine = new MachineClocks();
+  const seen = live(machine, {
+    seconds: 60,
+    kernels,
+    channels: [
+      [HOST, SPAWN1],
+      [SPAWN1, HOST],
+    ],
+    perSecond: 100,
+  });
+  const messages = judge(
+    t,
+    'messages and pings',
+    seen.filter(({ kernel }) => kernel === SPAWN1),
+  );
+  assert.ok(pings.boundNs > 500_000 && messages.boundNs < 60_000, `${pings.boundNs} ${messages.boundNs}`);
+  const { audit } = machine;
+  t.diagnostic(`audit: ${JSON.stringify(audit)}`);
+  assert.ok(audit.messages > 5000 && audit.impossible === 0);
+  // Those of the first moments, when nothing better was known than pings.
+  assert.ok(audit.early <= 100, `${audit.early}`);
+  const standing = machine.standings().find(({ bootId, clock }) => bootId === 'spawn1' && clock === 'mono');
+  assert.equal(standing?.evidence, 'messages and pings, reference');
+  assert.equal(standing?.steps, 0);
+});
+
+test('machine clocks: what was aligned before the messages came is drawn anew', () => {
+  const machine = new MachineClocks();
+  live(machine, {
+    seconds: 20,
+    kernels: [HOST, SPAWN1],
+    channels: [
+      [HOST, SPAWN1],
+      [SPAWN1, HOST],
+    ],
+    perSecond: 100,
+  });
+  const changed = machine.takeChanged().filter(({ bootId, clock }) => bootId === 'spawn1' && clock === 'mono');
+  const revised = changed.filter(({ stretch }) => stretch.revision > 0);
+  assert.ok(revised.length > 0);
+  const first = changed.find(({ stretch }) => stretch.revision === 0)?.stretch;
+  const again = revised.findLast(({ stretch }) => stretch.fromRaw === first?.fromRaw)?.stretch;
+  assert.ok(first !== undefined && again !== undefined && again.fit.errorNs < first.fit.errorNs / 2);
+  assert.ok(again.shiftNs >= first.fit.errorNs);
+  // The truth is in the new line, too.
+  const raw = rawOf(SPAWN1, 5e8);
+  const found = machine.find('spawn1', 'mono')?.toUnix(raw);
+  assert.ok(found !== undefined && Math.abs(Number(found.unixNs - START) - 5e8) <= found.errorNs);
+});
+
+test('machine clocks: kernels that talk to each other only are placed without effects before causes', () => {
+  const machine = new MachineClocks();
+  const kernels = [HOST, SPAWN1, SPAWN2];
+  const seen = live(machine, {
+    seconds: 30,
+    kernels,
+    channels: [
+      [SPAWN1, SPAWN2],
+      [SPAWN2, SPAWN1],
+    ],
+    perSecond: 100,
+  });
+  const before = { ...machine.audit };
+  for (const { kernel, ns, unixNs, errorNs } of seen) assert.ok(Math.abs(Number(unixNs - START) - ns) <= errorNs + 2, kernel.bootId);
+  for (let i = 0; i < 100; i++) {
+    const sent = 29.5e9 + i * 1e6;
+    machine.addMessage({ bootId: 'spawn1', raw: rawOf(SPAWN1, sent) }, { bootId: 'spawn2', raw: rawOf(SPAWN2, sent + 60_000) }, 0.999);
+    machine.addMessage({ bootId: 'spawn2', raw: rawOf(SPAWN2, sent) }, { bootId: 'spawn1', raw: rawOf(SPAWN1, sent + 60_000) }, 0.999);
+  }
+  assert.equal(machine.audit.messages - before.messages, 200);
+  assert.equal(machine.audit.early, before.early);
+});
+
+test('machine clocks: a kernel with a wall clock of its own is placed by messages, or not at all', (t) => {
+  const own: Kernel = { ...SPAWN1, isOwnUnix: true, errorNs: 800 };
+  assert.deepEqual(
+    live(new MachineClocks(), { seconds: 5, kernels: [HOST, own], channels: [], perSecond: 0 }).filter(({ kernel }) => kernel === own),
+    [],
+  );
+  const seen = live(new MachineClocks(), {
+    seconds: 30,
+    kernels: [HOST, own],
+    channels: [
+      [HOST, own],
+      [own, HOST],
+    ],
+    perSecond: 100,
+  });
+  const { boundNs } = judge(
+    t,
+    'messages alone',
+    seen.filter(({ kernel }) => kernel === own),
+  );
+  assert.ok(boundNs < 80_000);
+});
+
+test('machine clocks: a stamp from nowhere draws no line to there', () => {
+  const machine = new MachineClocks();
+  live(machine, { seconds: 2, kernels: [HOST, SPAWN1], channels: [], perSecond: 0 });
+  assert.equal(machine.extend('spawn1', 'printk', 0n, 10n ** 18n), undefined);
+  assert.ok(machine.find('spawn1', 'printk')?.worstError(printkOf(SPAWN1, 1e9), printkOf(SPAWN1, 1.5e9)) !== undefined);
+});
+
+test('machine clocks: the line of an earlier process is evidence', () => {
+  const before = new MachineClocks();
+  live(before, {
+    seconds: 30,
+    kernels: [HOST, SPAWN1],
+    channels: [
+      [HOST, SPAWN1],
+      [SPAWN1, HOST],
+    ],
+    perSecond: 100,
+  });
+  const stretch = before.find('spawn1', 'mono')?.last;
+  assert.ok(stretch !== undefined);
+  const after = new MachineClocks();
+  const raw = rawOf(SPAWN1, 31e9);
+  const fit = { baseRaw: raw, baseUnixNs: START + 31_000_000_000n + 600_000n, nsPerTick: 1, errorNs: SPAWN1.errorNs };
+  after.noteFit(SPAWN1, 'mono', raw, fit, false);
+  after.noteStored('spawn1', 'mono', stretch);
+  const aligned = after.extend('spawn1', 'mono', raw, raw + 1n);
+  const found = aligned?.toUnix(raw);
+  assert.ok(found !== undefined && found.errorNs < SPAWN1.errorNs / 3);
+  assert.ok(Math.abs(Number(found.unixNs - START) - 31e9) <= found.errorNs);
+});
