@@ -25,6 +25,8 @@ const MAX_TEXT_BYTES = 4096;
 export interface MessageMatch {
   readonly rule: MessageRule;
   readonly fields: readonly PatternField[];
+  /** Attribute of each field. */
+  readonly names: readonly string[];
   /** Of the fields, as they stand in the line; undefined where an optional part is missing. */
   readonly values: readonly (string | undefined)[];
 }
@@ -33,6 +35,7 @@ interface Candidate {
   readonly head: Uint8Array;
   readonly rule: MessageRule;
   readonly pattern: MessagePattern;
+  readonly names: readonly string[];
 }
 
 /** The catalogue, and a user's own rules behind it: they add, and take nothing away. */
@@ -69,23 +72,24 @@ export class MessageMatcher {
 
   #matchAt(key: number, text: Uint8Array, at: number, end: number, fromUser: boolean): MessageMatch | undefined {
     let line: string | undefined;
-    for (const { head, rule, pattern } of this.#candidates.get(key) as Candidate[]) {
+    for (const { head, rule, pattern, names } of this.#candidates.get(key) as Candidate[]) {
       if (!startsAt(text, at, end, head) || (rule.fromUser === true) !== fromUser) continue;
       line ??= decodeUtf8(text, at, Math.min(end, at + MAX_TEXT_BYTES));
       const match = pattern.regex.exec(line);
-      if (match !== null) return { rule, fields: pattern.fields, values: match.slice(1) };
+      if (match !== null) return { rule, fields: pattern.fields, names, values: match.slice(1) };
     }
     return undefined;
   }
 
   #add(rule: MessageRule, pattern: MessagePattern): void {
+    const names = pattern.fields.map(({ name }) => rule.prefix + name);
     for (const text of pattern.heads) {
       const head = encodeUtf8(text);
       const key = ((head[0] as number) << 8) | (head[1] as number);
       this.#isHead[key] = 1;
       const known = this.#candidates.get(key);
-      if (known === undefined) this.#candidates.set(key, [{ head, rule, pattern }]);
-      else known.push({ head, rule, pattern });
+      if (known === undefined) this.#candidates.set(key, [{ head, rule, pattern, names }]);
+      else known.push({ head, rule, pattern, names });
     }
   }
 }

@@ -11,6 +11,7 @@
  * Rows that have a name already keep it. Between stamped rows a row without a stamp is user space's, which may print anything:
  * it is no message of the kernel.
  */
+import type { Interner } from '../base/interner.ts';
 import { AttributeColumns } from '../model/attribute-columns.ts';
 import { ATTR } from '../model/attributes.ts';
 import { LOG_FLAG, type LogBatch } from '../model/log-batch.ts';
@@ -18,7 +19,7 @@ import { LEVEL_NAMES, LEVEL_UNKNOWN } from '../model/severity.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import type { MessageMatch, MessageMatcher } from './match-messages.ts';
 import type { MessageRule } from './message-catalogue.ts';
-import type { FieldType } from './message-pattern.ts';
+import type { FieldType, PatternField } from './message-pattern.ts';
 
 /** Values that a later message may refer to: CPUs that are being added at once are few. */
 const MAX_REMEMBERED = 64;
@@ -37,6 +38,9 @@ export class MessageRecogniser {
   readonly #remembered = new Map<string, Set<string>>();
   readonly #bursts = new Map<MessageRule, Burst>();
   #hasStamps = false;
+  /** Ids of names in the dictionary of the batch at hand. */
+  readonly #ids = new Map<string, number>();
+  #strings: Interner | undefined;
 
   constructor(matcher: MessageMatcher) {
     this.#matcher = matcher;
@@ -65,36 +69,46 @@ export class MessageRecogniser {
     return named.length;
   }
 
-  #name(batch: LogBatch, row: number, { rule, fields, values }: MessageMatch, more: AttributeColumns): void {
-    batch.eventName[row] = batch.strings.internString(rule.event);
+  #name(batch: LogBatch, row: number, { rule, fields, names, values }: MessageMatch, more: AttributeColumns): void {
+    batch.eventName[row] = this.#idOf(batch.strings, rule.event);
     setLevel(batch, row, rule);
-    const texts = new Map<string, string>();
-    fields.forEach(({ name, type }, index) => {
-      const written = values[index];
-      if (written === undefined) return;
-      const value = toValue(written, type);
-      more.add(rule.prefix + name, value);
-      texts.set(rule.prefix + name, String(value));
-    });
-    if (this.#isBenign(rule, texts)) more.add(ATTR.benign, true);
-    const repeat = this.#countRepeat(rule, batch.rawTime.getBigint(row));
-    if (repeat > 0) more.add(ATTR.repeat, repeat);
+    for (let at = 0; at < fields.length; at++) {
+      const written = values[at];
+      if (written === undefined) continue;
+      addValue(more, this.#idOf(batch.strings, names[at] as string), written, (fields[at] as PatternField).type);
+    }
+    if (this.#isBenign(rule, names, values)) more.addBool(this.#idOf(batch.strings, ATTR.benign), true);
+    const repeat = this.#countRepeat(rule, batch, row);
+    if (repeat > 0) more.addInt(this.#idOf(batch.strings, ATTR.repeat), repeat);
     more.closeRow();
-    this.#remember(rule.event, texts);
+    if (this.#remembered.has(rule.event)) this.#remember(rule.event, names, values);
   }
 
-  #isBenign({ benign }: MessageRule, fields: ReadonlyMap<string, string>): boolean {
+  /** Names are few and come again in each row: not encoded and looked up by their bytes each time. */
+  #idOf(strings: Interner, name: string): number {
+    if (strings !== this.#strings) {
+      this.#strings = strings;
+      this.#ids.clear();
+    }
+    let id = this.#ids.get(name);
+    if (id === undefined) {
+      id = strings.internString(name);
+      this.#ids.set(name, id);
+    }
+    return id;
+  }
+
+  #isBenign({ benign }: MessageRule, names: MessageMatch['names'], values: MessageMatch['values']): boolean {
     if (benign === undefined) return false;
     if (benign.after === undefined) return true;
-    const value = fields.get(benign.after.field);
+    const value = values[names.indexOf(benign.after.field)];
     return value !== undefined && this.#remembered.get(benign.after.event)?.delete(value) === true;
   }
 
-  #remember(event: string, fields: ReadonlyMap<string, string>): void {
-    const known = this.#remembered.get(event);
-    if (known === undefined) return;
+  #remember(event: string, names: MessageMatch['names'], values: MessageMatch['values']): void {
+    const known = this.#remembered.get(event) as Set<string>;
     for (const { benign } of this.#matcher.rules) {
-      const value = benign?.after?.event === event ? fields.get(benign.after.field) : undefined;
+      const value = benign?.after?.event === event ? values[names.indexOf(benign.after.field)] : undefined;
       if (value === undefined) continue;
       known.delete(value);
       known.add(value);
@@ -106,8 +120,9 @@ export class MessageRecogniser {
   }
 
   /** 0 = the first of its burst. */
-  #countRepeat(rule: MessageRule, rawNs: bigint): number {
+  #countRepeat(rule: MessageRule, { rawTime }: LogBatch, row: number): number {
     if (rule.repeatsWithinMs === undefined) return 0;
+    const rawNs = rawTime.getBigint(row);
     const burst = this.#bursts.get(rule);
     const isSame = burst !== undefined && isNear(burst.lastNs, rawNs, BigInt(rule.repeatsWithinMs) * 1_000_000n);
     const count = isSame ? burst.count + 1 : 0;
@@ -131,16 +146,24 @@ function setLevel(batch: LogBatch, row: number, { level }: MessageRule): void {
   batch.flags[row] = (batch.flags[row] as number) | LOG_FLAG.levelGuessed;
 }
 
-function toValue(written: string, type: FieldType): string | number | bigint {
-  if (type === 'hex')
-    return `0x${written
-      .replace(/^0x/i, '')
-      .replace(/^0+(?=.)/, '')
-      .toLowerCase()}`;
-  if (type === 'float') return Number(written);
-  if (type !== 'int') return written.trimEnd();
-  if (written.length <= SAFE_DIGITS) return Number(written);
+function addValue(more: AttributeColumns, key: number, written: string, type: FieldType): void {
+  if (type === 'float') more.addDouble(key, Number(written));
+  else if (type !== 'int') more.addString(key, more.strings.internString(type === 'hex' ? toHex(written) : written.trimEnd()));
+  else if (written.length <= SAFE_DIGITS) more.addInt(key, Number(written));
+  else addLongInt(more, key, written);
+}
+
+function addLongInt(more: AttributeColumns, key: number, written: string): void {
   const value = BigInt(written);
   // ~0, which stands for «none»: OTLP's integers are signed.
-  return value > MAX_INT64 || value < MIN_INT64 ? written : value;
+  if (value > MAX_INT64 || value < MIN_INT64) more.addString(key, more.strings.internString(written));
+  else more.addIntWords(key, Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
+}
+
+/** `0x00000df9`, `df9` and `0xDF9` are one value. */
+function toHex(written: string): string {
+  return `0x${written
+    .replace(/^0x/i, '')
+    .replace(/^0+(?=.)/, '')
+    .toLowerCase()}`;
 }

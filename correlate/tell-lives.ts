@@ -12,7 +12,8 @@
  * one that becomes active, since the kernel starts one at a time.
  * Which boot of a spawned kernel is which life is told by the id and the times of both, within the bounds of their clocks; where that
  * leaves two lives, neither is taken. A spawned kernel without a host's log has a life of its own.
- * Only kernel 0 is believed about instances, and a spawned kernel only about itself.
+ * Only kernel 0 is believed about instances, and a spawned kernel only about itself: where the host's own log is there, none of the consoles
+ * that its collector reads counts as the host, since they may be those of spawned kernels, which print what they like.
  */
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
@@ -106,6 +107,8 @@ export const LIFE_EVENTS: readonly string[] = [
   'mk.peer.stopped',
 ];
 
+/** Stream of a kernel's own log, which only its collector can bring. */
+const OWN_LOG = 'kmsg';
 /** A stop broadcast and the halt that it announces were 0.1 ms apart on a real machine. */
 const PEER_STOP_NS = 10_000_000n;
 /** From the hand-over of a CPU to «active»: 12 ms on a real machine. */
@@ -118,8 +121,11 @@ const MARGIN_NS = 1_000_000_000n;
 /** Events in any order, of one machine. */
 export function tellLives(events: readonly LifeEvent[]): Life[] {
   const hosts = new Map<string, LifeEvent[]>();
-  for (const event of dropTwins(events)) {
-    if (event.kernelId !== HOST_KERNEL_ID) continue;
+  const hasOwnLog = new Set(events.filter(({ stream }) => stream === OWN_LOG).map(({ bootId }) => bootId));
+  const believed = events.filter(
+    ({ kernelId, stream, bootId }) => kernelId === HOST_KERNEL_ID && (stream === OWN_LOG || !hasOwnLog.has(bootId)),
+  );
+  for (const event of dropTwins(believed)) {
     const known = hosts.get(event.bootId);
     if (known === undefined) hosts.set(event.bootId, [event]);
     else known.push(event);

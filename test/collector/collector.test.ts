@@ -103,6 +103,24 @@ test('collector: a hub that is down, then slow, then failing, then up misses not
   assert.doesNotMatch(collector.healthLine(), /away for/);
 });
 
+test('collector: messages of the kernel have their names for any receiver, and their level decides the lane', async (t) => {
+  const receiver = await open(t, false);
+  const console1 = makeConsole(t);
+  writeFileSync(console1.path, '[    1.000000] Multikernel instance 3 is now active\n');
+  await start(t, receiver, { sources: { console: [{ name: 'spawn1', from: console1.path }] } });
+  const named = (): string[] =>
+    receiver
+      .logs()
+      .flatMap(({ eventName, attributes }) => (eventName === '' ? [] : [`${eventName} ${attributes['mk.instance.id'] ?? ''}`]));
+  await until('the name', () => named().length === 1);
+  // A console has no levels: this one is an error by what it says.
+  appendFileSync(console1.path, '[    2.000000] Timeout waiting for operation 0x2001 on resource 8\n');
+  await until('the second name', () => named().length === 2);
+  assert.deepEqual(named(), ['mk.instance.active 3', 'mk.ikc.timeout ']);
+  const lanes = receiver.batches.filter(({ path }) => path === '/v1/logs').map(({ stream }) => stream);
+  assert.equal(new Set(lanes).size, 2, 'a lane of its own');
+});
+
 test('collector: a batch that was taken without an answer is sent again under the same number', async (t) => {
   const receiver = await open(t);
   const console1 = makeConsole(t);

@@ -192,6 +192,13 @@ test('lives: a spawned kernel is not believed about others, and user space about
     tellLives(liar).map(({ id, host }) => `${id} ${host?.id}`),
     ['5 undefined'],
   );
+  // On its console, which the host's collector reads.
+  const told = read(startLines(1, 4), { stream: 'kmsg' });
+  const console = read(spawnLines(4, '') + WHOLE, { stream: 'console:liar', zero: 1.1 });
+  assert.deepEqual(
+    tellLives([...told, ...console]).map(({ id, host }) => `${id} ${host?.id}`),
+    ['4 4'],
+  );
   const user = WHOLE.replaceAll(/^\[.*?\] /gm, '') + line(30, 'usb 1-1: new device');
   assert.deepEqual(tellLives(read(line(1, 'first') + user)), []);
 });
