@@ -1,21 +1,20 @@
 /** A thread that prints windows of a recording: one message says what of, each other one is a window. */
 import { parentPort } from 'node:worker_threads';
-import type { ReportOptions, ReportSource } from '../export/report-lines.ts';
+import type { NamedFormat, ReportOptions, ReportSource } from '../export/report-lines.ts';
 import type { TaskName } from '../export/report-tasks.ts';
 import { WindowPrinter, type PrintedLane, type ReportWindow, type WindowText } from '../export/report-windows.ts';
 import { TextOut } from '../export/text-out.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
 import { toConversion } from './report-times.ts';
-import { readSharedText, type SharedText } from './shared-text.ts';
+import { readSharedText, type SharedTexts } from './shared-text.ts';
 
 export interface WorkerStart {
   readonly info: Omit<EventFileInfo, 'readKallsyms'>;
   readonly formats: Omit<ReportSource['formats'], 'events'>;
-  /** Of each event its system, and where its format ends in the text of all. */
-  readonly systems: readonly string[];
-  readonly formatEnds: readonly number[];
-  readonly formatText: SharedText;
-  readonly kallsyms: SharedText;
+  /** Of each event; their formats, of which a recording needs some dozens, are read when they are. */
+  readonly events: readonly { readonly system: string; readonly id: number }[];
+  readonly formatTexts: SharedTexts;
+  readonly kallsyms: SharedTexts;
   readonly options: Omit<ReportOptions, 'convert'>;
   readonly lanes: readonly PrintedLane[];
 }
@@ -33,13 +32,23 @@ export interface WorkerText extends WindowText {
   readonly memory: ArrayBuffer;
 }
 
-/** Of text that 1 MB of pages become: it grows where that is not enough. */
-const TEXT_BYTES = 5 << 20;
+/** Of text that the pages of a window become: it grows where that is not enough. */
+const TEXT_BYTES = 5 << 19;
 
-function readFormats({ formats, systems, formatEnds, formatText }: WorkerStart): ReportSource['formats'] {
-  const text = readSharedText(formatText);
-  const events = systems.map((system, i) => ({ system, format: text.slice(formatEnds[i - 1] ?? 0, formatEnds[i]) }));
-  return { ...formats, events };
+class SharedFormat implements NamedFormat {
+  readonly system: string;
+  readonly id: number;
+  readonly #read: () => string;
+
+  constructor(system: string, id: number, read: () => string) {
+    this.system = system;
+    this.id = id;
+    this.#read = read;
+  }
+
+  get format(): string {
+    return this.#read();
+  }
 }
 
 const port = parentPort;
@@ -48,8 +57,9 @@ let printer: WindowPrinter | undefined;
 
 port.on('message', (message: WorkerStart | WorkerWindow) => {
   if ('formats' in message) {
-    const { info, kallsyms, options, lanes } = message;
-    const source = { info: { ...info, readKallsyms: () => readSharedText(kallsyms) }, formats: readFormats(message) };
+    const { info, kallsyms, formats, formatTexts, options, lanes } = message;
+    const events = message.events.map(({ system, id }, i) => new SharedFormat(system, id, () => readSharedText(formatTexts, i)));
+    const source = { info: { ...info, readKallsyms: () => readSharedText(kallsyms, 0) }, formats: { ...formats, events } };
     printer = new WindowPrinter(source, { ...options, convert: toConversion(source.info) }, lanes);
     return;
   }

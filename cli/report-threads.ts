@@ -3,16 +3,16 @@ import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { headerOf, openLanes, type ReportLane, type ReportStart } from '../export/report.ts';
-import type { ReportOptions } from '../export/report-lines.ts';
+import { readFormatId, type ReportOptions } from '../export/report-lines.ts';
 import { TaskNames, type TaskName } from '../export/report-tasks.ts';
 import { isCuttable, WindowCutter, type ReportWindow } from '../export/report-windows.ts';
 import type { EventFile } from '../model/event-file.ts';
 import type { WorkerStart, WorkerText, WorkerWindow } from './report-printer.ts';
-import { shareText } from './shared-text.ts';
+import { shareTexts } from './shared-text.ts';
 
 /** Below, starting threads takes longer than printing: half a million events, packed by zstd. */
 const LEAST_FILE_BYTES = 4 << 20;
-/** Windows that are printed or wait for it, of each thread: 1 MB of pages and some 4 MB of text each. */
+/** Windows that are printed or wait for it, of each thread: 512 KB of pages and some 2 MB of text each. */
 const WINDOWS_PER_THREAD = 3;
 
 export interface ThreadedReport {
@@ -104,14 +104,12 @@ export class ReportThreads {
     const { readKallsyms, ...rest } = info;
     const { events, ...header } = formats;
     const { latency, raw, nanoseconds, timeDifference, filter } = options;
-    let end = 0;
     const start: WorkerStart = {
       info: rest,
       formats: header,
-      systems: events.map(({ system }) => system),
-      formatEnds: events.map(({ format }) => (end += format.length)),
-      formatText: shareText(events.map(({ format }) => format).join('')),
-      kallsyms: shareText(readKallsyms()),
+      events: events.map((event) => ({ system: event.system, id: readFormatId(event) })),
+      formatTexts: shareTexts(events.map(({ format }) => format)),
+      kallsyms: shareTexts([readKallsyms()]),
       options: { latency, raw, nanoseconds, timeDifference, filter },
       lanes: lanes.map(({ prefix, pageSizeBytes, pages }) => ({ prefix, pageSizeBytes, cpu: pages.cpu })),
     };

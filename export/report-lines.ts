@@ -81,7 +81,19 @@ const FLAG_SOFTIRQ = 0x10;
 /** What is to be known of a recording to print its records. */
 export interface ReportSource {
   readonly info: Pick<EventFileInfo, 'clock' | 'tscToNs' | 'comms' | 'readKallsyms'>;
-  readonly formats: FormatSet;
+  readonly formats: Omit<FormatSet, 'events'> & { readonly events: readonly NamedFormat[] };
+}
+
+export interface NamedFormat {
+  readonly system: string;
+  readonly format: string;
+  /** That of its records, where it was read from the format before. */
+  readonly id?: number;
+}
+
+/** `ID: 225`; -1 where there is none. */
+export function readFormatId(named: NamedFormat): number {
+  return named.id ?? Number(/^ID:\s*(\d{1,5})/m.exec(named.format)?.[1] ?? -1);
 }
 
 /** Prints records one by one; what a line takes from those before it is kept here. */
@@ -95,7 +107,7 @@ export class ReportLines {
   readonly #context: PrintContext;
   readonly #tools: FunctionTools;
   /** Format files by id. */
-  readonly #texts: (FormatSet['events'][number] | undefined)[] = [];
+  readonly #texts: (NamedFormat | undefined)[] = [];
   readonly #printers: (EventPrinter | undefined)[] = [];
   /** Of the records that are printed, to look at the one behind. */
   #merge: CursorMerge | undefined;
@@ -122,7 +134,7 @@ export class ReportLines {
     const symbols = new Kallsyms(info.readKallsyms, 'bisected');
     this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(formats.printkFormats) };
     // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
-    for (const named of formats.events) this.#texts[Number(/^ID:\s*(\d{1,5})/m.exec(named.format)?.[1] ?? -1)] = named;
+    for (const named of formats.events) this.#texts[readFormatId(named)] = named;
     this.#isNanoseconds = showsSeconds(info);
     this.names = new TaskNames(info.comms, options.latency);
     const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];

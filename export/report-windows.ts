@@ -22,9 +22,9 @@ import { ReportLines, type ReportOptions, type ReportSource } from './report-lin
 import type { TaskName } from './report-tasks.ts';
 import type { TextOut } from './text-out.ts';
 
-/** Pages of a window, all CPUs together: 3 to 4 times as much text. */
-const WINDOW_BYTES = 1 << 20;
-const FIRST_WINDOW_BYTES = 128 << 10;
+/** Pages of a window, all CPUs together: 3 to 4 times as much text. New memory costs 5 ns a byte here, so windows are small. */
+const WINDOW_BYTES = 512 << 10;
+const FIRST_WINDOW_BYTES = 64 << 10;
 /** At least of each CPU, because two of its pages are looked at twice. */
 const LANE_BYTES = 16 << 10;
 /** Where times stand still over so many times the bytes of a window, there is nothing to cut at. */
