@@ -40,6 +40,8 @@ export interface IkcExchange {
   readonly operation: number;
   readonly resource: bigint;
   readonly pid: number;
+  /** Whom the request was sent to; NONE = its sending was not recorded. */
+  responder: number;
   readonly startNs: bigint;
   /** 0 = the end of the wait was not recorded. */
   endNs: bigint;
@@ -68,6 +70,12 @@ interface OpenRequest extends IkcExchange {
 
 const ETIMEDOUT = -110;
 
+interface KnownEvent {
+  readonly event: IkcEvent;
+  readonly role: number;
+  readonly pack: number;
+}
+
 /** Reads the columns of one event table; made once for a batch. */
 interface Reader {
   readonly role: number;
@@ -76,6 +84,7 @@ interface Reader {
   readonly pack: number;
   readonly low: Readonly<Record<string, (row: number) => number>>;
   readonly keys: readonly ((row: number) => number)[];
+  readonly resource: (row: number) => bigint;
 }
 
 export interface ExtractCounts {
@@ -91,6 +100,7 @@ export class HalfExtractor {
   /** By pack: without returns a sending is whole with its entry. */
   readonly #hasReturns: readonly boolean[];
   readonly #seed: IdSeed;
+  readonly #known = new Map<string, KnownEvent>();
   /** Sendings whose return is still to come; their rows are in `#held`. */
   readonly #open = new Map<number, OpenSend>();
   #held = new HalfBatch(64);
@@ -107,13 +117,17 @@ export class HalfExtractor {
     this.#packs = packs;
     this.#hasReturns = packs.map(({ events }) => events.some(({ role }) => role === 'send_return'));
     this.#seed = toIdSeed(bootId);
-  }
-
-  /** True when a batch with these events has something for us. */
-  static isOf(packs: readonly IkcPack[], names: Iterable<string>): boolean {
-    const known = new Set(packs.flatMap(({ events }) => events.filter(({ probe }) => probe !== undefined).map(({ event }) => event)));
-    for (const name of names) if (known.has(name)) return true;
-    return false;
+    for (const [pack, { events }] of packs.entries()) {
+      for (const event of events) {
+        const role = ROLES[event.role];
+        if (role === undefined) continue;
+        // Text input has the bare names; those of probes are not likely another event's.
+        const bare = event.event.slice(event.event.indexOf(':') + 1);
+        for (const name of event.probe === undefined ? [event.event] : [event.event, bare]) {
+          if (!this.#known.has(name)) this.#known.set(name, { event, role, pack });
+        }
+      }
+    }
   }
 
   /** Appends the halves of a batch whose times are aligned. `errorNs`: bound of these times. */
@@ -141,21 +155,12 @@ export class HalfExtractor {
     this.#closeOld(Infinity, out);
   }
 
+  /** By table, since text input may have several of one name, with other fields. */
   #readersOf(events: EventBatch): Reader[] {
-    const readers: Reader[] = [];
-    const seen = new Set<string>();
-    for (const [pack, { events: known }] of this.#packs.entries()) {
-      for (const event of known) {
-        const role = ROLES[event.role];
-        if (role === undefined || seen.has(event.event)) continue;
-        seen.add(event.event);
-        // Text input has the bare name.
-        const table = events.find(event.event) ?? events.find(event.event.slice(event.event.indexOf(':') + 1));
-        if (table === undefined || table.length === 0) continue;
-        readers.push(toReader(events, table, event, role, pack));
-      }
-    }
-    return readers;
+    return events.tables.flatMap((table) => {
+      const known = table.length === 0 ? undefined : this.#known.get(table.schema.name);
+      return known === undefined ? [] : toReader(events, table, known.event, known.role, known.pack);
+    });
   }
 
   /** All rows of all readers by time; of one stamp, entries go before returns. */
@@ -280,7 +285,7 @@ export class HalfExtractor {
 
   #request(reader: Reader, row: number, atNs: number, task: number, errorNs: number): void {
     const { table, low } = reader;
-    const resource = bigintOf(table, reader.event.fields.resource, row);
+    const resource = reader.resource(row);
     const raw = table.rawTime.words;
     const [a, b] = [raw[row * 2] as number, raw[row * 2 + 1] as number];
     const tag = (table.cpu[row] as number) | 0x2000_0000;
@@ -290,6 +295,7 @@ export class HalfExtractor {
       operation: low['operation']?.(row) ?? 0,
       resource,
       pid: table.pid[row] as number,
+      responder: NONE,
       startNs: table.unixTime.getBigint(row),
       endNs: 0n,
       errorNs,
@@ -312,6 +318,7 @@ export class HalfExtractor {
       const open = this.#requests[at] as OpenRequest;
       if (open.task !== task || open.hasMessage || open.operation !== of.subtype[held]) continue;
       open.hasMessage = true;
+      open.responder = of.peer[held] as number;
       of.exchange[held * 2] = open.id[0];
       of.exchange[held * 2 + 1] = open.id[1];
       return;
@@ -322,7 +329,7 @@ export class HalfExtractor {
     const { table, low } = reader;
     const operation = low['operation']?.(row) ?? 0;
     const type = low['type']?.(row) ?? 0;
-    const resource = bigintOf(table, reader.event.fields.resource, row);
+    const resource = reader.resource(row);
     const open = this.#requests.find(
       (one) => one.operation === operation && one.type === type && one.resource === resource && one.answerNs === 0n,
     );
@@ -428,25 +435,38 @@ function toReader(batch: EventBatch, table: EventTable, event: IkcEvent, role: n
     if (read !== undefined) low[meaning] = read;
   }
   const keys = (event.fields.keys ?? []).flatMap((field) => toNumberReader(batch, table, field) ?? []);
-  return { role, table, event, pack, low, keys };
+  return { role, table, event, pack, low, keys, resource: toWideReader(batch, table, event.fields.resource) };
 }
 
 /** The low 32 bits of a field, signed where it is: enough for ids, types, lengths and places in a ring. */
 function toNumberReader(batch: EventBatch, table: EventTable, field: string): ((row: number) => number) | undefined {
   const column = table.column(field);
   if (column === undefined) return undefined;
-  if (column.kind === 'string') return (row) => Number(batch.strings.get(column.values[row] as number));
+  if (column.kind === 'string') return (row) => lowBitsOf(batch.strings.get(column.values[row] as number));
   const { values, kind } = column;
   if (!(values instanceof Int64Array)) return (row) => values[row] as number;
   const { words } = values;
   return kind === 'int64' ? (row) => (words[row * 2] as number) | 0 : (row) => words[row * 2] as number;
 }
 
-function bigintOf(table: EventTable, field: string | undefined, row: number): bigint {
+/** Of a number as text: text input and rows read back have all fields so. */
+function lowBitsOf(text: string): number {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : Number(BigInt.asUintN(32, toBigint(text)));
+}
+
+function toBigint(text: string): bigint {
+  return /^(0x[0-9a-f]{1,16}|-?\d{1,20})$/i.test(text) ? BigInt(text) : 0n;
+}
+
+/** All 64 bits of a field, unsigned. */
+function toWideReader(batch: EventBatch, table: EventTable, field: string | undefined): (row: number) => bigint {
   const column = field === undefined ? undefined : table.column(field);
-  if (column === undefined || column.kind === 'string') return 0n;
+  if (column === undefined) return () => 0n;
+  if (column.kind === 'string') return (row) => BigInt.asUintN(64, toBigint(batch.strings.get(column.values[row] as number)));
   const { values } = column;
-  return values instanceof Int64Array ? BigInt.asUintN(64, values.getBigint(row)) : BigInt((values[row] as number) >>> 0);
+  if (values instanceof Int64Array) return (row) => BigInt.asUintN(64, values.getBigint(row));
+  return (row) => BigInt((values[row] as number) >>> 0);
 }
 
 /**

@@ -54,6 +54,12 @@ export class IkcKernels {
     return made;
   }
 
+  /** A kernel ended at a moment, as its host says: the life that ran then takes nothing more. */
+  end(machineId: string, kernelId: number, atNs: bigint): void {
+    const life = this.at(machineId, kernelId, atNs);
+    if (life !== undefined && life.startNs <= atNs && life.endNs === undefined) life.endNs = atNs;
+  }
+
   find(bootId: string): Incarnation | undefined {
     return this.#byBoot.get(bootId);
   }

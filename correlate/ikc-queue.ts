@@ -35,6 +35,17 @@ export class HalfPool {
     return row;
   }
 
+  /** Takes a row of another pool over, with all that is known of it. */
+  adopt(other: HalfPool, from: number): number {
+    const row = this.#free.pop() ?? this.rows.openRow();
+    if (row >= this.atNs.length) this.#grow();
+    this.rows.copyRow(row, other.rows, from);
+    for (const name of ['atNs', 'kernel', 'arrivedMs', 'isWritten', 'isLate', 'cumulative', 'count'] as const) {
+      this[name][row] = other[name][from] as number;
+    }
+    return row;
+  }
+
   free(row: number): void {
     this.#free.push(row);
   }

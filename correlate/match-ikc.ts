@@ -17,7 +17,7 @@ import { NO_SUBTYPE } from './ikc-pack.ts';
 import type { TimeOrder } from './ikc-queue.ts';
 import { createChannel, LEAST_LOSS, learnDelays, MOST_LOSS, mostCertain, type Channel } from './ikc-channel.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
-import { MESSAGE_REASON_NAMES, MESSAGE_STATE, type MessageBatch, type MessageReason } from '../model/ikc-message.ts';
+import { MESSAGE_REASON_NAMES, MESSAGE_SPANS, MESSAGE_STATE, type MessageBatch, type MessageReason } from '../model/ikc-message.ts';
 
 /**
  * Pages of several CPUs come one after the other, and what a kernel lost is told a second later: records this much older than the
@@ -57,6 +57,8 @@ export interface MatchCounts {
   slotJumps: number;
   /** Halves that went without their other end because there was no room for more. */
   dropped: number;
+  /** Of sends and receives, those that an earlier process had left. */
+  restored: number;
 }
 
 interface Loss {
@@ -80,6 +82,7 @@ export class IkcMatcher {
     failed: 0,
     slotJumps: 0,
     dropped: 0,
+    restored: 0,
   };
   readonly #channels = new Map<string, Channel>();
   #recent: Channel[] = [];
@@ -93,6 +96,7 @@ export class IkcMatcher {
   readonly #cumulative: number[] = [];
   readonly #count: number[] = [];
   #nextCount = 1;
+  #restoring = 0;
   /** By incarnation, Unix ns. */
   readonly #losses = new Map<number, { readonly fromNs: bigint; readonly toNs: bigint }[]>();
 
@@ -111,6 +115,15 @@ export class IkcMatcher {
     }
   }
 
+  /** Halves whose rows an earlier process stored, and which may still find their other end. `hasSpan`: of the sendings. */
+  restore(kernel: Incarnation, halves: HalfBatch, hasSpan: boolean, nowMs: number, out: MessageBatch): void {
+    const before = this.counts.sends + this.counts.receives;
+    this.#restoring = hasSpan ? 2 : 1;
+    this.add(kernel, halves, nowMs, out);
+    this.#restoring = 0;
+    this.counts.restored += this.counts.sends + this.counts.receives - before;
+  }
+
   /** Everything of this kernel up to `frontNs` has been handed over. */
   noteFront(kernel: Incarnation, frontNs: bigint): void {
     if (frontNs > kernel.frontNs) kernel.frontNs = frontNs;
@@ -126,6 +139,8 @@ export class IkcMatcher {
 
   /** Decides what can be decided. `isEnd`: nothing more will come. */
   advance(nowMs: number, out: MessageBatch, isEnd = false): void {
+    for (const channel of Array.from(this.#channels.values()))
+      if (channel.senderId === NONE || channel.receiverId === NONE) this.#rehome(channel);
     for (const channel of this.#channels.values()) {
       while (this.#alignBlock(channel, isEnd, out)) continue;
       this.#giveUpSends(channel, isEnd, out);
@@ -142,7 +157,7 @@ export class IkcMatcher {
       for (const { rows, length, pool } of [sendOrder, receiveOrder]) {
         for (let place = 0; place < length; place++) {
           const row = rows[place] as number;
-          if (pool.isWritten[row] === 1) continue;
+          if (pool.isWritten[row] !== 0) continue;
           const at = (pool.atNs[row] as number) - (pool.rows.claimNs[row] as number);
           if (oldest === undefined || at < oldest) oldest = at;
           break;
@@ -160,13 +175,12 @@ export class IkcMatcher {
 
   #addSend(kernel: Incarnation, halves: HalfBatch, row: number, nowMs: number, out: MessageBatch): void {
     const { machineId, kernelId } = kernel.identity;
-    // A network's packet does not name its peer: from a spawn it goes to the host.
-    const named = halves.peer[row] as number;
-    const peer = named !== NONE ? named : kernelId === HOST_KERNEL_ID ? (this.kernels.onlySpawn(machineId) ?? NONE) : HOST_KERNEL_ID;
+    const peer = this.#peerOf(kernel, halves, row);
     const channel = this.#channelOf(machineId, kernelId, peer);
     const at = channel.sends.add(halves, row, this.#baseLow, this.#baseHigh);
     channel.sends.kernel[at] = kernel.index;
     channel.sends.arrivedMs[at] = nowMs;
+    channel.sends.isWritten[at] = this.#restoring;
     if (halves.kind[row] === HALF.failed) {
       this.counts.failed++;
       this.#emit(channel, at, NONE, out, 'failed', 'send_failed', 0, true);
@@ -183,13 +197,12 @@ export class IkcMatcher {
 
   #addReceive(kernel: Incarnation, halves: HalfBatch, row: number, nowMs: number, out: MessageBatch): void {
     const { machineId, kernelId } = kernel.identity;
-    const cpu = halves.fromCpu[row] as number;
-    const told = halves.peer[row] as number;
-    const sender = told !== NONE ? told : (this.kernels.ownerOf(machineId, kernelId, cpu) ?? NONE);
+    const sender = this.#senderOf(kernel, halves, row);
     const channel = this.#channelOf(machineId, sender, kernelId);
     const at = channel.receives.add(halves, row, this.#baseLow, this.#baseHigh);
     channel.receives.kernel[at] = kernel.index;
     channel.receives.arrivedMs[at] = nowMs;
+    channel.receives.isWritten[at] = Math.min(1, this.#restoring);
     this.#countPosition(kernel.index, halves.missing[row] as number);
     channel.receives.cumulative[at] = this.#cumulative[kernel.index] ?? 0;
     channel.receives.count[at] = this.#count[kernel.index] ?? 0;
@@ -197,6 +210,41 @@ export class IkcMatcher {
     if ((channel.receives.atNs[at] as number) < channel.decidedNs) this.#addLate(channel, channel.receiveLeft, at);
     else channel.receiveOrder.insert(at);
     if (channel.receives.size > MAX_HALVES) this.#dropOldest(channel, channel.receiveOrder, channel.receiveLeft, false, out);
+  }
+
+  /** Halves whose other end was not known when they came: by now it may be. */
+  #rehome(channel: Channel): void {
+    for (const order of [channel.sendOrder, channel.receiveOrder]) {
+      const { pool, rows, length } = order;
+      if (this.#goes.length < length) this.#goes = new Uint8Array(length * 2);
+      const goes = this.#goes.fill(0, 0, length);
+      for (let place = 0; place < length; place++) {
+        const row = rows[place] as number;
+        const own = this.kernels.list[pool.kernel[row] as number];
+        if (own === undefined) continue;
+        const isSend = order === channel.sendOrder;
+        const peer = isSend ? this.#peerOf(own, pool.rows, row) : this.#senderOf(own, pool.rows, row);
+        if (peer === NONE) continue;
+        const { kernelId } = own.identity;
+        const target = this.#channelOf(channel.machineId, isSend ? kernelId : peer, isSend ? peer : kernelId);
+        (isSend ? target.sendOrder : target.receiveOrder).insert((isSend ? target.sends : target.receives).adopt(pool, row));
+        pool.free(row);
+        goes[place] = 1;
+      }
+      order.cut(length, goes);
+    }
+  }
+
+  /** A network's packet does not name its peer: from a spawn it goes to the host. */
+  #peerOf({ identity: { machineId, kernelId } }: Incarnation, halves: HalfBatch, row: number): number {
+    const named = halves.peer[row] as number;
+    if (named !== NONE) return named;
+    return kernelId === HOST_KERNEL_ID ? (this.kernels.onlySpawn(machineId) ?? NONE) : HOST_KERNEL_ID;
+  }
+
+  #senderOf({ identity: { machineId, kernelId } }: Incarnation, halves: HalfBatch, row: number): number {
+    const told = halves.peer[row] as number;
+    return told !== NONE ? told : (this.kernels.ownerOf(machineId, kernelId, halves.fromCpu[row] as number) ?? NONE);
   }
 
   /** The other end of such a half is decided already, or it never comes. */
@@ -235,11 +283,13 @@ export class IkcMatcher {
   /** How far a kernel has been heard, ns since the base. */
   #frontOf(machineId: string, kernelId: number, isEnd: boolean): number {
     if (isEnd) return Infinity;
-    let front = -Infinity;
-    for (const { identity, frontNs } of this.kernels.list) {
-      if (identity.machineId !== machineId || identity.kernelId !== kernelId || frontNs === 0n) continue;
-      front = Math.max(front, Number(frontNs - (this.#baseNs ?? 0n)));
-    }
+    const lives = this.kernels.of(machineId, kernelId);
+    // Nothing more will come of a kernel that has ended.
+    if (lives.at(-1)?.endNs !== undefined) return Infinity;
+    const front = lives.reduce(
+      (most, { frontNs }) => (frontNs === 0n ? most : Math.max(most, Number(frontNs - (this.#baseNs ?? 0n)))),
+      -Infinity,
+    );
     return front - SETTLE_NS;
   }
 
@@ -459,7 +509,7 @@ export class IkcMatcher {
     for (let place = 0; place < sendOrder.length; place++) {
       const row = sendOrder.rows[place] as number;
       if (nowMs - (sends.arrivedMs[row] as number) < WAIT_MS) break;
-      if (sends.isWritten[row] === 1) continue;
+      if (sends.isWritten[row] !== 0) continue;
       sends.isWritten[row] = 1;
       this.#emit(channel, row, NONE, out, 'waiting', this.#whyLost(channel, row, 'in_flight'), 0, false);
     }
@@ -509,8 +559,8 @@ export class IkcMatcher {
 
   #emitSend(channel: Channel, row: number, out: MessageBatch, reason: MessageReason, isFinal: boolean): void {
     if (channel.sends.isWritten[row] !== 2) this.counts.unmatchedSends++;
-    channel.sends.isWritten[row] = 2;
     this.#emit(channel, row, NONE, out, 'unmatched', reason, 0, isFinal);
+    channel.sends.isWritten[row] = 2;
   }
 
   #emitReceive(channel: Channel, row: number, out: MessageBatch, isFinal: boolean): void {
@@ -523,10 +573,9 @@ export class IkcMatcher {
     const atNs = (this.#baseNs ?? 0n) + BigInt(Math.floor(sends.atNs[row] as number));
     const peer = this.kernels.at(machineId, receiverId, atNs);
     if (peer === undefined || !peer.hasHalves) return 'no_peer_collector';
-    if (peer.endNs !== undefined || this.kernels.after(peer) !== undefined) {
-      // Its records end before the message: it was the kernel that ended, not a record that is missing.
-      if (peer.frontNs < atNs + BigInt(EDGE_NS)) return 'kernel_died';
-    }
+    // Its records end before the message: it was the kernel that ended, not a record that is missing.
+    const lastNs = peer.endNs ?? (this.kernels.after(peer) === undefined ? undefined : peer.frontNs);
+    if (lastNs !== undefined && lastNs < atNs + BigInt(EDGE_NS)) return 'kernel_died';
     return otherwise;
   }
 
@@ -557,7 +606,10 @@ export class IkcMatcher {
     writeId(out.id, at, first.id, row);
     writeId(out.sendId, at, isSend ? sends.rows.id : undefined, sendRow);
     writeId(out.receiveId, at, hasReceive ? receives.rows.id : undefined, receiveRow);
-    const ofReceive = hasReceive && (receives.rows.exchange[receiveRow * 2] !== 0 || receives.rows.exchange[receiveRow * 2 + 1] !== 0);
+    const isLate = isSend && sends.isWritten[sendRow] === 2;
+    // The spans of one message are of one trace: where the sender's is written already, it names that.
+    const ofReceive =
+      hasReceive && !isLate && (receives.rows.exchange[receiveRow * 2] !== 0 || receives.rows.exchange[receiveRow * 2 + 1] !== 0);
     if (ofReceive) writeId(out.exchangeId, at, receives.rows.exchange, receiveRow);
     else writeId(out.exchangeId, at, isSend ? sends.rows.exchange : undefined, sendRow);
     const momentNs = first.time.getBigint(row);
@@ -568,6 +620,8 @@ export class IkcMatcher {
     out.receiverId[at] = receiverId;
     out.sendTime.setBigint(at, isSend ? sends.rows.time.getBigint(sendRow) : 0n);
     out.receiveTime.setBigint(at, hasReceive ? receives.rows.time.getBigint(receiveRow) : 0n);
+    out.sendRaw.setBigint(at, isSend ? sends.rows.raw.getBigint(sendRow) : 0n);
+    out.receiveRaw.setBigint(at, hasReceive ? receives.rows.raw.getBigint(receiveRow) : 0n);
     out.sendNs[at] = isSend ? (sends.rows.endNs[sendRow] as number) : NONE;
     out.sendErrorNs[at] = isSend ? (sends.rows.errorNs[sendRow] as number) : NONE;
     out.receiveErrorNs[at] = hasReceive ? (receives.rows.errorNs[receiveRow] as number) : NONE;
@@ -590,7 +644,9 @@ export class IkcMatcher {
     out.isFinal[at] = isFinal ? 1 : 0;
     out.pack[at] = first.pack[row] as number;
     out.isPrinted[at] = (isSend && sends.rows.printed[sendRow] === 1) || (hasReceive && receives.rows.printed[receiveRow] === 1) ? 1 : 0;
-    out.spans[at] = 0;
+    out.spans[at] = isSend && sends.isWritten[sendRow] === 2 ? MESSAGE_SPANS.producer : 0;
+    out.isAnswer[at] = ofReceive ? 1 : 0;
+    out.key[at] = first.key[row] as number;
   }
 }
 

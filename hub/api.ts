@@ -7,6 +7,7 @@ import type { Health } from '../model/api.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { queryEventNames, queryEvents } from '../store/queries/events.ts';
 import { queryGaps } from '../store/queries/gaps.ts';
+import { queryIkcMessages, queryIkcSummary } from '../store/queries/ikc.ts';
 import { queryLogs } from '../store/queries/logs.ts';
 import { queryMetricNames, querySeries } from '../store/queries/series.ts';
 import { queryTimeline } from '../store/queries/timeline.ts';
@@ -18,6 +19,7 @@ import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters } from './counters.ts';
 import type { HostClock } from './import-boots.ts';
 import { importFile } from './import-file.ts';
+import type { IkcWatch } from './ikc-watch.ts';
 import type { KernelList } from './kernels.ts';
 import { queryLedger } from './ledger.ts';
 import { createApp, type HubApp, type HubEnv } from './listen.ts';
@@ -27,6 +29,8 @@ import {
   EVENT_NAME_PARAMS,
   EVENT_PARAMS,
   GAP_PARAMS,
+  IKC_MESSAGE_PARAMS,
+  IKC_PARAMS,
   IMPORT_PARAMS,
   LIVE_PARAMS,
   LOG_PARAMS,
@@ -54,6 +58,7 @@ export interface ApiSettings {
   readonly counters: HubCounters;
   readonly kernels: KernelList;
   readonly live: LiveFeed;
+  readonly ikc: IkcWatch;
   readonly files: StaticFiles;
   /** Clocks of imported host kernels by machine: the logs of its guests are set against them. */
   readonly hostClocks: Map<string, HostClock>;
@@ -97,6 +102,8 @@ export function createApiApp(settings: ApiSettings): HubApp {
   get('/api/ledger', NO_PARAMS, () => queryLedger(store, books));
   get('/api/clocks', NO_PARAMS, () => Promise.resolve(clocks.list()));
   get('/api/gaps', GAP_PARAMS, async (params) => ({ gaps: await queryGaps(store, params) }));
+  get('/api/ikc', IKC_PARAMS, (params) => queryIkcSummary(store, params));
+  get('/api/ikc/messages', IKC_MESSAGE_PARAMS, async (params) => ({ messages: await queryIkcMessages(store, params) }));
   app.post('/api/sql', (c) => answerSql(c, settings));
   app.post('/api/import', (c) => answerImport(c, settings));
   app.get('/metrics', async (c) => {
@@ -117,7 +124,10 @@ async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Pr
   return c.json(await runSql(store, sql));
 }
 
-async function answerImport(c: Context<HubEnv>, { store, kernels, messages, lives, workDir, hostClocks }: ApiSettings): Promise<Response> {
+async function answerImport(
+  c: Context<HubEnv>,
+  { store, kernels, messages, lives, ikc, workDir, hostClocks }: ApiSettings,
+): Promise<Response> {
   const params = readParams(c.req.url, IMPORT_PARAMS);
   const machine = params.machine ?? '';
   const host = params.kernel_id === undefined || params.kernel_id === HOST_KERNEL_ID ? undefined : hostClocks.get(machine);
@@ -125,6 +135,7 @@ async function answerImport(c: Context<HubEnv>, { store, kernels, messages, live
     fileName: params.name,
     workDir,
     messages,
+    ikc,
     identity: {
       ...(params.machine === undefined ? {} : { machineId: params.machine, machineName: params.machine }),
       ...(params.kernel === undefined ? {} : { kernelName: params.kernel }),

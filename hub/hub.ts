@@ -15,6 +15,9 @@ import { ClockWatch } from './clock-watch.ts';
 import { HubCounters } from './counters.ts';
 import { FormatSets } from './format-sets.ts';
 import { Intake } from './intake.ts';
+import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
+import type { IkcPack } from '../correlate/ikc-pack.ts';
+import { IkcWatch } from './ikc-watch.ts';
 import { KernelList } from './kernels.ts';
 import { listen, type HubApp, type Listener } from './listen.ts';
 import { LifeWatch } from './life-watch.ts';
@@ -48,6 +51,8 @@ export interface HubOptions {
   readonly tokens?: readonly AccessToken[];
   /** Messages beside those of the catalogue. */
   readonly messages?: readonly MessageRule[];
+  /** Packs of messages between kernels, beside our own; theirs go first. */
+  readonly ikcPacks?: readonly IkcPack[];
   /** Bound of a request's body after decompression. Default 64 MiB. */
   readonly maxBodyBytes?: number;
 }
@@ -86,10 +91,13 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await parts.reports.close();
     await parts.clocks.close();
     await parts.lives.close();
+    await parts.ikc.close();
     await store.close();
   };
   try {
     await parts.clocks.start();
+    // Before anything comes in: what an earlier process left is read out of the store.
+    await parts.ikc.start();
     const { addresses } = parts;
     // An import streams for as long as its file is.
     addresses.page = await open(parts.pageApp, page, 'the page', '--page', 0);
@@ -110,6 +118,7 @@ interface HubParts {
   readonly reports: ReportWatch;
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
+  readonly ikc: IkcWatch;
   readonly pageApp: HubApp;
   readonly otlpApp: HubApp;
   readonly clickhouseApp: HubApp | undefined;
@@ -127,6 +136,15 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const messages = createMatcher(options.messages);
   const clocks = new ClockWatch(store);
   const reports = new ReportWatch({ store, live, counters, version, path: join(dataDir, 'reports', 'watch.json') });
+  const packs: readonly IkcPack[] = [...(options.ikcPacks ?? []), ...IKC_PACKS];
+  const ikc = new IkcWatch({
+    store,
+    version,
+    packs,
+    presence,
+    path: join(dataDir, 'ikc', 'watch.json'),
+    onMatched: (...of) => clocks.addMessage(...of),
+  });
   const lives = new LifeWatch({ store, counters, version });
   const intake = new Intake({
     store,
@@ -141,6 +159,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     lives,
     messages,
     clocks,
+    ikc,
   });
   const kernels = new KernelList(store, presence, clocks);
   const files = new StaticFiles(options.webDir);
@@ -152,6 +171,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     reports,
     clocks,
     lives,
+    ikc,
     health,
     pageApp: createApiApp({
       address: page,
@@ -167,6 +187,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
       messages,
       clocks,
       lives,
+      ikc,
       hostClocks: new Map(),
       workDir: join(dataDir, 'imports'),
       health,

@@ -35,7 +35,9 @@ import {
   type BootClock,
   type HostClock,
 } from './import-boots.ts';
+import type { IkcJoin } from './ikc-join.ts';
 import { ImportLoads } from './import-load.ts';
+import { clockErrorOf } from './log-row.ts';
 import { copyRows } from './import-rows.ts';
 import { FileSource, readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
 import { findLifeMessages } from './store-lives.ts';
@@ -44,6 +46,8 @@ import { TaskNames } from './task-names.ts';
 
 /** A piece of the file can hold this many boots, each its own append. */
 const APPENDS_PER_CHUNK = 4096;
+/** Beyond the last record of a file nothing of its kernels comes. */
+const AFTER_FILE_NS = 3_600_000_000_000n;
 /** Pages of a trace.dat that become one append: some 30,000 events. */
 const PAGES_PER_APPEND_BYTES = 1 << 20;
 
@@ -63,6 +67,8 @@ export interface ImportOptions {
   readonly host?: HostClock;
   /** Default: the catalogue alone. */
   readonly messages?: MessageMatcher;
+  /** Who joins the messages between kernels; `notice` is told of events before they are stored. */
+  readonly ikc?: { readonly join: IkcJoin; notice(batch: EventBatch): void };
   /** For the copy of the file while it is read. */
   readonly workDir?: string;
 }
@@ -365,12 +371,24 @@ class ImportRun {
     const seen = [this.#fromNs ?? 0n, this.#toNs].map((seenUnixNs) => ({ identity, seenUnixNs, origin: 'imported' as const }));
     for (;;) {
       try {
-        return (await this.#store.append({ ...rows, origin, kernels: seen })) === 'duplicate';
+        for (const { batch } of rows.events ?? []) this.#options.ikc?.notice(batch);
+        const isDuplicate = (await this.#store.append({ ...rows, origin, kernels: seen })) === 'duplicate';
+        if (!isDuplicate) this.#joinMessages(rows, identity);
+        return isDuplicate;
       } catch (error) {
         if (!isOperational(error) || error.code !== 'E_STORE_BUSY') throw error;
         await this.#store.flush();
       }
     }
+  }
+
+  #joinMessages({ events = [], logs = [], gaps = [] }: StoreBatch, identity: KernelIdentity): void {
+    const join = this.#options.ikc?.join;
+    if (join === undefined) return;
+    const nowMs = Date.now();
+    for (const { batch, clockErrorNs } of events) join.addEvents(identity, batch, clockErrorNs, nowMs);
+    for (const { batch, scope } of logs) join.addLogs(identity, this.#stream, batch, clockErrorOf(scope), nowMs);
+    for (const { gaps: own } of gaps) join.addGaps(identity, own);
   }
 
   /** Numbers of appends restart with each piece, so that they do not depend on what the pieces before held. */
@@ -388,6 +406,12 @@ class ImportRun {
     this.#onProgress({ phase, bytes, totalBytes: this.#staged.sizeBytes, records: this.#records });
   }
 
+  /** The file is the whole of what its kernels say: messages are decided up to its end. */
+  #endMessages(identities: readonly KernelIdentity[]): void {
+    if (this.#fromNs === undefined) return;
+    for (const identity of identities) this.#options.ikc?.join.noteFront(identity, this.#toNs + AFTER_FILE_NS);
+  }
+
   #outcome(
     format: string,
     boots: readonly Boot[],
@@ -395,6 +419,7 @@ class ImportRun {
     identities: readonly KernelIdentity[],
     malformed: ReadonlyMap<string, number>,
   ): ImportOutcome {
+    this.#endMessages(identities);
     return {
       format,
       records: this.#records,

@@ -19,6 +19,7 @@ import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters, Signal } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
 import type { LifeWatch } from './life-watch.ts';
+import type { IkcWatch } from './ikc-watch.ts';
 import type { LiveFeed } from './live.ts';
 import { clockErrorOf } from './log-row.ts';
 import type { PresenceTable } from './presence.ts';
@@ -45,6 +46,7 @@ export interface IntakeParts {
   readonly lives: LifeWatch;
   readonly messages: MessageMatcher;
   readonly clocks: ClockWatch;
+  readonly ikc: IkcWatch;
 }
 
 export class Intake {
@@ -79,14 +81,22 @@ export class Intake {
     } finally {
       for (const one of noticed) reports.settle(one);
     }
-    const { counters, live, lives } = this.#parts;
+    const { counters, live, lives, ikc } = this.#parts;
     for (const { resource, scope, stream, batch } of parts) {
       counters.rowsStored.logs += batch.length;
-      if (resource.identity !== undefined && stream !== '') lives.notice(resource.identity, batch);
-      if (resource.identity !== undefined) this.#noteLogs(resource.identity, clockErrorOf(scope), stream, batch);
+      if (resource.identity !== undefined) {
+        this.#noteLogs(resource.identity, clockErrorOf(scope), stream, batch);
+        if (stream !== '') {
+          lives.notice(resource.identity, batch);
+          ikc.takeLogs(resource.identity, stream, batch, clockErrorOf(scope));
+        }
+      }
       live.publish(resource, scope, batch);
     }
-    for (const { gaps: found } of gaps) counters.rowsStored.gaps += found.length;
+    for (const { identity, gaps: found } of gaps) {
+      counters.rowsStored.gaps += found.length;
+      ikc.takeGaps(identity, found);
+    }
   }
 
   async takeSpans(parts: readonly DecodedSpans[], sender: Sender): Promise<void> {
@@ -115,7 +125,7 @@ export class Intake {
   async takeSegment(segment: Segment, sender: Sender): Promise<void> {
     const { identity, stream, clock, formatSet } = segment.header;
     checkIdentity(sender.token, identity);
-    const { formats, names, counters, books, presence, live, version, clocks } = this.#parts;
+    const { formats, names, counters, books, presence, live, version, clocks, ikc } = this.#parts;
     const reader = formats.readerOf(formatSet, identity.bootId, stream);
     const { batch, gaps, counts, frontNs, malformed, errorNs } = readEvents(segment, reader, names, (...of) => clocks.openSegment(...of));
     const gapLogs = { resource: toResource(identity), scope: toScope('mkscope', version), batch: toGapLogs(gaps) };
@@ -123,7 +133,10 @@ export class Intake {
       events: [{ identity, stream, clockErrorNs: errorNs, batch, formats: reader.formats }],
       ...(gaps.length > 0 ? { gaps: [{ identity, gaps }], logs: [gapLogs] } : {}),
     };
+    ikc.notice(batch);
     if (!(await this.#append(rows, [identity], sender))) return;
+    ikc.takeEvents(identity, batch, reader.formats, errorNs, frontNs);
+    ikc.takeGaps(identity, gaps);
     const events = batch.length;
     counters.rowsStored.events += events;
     counters.rowsStored.gaps += gaps.length;

@@ -53,6 +53,20 @@ export const SERIES_PARAMS = z.strictObject({
   step_ms: integer(100, 86_400_000).optional(),
 });
 export const GAP_PARAMS = z.strictObject({ kernel: text.optional(), boot: text.optional(), ...range, limit });
+const ikcFilter = { kernel: text.optional(), machine: text.optional(), ...range };
+export const IKC_PARAMS = z.strictObject(ikcFilter);
+export const IKC_MESSAGE_PARAMS = z.strictObject({
+  ...ikcFilter,
+  sender: text.optional(),
+  receiver: text.optional(),
+  type: text.optional(),
+  state: text.optional(),
+  reason: text.optional(),
+  trace: text.optional(),
+  exchange: text.optional(),
+  order: z.enum(['newest', 'slowest']).optional(),
+  limit,
+});
 export const IMPORT_PARAMS = z.strictObject({
   name: text,
   kernel: z.string().min(1).max(128).optional(),

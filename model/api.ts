@@ -14,6 +14,8 @@
  *   GET  /api/ledger                                   Ledger
  *   GET  /api/clocks                                   Clocks
  *   GET  /api/gaps?from=&to=&kernel=&limit=            { gaps: GapRow[] }
+ *   GET  /api/ikc?…IkcQuery                            IkcSummary       channels kernel × kernel, requests by operation
+ *   GET  /api/ikc/messages?…IkcMessageQuery            { messages: IkcMessage[] }   newest first, or slowest first
  *   POST /api/sql  { "sql": "SELECT …" }               SqlResult        read-only, limited
  *   POST /api/import?name=&kernel=&kernel_id=&machine=&format=&time_zero=&modified=   body = the file   ImportResult
  *        time_zero: Unix ns of the file's clock at 0; modified: when the file was last written, Unix ns
@@ -340,6 +342,130 @@ export interface GapRow {
   readonly count: number;
   readonly reason: string;
   readonly detail: string;
+}
+
+export interface IkcQuery {
+  readonly from?: string;
+  readonly to?: string;
+  /** Ids or names, comma-separated: one of the ends is one of these. */
+  readonly kernel?: string;
+  /** Machine id. */
+  readonly machine?: string;
+}
+
+/** Messages of one kernel to another. */
+export interface IkcChannel {
+  readonly machineId: string;
+  readonly machineName: string;
+  /** -1 = not known. */
+  readonly senderId: number;
+  readonly senderName: string;
+  readonly receiverId: number;
+  readonly receiverName: string;
+  readonly matched: number;
+  /** The other end has not been heard that far. */
+  readonly waiting: number;
+  /** Refused by the sender's kernel. */
+  readonly failed: number;
+  readonly unmatchedSends: number;
+  readonly unmatchedReceives: number;
+  /** Ring positions that no record names. */
+  readonly missing: number;
+  readonly payloadBytes: number;
+  /** Of matched messages, ns. */
+  readonly p50Ns: number;
+  readonly p99Ns: number;
+  readonly maxNs: number;
+  /** Median bound of a latency, ns; -1 = none is matched. */
+  readonly errorNs: number;
+  /** Pairs that are wrong, as their confidences state it. */
+  readonly expectedWrong: number;
+  /** Why messages have one end only. */
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly lastUnixNs: string;
+}
+
+export interface IkcExchangeSum {
+  readonly machineId: string;
+  readonly requesterId: number;
+  readonly requesterName: string;
+  readonly responderId: number;
+  readonly system: string;
+  /** `RESOURCE/MEM_ADD` */
+  readonly operationName: string;
+  readonly count: number;
+  readonly timeouts: number;
+  /** Their end was not recorded. */
+  readonly open: number;
+  /** Answered with an errno. */
+  readonly failed: number;
+  readonly p50Ns: number;
+  readonly p99Ns: number;
+}
+
+export interface IkcSummary {
+  readonly channels: readonly IkcChannel[];
+  readonly exchanges: readonly IkcExchangeSum[];
+  readonly tookMs: number;
+}
+
+export interface IkcMessageQuery extends IkcQuery {
+  readonly sender?: string;
+  readonly receiver?: string;
+  /** Names of types, states (waiting, unmatched, failed, matched), reasons; comma-separated. */
+  readonly type?: string;
+  readonly state?: string;
+  readonly reason?: string;
+  readonly trace?: string;
+  readonly exchange?: string;
+  /** Default `newest`; `slowest` = matched messages only. */
+  readonly order?: 'newest' | 'slowest';
+  readonly limit?: number;
+}
+
+export interface IkcMessage {
+  readonly messageId: string;
+  readonly unixNs: string;
+  readonly machine: string;
+  /** -1 and empty = not known. */
+  readonly senderId: number;
+  readonly senderName: string;
+  readonly senderBootId: string;
+  readonly receiverId: number;
+  readonly receiverName: string;
+  readonly receiverBootId: string;
+  /** Pack: `multikernel`, `popcorn`, … */
+  readonly system: string;
+  readonly type: number;
+  readonly subtype: number;
+  readonly typeName: string;
+  readonly subtypeName: string;
+  readonly payloadBytes: number;
+  /** Unix ns; empty = not recorded. */
+  readonly sendUnixNs: string;
+  readonly receiveUnixNs: string;
+  /** ns; -1 = not recorded. */
+  readonly sendErrorNs: number;
+  readonly receiveErrorNs: number;
+  readonly sendNs: number;
+  /** Receiving less sending; below 0 = within the bounds of both. */
+  readonly latencyNs: number;
+  readonly slot: number;
+  readonly missing: number;
+  readonly errno: number;
+  readonly sendPid: number;
+  readonly sendCpu: number;
+  readonly receiveCpu: number;
+  readonly fromCpu: number;
+  readonly confidence: number;
+  readonly state: 'waiting' | 'unmatched' | 'failed' | 'matched';
+  readonly reason: string;
+  readonly isFinal: boolean;
+  readonly isPrinted: boolean;
+  readonly traceId: string;
+  readonly sendSpanId: string;
+  readonly receiveSpanId: string;
+  readonly exchangeId: string;
 }
 
 export interface SqlResult {

@@ -27,6 +27,27 @@ export const MESSAGE_REASON_NAMES = Object.keys(MESSAGE_REASONS) as readonly Mes
 /** What was written of a message: one bit for each span. */
 export const MESSAGE_SPANS = { producer: 1, consumer: 2 } as const;
 
+/** A request that waited for its answer, as it is stored. */
+export interface IkcExchangeRow {
+  /** 16 hexadecimal digits; the trace's 32. */
+  readonly exchangeId: string;
+  readonly traceId: string;
+  /** -1 = not known. */
+  readonly responderId: number;
+  readonly system: string;
+  readonly type: number;
+  readonly operation: number;
+  readonly operationName: string;
+  readonly resource: bigint;
+  readonly state: 'answered' | 'timeout' | 'open';
+  readonly result: number;
+  readonly startNs: bigint;
+  /** Unix ns; 0 = not recorded. */
+  readonly endNs: bigint;
+  readonly answerNs: bigint;
+  readonly errorNs: number;
+}
+
 export class MessageBatch {
   length = 0;
   capacity: number;
@@ -44,6 +65,9 @@ export class MessageBatch {
   /** Unix ns; 0 = not recorded. */
   sendTime: Int64Array;
   receiveTime: Int64Array;
+  /** Stamps as the kernels wrote them, on their trace clocks; 0 = not known. */
+  sendRaw: Int64Array;
+  receiveRaw: Int64Array;
   /** How long the sender's call took, ns; -1 = not recorded. */
   sendNs: Float64Array;
   /** Half-widths of the bounds, ns; -1 = not recorded. */
@@ -72,6 +96,10 @@ export class MessageBatch {
   isPrinted: Uint8Array;
   /** Bits of MESSAGE_SPANS that are written already, or with this row. */
   spans: Uint8Array;
+  /** 1 = it answers the request of its exchange. */
+  isAnswer: Uint8Array;
+  /** Hash of further key fields. */
+  key: Uint32Array;
 
   constructor(capacity = 256) {
     this.capacity = capacity;
@@ -85,6 +113,8 @@ export class MessageBatch {
     this.receiverId = new Int32Array(capacity);
     this.sendTime = new Int64Array(capacity);
     this.receiveTime = new Int64Array(capacity);
+    this.sendRaw = new Int64Array(capacity);
+    this.receiveRaw = new Int64Array(capacity);
     this.sendNs = new Float64Array(capacity);
     this.sendErrorNs = new Float64Array(capacity);
     this.receiveErrorNs = new Float64Array(capacity);
@@ -105,6 +135,8 @@ export class MessageBatch {
     this.pack = new Uint8Array(capacity);
     this.isPrinted = new Uint8Array(capacity);
     this.spans = new Uint8Array(capacity);
+    this.isAnswer = new Uint8Array(capacity);
+    this.key = new Uint32Array(capacity);
   }
 
   /** Index of a new row; every column of it is the caller's to set. */

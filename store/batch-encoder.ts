@@ -6,6 +6,7 @@ import { writeEvents, writeFormats } from './event-rows.ts';
 import { writeGaps, writeSightings } from './kernel-rows.ts';
 import { writeLogs } from './log-rows.ts';
 import { METRIC_TABLES, writeMetrics } from './metric-rows.ts';
+import { writeExchanges, writeMessages } from './ikc-rows.ts';
 import { EventTexts } from './event-texts.ts';
 import { NativeWriter } from './native.ts';
 import { writeRecording, writeVcpuThreads } from './recording-rows.ts';
@@ -58,6 +59,8 @@ export class BatchEncoder {
       commits.push(this.#texts.write(this.#writer('event_texts'), this.#writer('page_layouts'), bootId, rows.batch, rows.formats));
     }
     for (const { identity, gaps } of batch.gaps ?? []) writeGaps(this.#writer('gaps'), identity, gaps);
+    for (const rows of batch.messages ?? []) writeMessages(this.#writer('ikc_messages'), rows);
+    for (const rows of batch.exchanges ?? []) writeExchanges(this.#writer('ikc_exchanges'), rows);
     for (const recording of batch.recordings ?? []) {
       writeRecording(this.#writer('recordings'), recording);
       writeVcpuThreads(this.#writer('vcpu_threads'), recording);

@@ -16,6 +16,8 @@ const TABLES: readonly (readonly [keyof Retention, string])[] = [
   ['logsDays', 'otel_logs'],
   ['tracesDays', 'otel_traces'],
   ['tracesDays', 'otel_traces_trace_id_ts'],
+  ['tracesDays', 'ikc_messages'],
+  ['tracesDays', 'ikc_exchanges'],
   ['metricsDays', 'otel_metrics_gauge'],
   ['metricsDays', 'otel_metrics_sum'],
   ['metricsDays', 'otel_metrics_histogram'],

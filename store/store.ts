@@ -7,6 +7,7 @@ import type { MetricBatch } from '../model/metric-batch.ts';
 import type { FormatSet } from '../model/segment.ts';
 import type { SpanBatch } from '../model/span-batch.ts';
 import type { ClockFitRow } from './clock-rows.ts';
+import type { ExchangeRows, MessageRows } from './ikc-rows.ts';
 import type { Recording } from './recording-rows.ts';
 
 /** The sender's own number of a batch: (stream, seq) is stored once, however often it is sent. */
@@ -30,6 +31,9 @@ export interface StoreBatch {
     readonly formats?: FormatSet;
   }[];
   readonly gaps?: readonly { readonly identity: KernelIdentity; readonly gaps: readonly Gap[] }[];
+  /** Messages between kernels, and requests with their answers. */
+  readonly messages?: readonly MessageRows[];
+  readonly exchanges?: readonly ExchangeRows[];
   /** Recordings that others may lean on. */
   readonly recordings?: readonly Recording[];
   /** Lines of clocks, new or drawn anew. */

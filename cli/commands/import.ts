@@ -15,6 +15,7 @@ import { planImport } from '../import-plan.ts';
 import type { PlannedFile } from '../import-plan.ts';
 import { uploadFile } from '../import-upload.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
+import { IKC_PACKS } from '../../correlate/ikc-packs/index.ts';
 import { parseMoment } from '../moment.ts';
 import { readVersion } from '../package-root.ts';
 import { ProgressBar } from '../progress-bar.ts';
@@ -153,17 +154,19 @@ async function openUpload(flags: Parameters<typeof openHubClient>[0], { machine,
 }
 
 async function openDirect(config: ReturnType<typeof loadConfig>, { machine, format, timeZero, bar }: Wanted): Promise<Importer> {
-  const [{ openStore }, { importFile }, { storeLives }, { createMatcher }] = await Promise.all([
+  const [{ openStore }, { importFile }, { storeLives }, { createMatcher }, { IkcJoin }] = await Promise.all([
     import('../../store/open.ts'),
     import('../../hub/import-file.ts'),
     import('../../hub/store-lives.ts'),
     import('../../correlate/match-messages.ts'),
+    import('../../hub/ikc-join.ts'),
   ]);
   const dataDir = resolve(config.get('data'));
   const messages = createMatcher(readMessages(config));
   const workDir = join(dataDir, 'imports');
   const store = await openStore({ ...toStoreOptions(config), dataDir });
   if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
+  const ikc = new IkcJoin({ store, version: readVersion(), packs: IKC_PACKS });
   let host: ImportOptions['host'];
   const lifeMachines = new Set<string>();
   return {
@@ -172,6 +175,7 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
         fileName: file.path === '-' ? file.kernelName : basename(file.path),
         workDir,
         messages,
+        ikc: { join: ikc, notice: () => undefined },
         identity: {
           kernelName: file.kernelName,
           kernelId: file.kernelId,
@@ -194,6 +198,9 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
     close: async () => {
       // A life is told by the files of several kernels.
       for (const machineId of lifeMachines) await storeLives(store, { machineId, fromNs: 0n, version: readVersion() });
+      // Room for what it stores: the files may have filled the spool.
+      await store.flush();
+      await ikc.advance(Date.now(), true);
       await store.close();
     },
   };

@@ -1,0 +1,318 @@
+/** Messages between kernels from what comes in to rows, spans and answers: over imports, over a hub that is killed, over one that waits. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { mock, test } from 'node:test';
+import { IKC_PACKS } from '../../correlate/ikc-packs/index.ts';
+import { IkcWatch } from '../../hub/ikc-watch.ts';
+import { PresenceTable } from '../../hub/presence.ts';
+import type { IkcMessage, IkcSummary } from '../../model/api.ts';
+import { openStore } from '../../store/open.ts';
+import type { Store } from '../../store/store.ts';
+import { BASE_NS, toEventBatch } from '../support/ikc-events.ts';
+import type { IkcSample } from '../../correlate/ikc-pack.ts';
+import { HOST, runHub, SPAWN, toLogsBody } from './running-hub.ts';
+
+type Events = IkcSample['events'];
+
+const SLOT_0 = 0xffff_c900_0020_0008n;
+const US = 1_000;
+
+/** A message each 100 µs from the host to spawn1, received 20 µs later; `lost` are not recorded by the receiver. */
+function hostSends(count: number, from = 0): Events {
+  return Array.from({ length: count }, (_, at) => at + from).flatMap((at) => [
+    { event: 'ikc:mk_send', atNs: at * 100 * US, pid: 7, fields: { inst: 1, type: 0x4000, sub: 1, len: 16 + (at % 50) } },
+    { event: 'ikc:mk_send_ret', atNs: at * 100 * US + 3 * US, pid: 7, fields: { ret: 0 } },
+  ]);
+}
+
+function spawnReceives(count: number, lost: readonly number[] = [], from = 0): Events {
+  return Array.from({ length: count }, (_, at) => at + from)
+    .filter((at) => !lost.includes(at))
+    .map((at) => ({
+      event: 'ikc:mk_recv',
+      atNs: at * 100 * US + 20 * US,
+      fields: {
+        slot: SLOT_0 + BigInt(at % 64) * 4120n,
+        from_cpu: 0n,
+        type: 0x4000,
+        size: BigInt(40 + (at % 50)),
+        sub: 1,
+        msg_id: 0n,
+        len: 16 + (at % 50),
+      },
+    }));
+}
+
+interface Counts {
+  readonly state: string;
+  readonly count: number;
+}
+
+const statesOf = (store: Store): Promise<Counts[]> =>
+  store.query<Counts>('SELECT toString(State) AS state, toFloat64(count()) AS count FROM ikc_messages FINAL GROUP BY state ORDER BY state');
+
+async function spansOf(store: Store): Promise<Record<string, number>> {
+  const rows = await store.query<{ kind: string; count: number }>(
+    'SELECT toString(SpanKind) AS kind, toFloat64(count()) AS count FROM otel_traces GROUP BY kind ORDER BY kind',
+  );
+  return Object.fromEntries(rows.map(({ kind, count }) => [kind, count]));
+}
+
+async function inStore(run: (store: Store, open: () => Promise<IkcWatch>, path: string) => Promise<void>): Promise<void> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-ikc-'));
+  const store = await openStore({ dataDir });
+  const path = join(dataDir, 'ikc', 'watch.json');
+  const watches: IkcWatch[] = [];
+  // Nothing is decided but when a test says so: a watch that is left alone is as a process that was killed.
+  mock.timers.enable({ apis: ['setInterval'] });
+  try {
+    await run(
+      store,
+      async () => {
+        const watch = new IkcWatch({ store, version: 'test', packs: IKC_PACKS, presence: new PresenceTable(), path });
+        watches.push(watch);
+        await watch.start();
+        return watch;
+      },
+      path,
+    );
+  } finally {
+    mock.timers.reset();
+    await watches.at(-1)?.close();
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+/** As the intake does with a segment. */
+async function take(store: Store, watch: IkcWatch, identity: typeof HOST, events: Events): Promise<void> {
+  const batch = toEventBatch(events);
+  watch.notice(batch);
+  const seen = { identity, seenUnixNs: BigInt(Date.now()) * 1_000_000n, origin: 'live' as const };
+  await store.append({ events: [{ identity, stream: 'tracefs:t', clockErrorNs: 500, batch }], kernels: [seen] });
+  watch.takeEvents(identity, batch, undefined, 500, BASE_NS + BigInt(events.at(-1)?.atNs ?? 0));
+}
+
+test('ikc: both sides become rows with times, names and states, and two spans of one trace', () =>
+  inStore(async (store, open) => {
+    const watch = await open();
+    await take(store, watch, HOST, hostSends(200));
+    await take(store, watch, SPAWN, spawnReceives(200, [50, 51]));
+    watch.join.noteFront(HOST, BASE_NS + 60_000_000_000n);
+    watch.join.noteFront(SPAWN, BASE_NS + 60_000_000_000n);
+    await watch.join.advance(Date.now());
+    assert.deepEqual(await statesOf(store), [
+      { state: 'matched', count: 198 },
+      { state: 'unmatched', count: 2 },
+    ]);
+    assert.deepEqual(await spansOf(store), { Consumer: 198, Producer: 200 });
+    const [pairs] = await store.query<{ linked: number; late: number; names: string[] }>(
+      `SELECT toFloat64(countIf(c.Links.SpanId = [p.SpanId] AND c.Links.TraceId = [p.TraceId] AND c.TraceId = p.TraceId)) AS linked,
+         toFloat64(countIf(c.Timestamp >= p.Timestamp)) AS late,
+         groupUniqArray(concat(p.SpanName, ' → ', c.SpanName, ' ', p.SpanAttributes['messaging.system'], ' ', p.ServiceName, ' ', c.ServiceName)) AS names
+       FROM otel_traces AS p JOIN otel_traces AS c ON c.ParentSpanId = p.SpanId`,
+    );
+    assert.deepEqual(pairs, { linked: 198, late: 198, names: ['send spawn1 → process spawn1 multikernel host spawn1'] });
+    const rows = await store.query<Record<string, unknown>>(
+      `SELECT SenderName, ReceiverName, TypeName, toFloat64(LatencyNs) AS latency, toFloat64(SendErrorNs) AS error, toFloat64(SendNs) AS took, Slot, Reason, Missing
+       FROM ikc_messages FINAL WHERE Slot = 52 OR Reason != '' ORDER BY Timestamp LIMIT 3`,
+    );
+    const common = { SenderName: 'host', ReceiverName: 'spawn1', TypeName: 'USER', error: 500, took: 3000 };
+    assert.deepEqual(rows, [
+      { ...common, latency: 0, Slot: -1, Reason: 'lost_record', Missing: -1 },
+      { ...common, latency: 0, Slot: -1, Reason: 'lost_record', Missing: -1 },
+      { ...common, latency: 20_000, Slot: 52, Reason: '', Missing: 2 },
+    ]);
+  }));
+
+test('ikc: killed between storing events and matching them, the next process matches each once', () =>
+  inStore(async (store, open) => {
+    const first = await open();
+    await take(store, first, HOST, hostSends(100));
+    await take(store, first, SPAWN, spawnReceives(100));
+    first.join.noteFront(HOST, BASE_NS + 3_000_000_000n);
+    first.join.noteFront(SPAWN, BASE_NS + 3_000_000_000n);
+    await first.join.advance(Date.now());
+    // More of both sides is stored, nothing of it decided: here the process ends without a word.
+    await take(store, first, HOST, hostSends(100, 100));
+    await take(store, first, SPAWN, spawnReceives(100, [], 100));
+    const second = await open();
+    for (const one of [HOST, SPAWN]) second.join.noteFront(one, BASE_NS + 60_000_000_000n);
+    await second.join.advance(Date.now());
+    assert.deepEqual(await statesOf(store), [{ state: 'matched', count: 200 }]);
+    assert.deepEqual(await spansOf(store), { Consumer: 200, Producer: 200 });
+    const [{ parts } = { parts: 0 }] = await store.query<{ parts: number }>(
+      'SELECT toFloat64(uniqExact(MessageId)) AS parts FROM ikc_messages',
+    );
+    assert.equal(parts, 200);
+  }));
+
+test('ikc: a side that comes after a restart finds what the first process stored as waiting', () =>
+  inStore(async (store, open) => {
+    const first = await open();
+    await take(store, first, HOST, hostSends(80));
+    await first.join.advance(Date.now() + 6_000);
+    assert.deepEqual(await statesOf(store), [{ state: 'waiting', count: 80 }]);
+    assert.deepEqual(await spansOf(store), {});
+    await first.close();
+    const second = await open();
+    await take(store, second, SPAWN, spawnReceives(80));
+    for (const one of [HOST, SPAWN]) second.join.noteFront(one, BASE_NS + 60_000_000_000n);
+    await second.join.advance(Date.now());
+    assert.deepEqual(await statesOf(store), [{ state: 'matched', count: 80 }]);
+    assert.deepEqual(await spansOf(store), { Consumer: 80, Producer: 80 });
+  }));
+
+test('ikc: a request and its answer are one trace of four messages’ ends, a CLIENT and a SERVER span', () =>
+  inStore(async (store, open) => {
+    const watch = await open();
+    const request = { type: 0x2000, op: 0x2003, res: 0x100n };
+    const ackAt = (slot: bigint): Record<string, number | bigint> => ({
+      slot: SLOT_0 + slot * 4120n,
+      from_cpu: 16n,
+      type: 0x2000,
+      size: 40n,
+      sub: 0x2100,
+      msg_id: 0n,
+      len: 16,
+    });
+    await take(store, watch, HOST, [
+      { event: 'ikc:pend_add', atNs: 100 * US, pid: 5, fields: request },
+      { event: 'ikc:mk_send', atNs: 110 * US, pid: 5, fields: { inst: 1, type: 0x2000, sub: 0x2003, len: 28 } },
+      { event: 'ikc:mk_send_ret', atNs: 115 * US, pid: 5, fields: { ret: 0 } },
+      { event: 'ikc:mk_recv', atNs: 400 * US, flags: 8, fields: ackAt(0n) },
+      { event: 'ikc:pend_done', atNs: 401 * US, flags: 8, fields: { ...request, result: 0 } },
+      { event: 'ikc:pend_wait_ret', atNs: 450 * US, pid: 5, fields: { ret: 0 } },
+      { event: 'ikc:pend_add', atNs: 900 * US, pid: 5, fields: { ...request, res: 0x200n } },
+      { event: 'ikc:pend_wait_ret', atNs: 2000 * US, pid: 5, fields: { ret: -110 } },
+    ]);
+    await take(store, watch, SPAWN, [
+      {
+        event: 'ikc:mk_recv',
+        atNs: 130 * US,
+        flags: 8,
+        fields: { slot: SLOT_0, from_cpu: 0n, type: 0x2000, size: 52n, sub: 0x2003, msg_id: 0n, len: 28 },
+      },
+      { event: 'ikc:mk_send', atNs: 380 * US, pid: 9, fields: { inst: 0, type: 0x2000, sub: 0x2100, len: 16 } },
+      { event: 'ikc:mk_send_ret', atNs: 384 * US, pid: 9, fields: { ret: 0 } },
+    ]);
+    for (const one of [HOST, SPAWN]) watch.join.noteFront(one, BASE_NS + 60_000_000_000n);
+    await watch.join.advance(Date.now());
+    const spans = await store.query<Record<string, unknown>>(
+      `SELECT SpanName AS name, toString(SpanKind) AS kind, ServiceName AS service, toFloat64(Duration) AS ns, SpanId AS id, ParentSpanId AS parentId
+       FROM otel_traces WHERE TraceId IN (SELECT TraceId FROM ikc_exchanges WHERE State = 'answered') ORDER BY Timestamp, SpanName DESC`,
+    );
+    const nameOf = (id: unknown): unknown => spans.find((one) => one['id'] === id)?.['name'] ?? '';
+    assert.deepEqual(
+      spans.map(({ name, kind, service, ns, parentId }) => [name, kind, service, ns, nameOf(parentId)]),
+      [
+        ['request RESOURCE/MEM_ADD spawn1', 'Client', 'host', 350_000, ''],
+        ['send spawn1', 'Producer', 'host', 5_000, 'request RESOURCE/MEM_ADD spawn1'],
+        ['process spawn1', 'Consumer', 'spawn1', 0, 'send spawn1'],
+        ['answer RESOURCE/MEM_ADD', 'Server', 'spawn1', 250_000, 'request RESOURCE/MEM_ADD spawn1'],
+        ['send host', 'Producer', 'spawn1', 4_000, 'answer RESOURCE/MEM_ADD'],
+        ['process host', 'Consumer', 'host', 0, 'send host'],
+      ],
+    );
+    const exchanges = await store.query<Record<string, unknown>>(
+      'SELECT toString(State) AS state, Result AS result, toFloat64(DurationNs) AS ns, ResponderId AS to, OperationName AS operation FROM ikc_exchanges FINAL ORDER BY Timestamp',
+    );
+    assert.deepEqual(exchanges, [
+      { state: 'answered', result: 0, ns: 350_000, to: 1, operation: 'RESOURCE/MEM_ADD' },
+      { state: 'timeout', result: -110, ns: 1_100_000, to: -1, operation: 'RESOURCE/MEM_ADD' },
+    ]);
+  }));
+
+const line = (us: number, name: string, body: string): string =>
+  `    sender-7       [000] .....  ${(1 + us / 1e6).toFixed(6)}: ${name}: ${body}\n`;
+
+test('ikc: imported traces of two kernels, and the debug lines of two others, answered by the API', async () => {
+  const hub = await runHub();
+  try {
+    const post = async (text: string, query: string): Promise<void> => {
+      const response = await fetch(`${hub.addresses.page}/api/import?${query}`, { method: 'POST', body: text });
+      assert.equal(response.status, 200, await response.text());
+    };
+    const sends = Array.from({ length: 30 }, (_, at) =>
+      line(at * 1000, 'mk_send', `(mk_send_message+0x0/0x90) inst=1 type=0x4000 sub=0x1 len=${16 + at}`),
+    );
+    const returns = Array.from({ length: 30 }, (_, at) =>
+      line(at * 1000 + 4, 'mk_send_ret', `(caller+0x10/0x20 <- mk_send_message) ret=${at === 7 ? -28 : 0}`),
+    );
+    const receives = Array.from({ length: 30 }, (_, at) => at)
+      .filter((at) => at !== 7)
+      .map((at, position) =>
+        line(
+          at * 1000 + 40,
+          'mk_recv',
+          `(mk_message_type_ipi_callback+0x0/0x90) slot=0x${(SLOT_0 + BigInt(position) * 4120n).toString(16)} from_cpu=0 type=0x4000 size=${40 + at} sub=0x1 msg_id=0 len=${16 + at}`,
+        ),
+      );
+    const all = [...sends, ...returns].sort((a, b) => Number(/([\d.]+): mk/.exec(a)?.[1]) - Number(/([\d.]+): mk/.exec(b)?.[1]));
+    const zero = 'time_zero=1600000000000000000&machine=box';
+    await post(`# tracer: nop\n#\n${all.join('')}`, `name=h.trace&kernel=host&kernel_id=0&${zero}`);
+    await post(`# tracer: nop\n#\n${receives.join('')}`, `name=s.trace&kernel=spawn1&kernel_id=1&${zero}`);
+    const lines = (verb: string, end: string): { text: string; unixNs: bigint }[] =>
+      Array.from({ length: 5 }, (_, at) => ({
+        text: `Multikernel message ${verb}: type=0x3000, subtype=0x3004, len=${8 + at} ${end}`,
+        unixNs: 1_700_000_000_000_000_000n + BigInt(at) * 1_000_000n,
+      }));
+    for (const [identity, verb, end] of [
+      [SPAWN, 'sent', 'to instance 0'],
+      [HOST, 'received', 'from CPU 16'],
+    ] as const) {
+      const headers = { 'content-type': 'application/x-protobuf' };
+      const response = await fetch(`${hub.addresses.otlp}/v1/logs`, {
+        method: 'POST',
+        headers,
+        body: toLogsBody(identity, lines(verb, end)),
+      });
+      assert.equal(response.status, 200);
+    }
+    const getJson = async <Answer>(path: string): Promise<Answer> => {
+      const response = await fetch(`${hub.addresses.page}${path}`);
+      const text = await response.text();
+      assert.equal(response.status, 200, text);
+      return JSON.parse(text) as Answer;
+    };
+    let summary: IkcSummary | undefined;
+    for (let tries = 0; tries < 100; tries++) {
+      summary = await getJson<IkcSummary>('/api/ikc');
+      if (summary.channels.reduce((sum, { matched }) => sum + matched, 0) === 34) break;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.deepEqual(
+      summary?.channels.map(({ machineId, senderName, receiverName, matched, failed, unmatchedSends, p50Ns }) => [
+        machineId,
+        senderName,
+        receiverName,
+        matched,
+        failed,
+        unmatchedSends,
+        p50Ns,
+      ]),
+      [
+        ['box', 'host', 'spawn1', 29, 1, 0, 40_000],
+        ['machine-1', 'spawn1', 'host', 5, 0, 0, 0],
+      ],
+    );
+    const { messages } = await getJson<{ messages: IkcMessage[] }>('/api/ikc/messages?sender=host&state=failed,matched&limit=50');
+    assert.equal(messages.length, 30);
+    assert.deepEqual(
+      messages
+        .filter(({ state }) => state === 'failed')
+        .map(({ errno, reason, typeName, payloadBytes }) => [errno, reason, typeName, payloadBytes]),
+      [[-28, 'send_failed', 'USER', 23]],
+    );
+    const slowest = await getJson<{ messages: IkcMessage[] }>('/api/ikc/messages?order=slowest&limit=3');
+    assert.deepEqual(
+      slowest.messages.map(({ latencyNs }) => latencyNs),
+      [40_000, 40_000, 40_000],
+    );
+    assert.equal((await fetch(`${hub.addresses.page}/api/ikc?nonsense=1`)).status, 400);
+  } finally {
+    await hub.stop();
+  }
+});
