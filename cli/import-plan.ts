@@ -5,6 +5,7 @@
  *                           |                      +-- next free number: 1          +-- number given
  *                           +-- `host` is kernel 0
  *   mkscope import a.log b.log                     kernels "a" (0) and "b" (1)
+ *   mkscope import *.log                           logs of a Multikernel machine say themselves which kernel's they are
  *   mkscope import ./tracing                       a copy of tracefs: one kernel
  *   mkscope import /sys/fs/pstore                  the boots of one kernel, "host": crash records, an input for each boot
  */
@@ -18,6 +19,7 @@ import { packTraceDat } from '../export/trace-dat-pack.ts';
 import { findCrashTime } from './crash-time.ts';
 import { groupByFolder, readPstoreInputs, readPstorePaths } from './import-pstore.ts';
 import type { OnSkipped, PstoreInput } from './import-pstore.ts';
+import { tellKernel } from './tell-kernel.ts';
 import { isCopyFolder, openCopyFolder } from './tracefs-folder.ts';
 
 export interface PlannedFile {
@@ -45,6 +47,10 @@ interface Wanted {
   readonly records?: readonly string[];
   readonly name: string;
   readonly id: number | undefined;
+  /** By the user. */
+  readonly isNamed?: boolean;
+  /** The log itself said the id. */
+  readonly isTold?: boolean;
 }
 
 /**
@@ -59,12 +65,24 @@ export function planImport(named: readonly string[], paths: readonly string[], o
     ...groupByFolder(paths.filter(isRecord)).map((records) => ({ path: records[0] as string, records, name: 'host', id: undefined })),
   ];
   if (wanted.length === 0) throw new OperationalError('E_ARGS', 'no file to import', 'mkscope import FILE, or --kernel NAME=FILE');
-  const taken = new Set(wanted.map(({ id }) => id).filter((id) => id !== undefined));
-  return wanted.flatMap((one) => {
+  const told = wanted.map(askLog);
+  const taken = new Set(told.map(({ id }) => id).filter((id) => id !== undefined));
+  const plan = told.flatMap((one) => {
     const kernelId = one.id ?? nextFree(taken);
     taken.add(kernelId);
     return planOne(one, kernelId, onSkipped);
   });
+  // The clock of a spawned kernel is told by its host's.
+  const tellsHost = told.some(({ isTold, id }) => isTold === true && id === HOST_KERNEL_ID);
+  return tellsHost ? plan.toSorted((a, b) => Number(a.kernelId !== HOST_KERNEL_ID) - Number(b.kernelId !== HOST_KERNEL_ID)) : plan;
+}
+
+/** What the user said counts; of the rest, what the log says of itself. */
+function askLog(one: Wanted): Wanted {
+  if (one.id !== undefined || one.records !== undefined || one.path === '-') return one;
+  const kernel = tellKernel(one.path);
+  if (kernel === undefined) return one;
+  return { path: one.path, id: kernel.id, name: one.isNamed === true ? one.name : kernel.name, isTold: true };
 }
 
 function planOne({ path, name: kernelName, records }: Wanted, kernelId: number, onSkipped: OnSkipped): PlannedFile[] {
@@ -102,7 +120,7 @@ function parseNamed(text: string): Wanted {
     throw new OperationalError('E_ARGS', `--kernel ${text} is not NAME=FILE or NAME:ID=FILE`, 'for example --kernel spawn1=console1.log');
   }
   const name = match[1] as string;
-  return { path: match[3] as string, name, id: id ?? (name === 'host' ? HOST_KERNEL_ID : undefined) };
+  return { path: match[3] as string, name, isNamed: true, id: id ?? (name === 'host' ? HOST_KERNEL_ID : undefined) };
 }
 
 function nextFree(taken: ReadonlySet<number>): number {

@@ -27,7 +27,7 @@ export const command = defineCommand({
   name: 'import',
   usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host and its guests in any order), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host and its guests in any order), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Several files are several kernels of one machine; logs of a Multikernel machine say themselves which. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: {
     kernel: {
       type: 'string',
@@ -45,6 +45,7 @@ export const command = defineCommand({
   },
   examples: [
     ['mkscope import dmesg.txt', 'one log'],
+    ['mkscope import --machine rack7 *.log', 'the host and the spawned kernels of a Multikernel machine, in any order'],
     ['mkscope import --machine rack7 --kernel host=host.log --kernel spawn1=s1.log', 'three kernels on one timeline'],
     ['mkscope import --machine rack7 --kernel host=trace.dat --kernel web=trace-web.dat', 'a host and its guest, recorded by trace-cmd'],
     ['dmesg --raw | mkscope import --kernel host=-', 'from standard input'],

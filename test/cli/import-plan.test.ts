@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -27,6 +28,41 @@ test('import: several files are several kernels; host is 0, numbers given are ke
         ['f', 4, 1],
         ['stdin', 5, 0],
       ],
+    );
+  });
+});
+
+test('import: logs of a Multikernel machine say which kernel they are of; the host is stored first, and what the user says counts', async () => {
+  await withFolder((folder) => {
+    const write = (name: string, text: string): string => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+    const spawn = (id: number): string =>
+      `[    0.000000] platform-quirks: hardware_subarch=5 (MULTIKERNEL=5)\n[    0.045055] DTB contains instance ID ${id}, name 'web-${id}'\n`;
+    const paths = [
+      write('a.log', spawn(7)),
+      write('b.log', 'an ordinary log\n'),
+      write('c.log', '[    0.000000] platform-quirks: hardware_subarch=0 (MULTIKERNEL=5)\n'),
+    ];
+    const other = write('d.log', spawn(9));
+    const shown = (named: readonly string[]): unknown =>
+      planImport(named, paths).map(({ kernelName, kernelId, path }) => [kernelName, kernelId, basename(path)]);
+    assert.deepEqual(shown([`mine=${other}`]), [
+      ['host', 0, 'c.log'],
+      ['mine', 9, 'd.log'],
+      ['web-7', 7, 'a.log'],
+      ['b', 1, 'b.log'],
+    ]);
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    assert.deepEqual(
+      planImport([], [pipe]).map(({ kernelName }) => kernelName),
+      ['pipe'],
+    );
+    assert.deepEqual(
+      planImport([`mine:3=${other}`], []).map(({ kernelName, kernelId }) => [kernelName, kernelId]),
+      [['mine', 3]],
     );
   });
 });
