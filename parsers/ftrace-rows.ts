@@ -39,6 +39,8 @@ export function createShape(system: string, event: string, fields: readonly Even
 /** A table with its columns at hand; all fields but the thread group are 64-bit words or dictionary ids. */
 export interface OpenTable {
   readonly table: EventTable;
+  /** Of the table when the columns were taken: another shape of the same fields may have made it grow since. */
+  capacity: number;
   columns: Uint32Array[];
   tgid: Int32Array | undefined;
 }
@@ -84,10 +86,8 @@ export class FtraceRows {
     const open = shape.open ?? this.#open(shape);
     const { table } = open;
     const row = table.length++;
-    if (row === table.capacity) {
-      table.grow();
-      refresh(open);
-    }
+    if (row === table.capacity) table.grow();
+    if (open.capacity !== table.capacity) refresh(open);
     setSecondsNs(table.rawTime, row, prefix.seconds, prefix.nanos);
     table.cpu[row] = prefix.cpu;
     table.pid[row] = prefix.pid;
@@ -106,10 +106,8 @@ export class FtraceRows {
   openRow(open: OpenTable): number {
     const { table } = open;
     const row = table.length;
-    if (row === table.capacity) {
-      table.grow();
-      refresh(open);
-    }
+    if (row === table.capacity) table.grow();
+    if (open.capacity !== table.capacity) refresh(open);
     return row;
   }
 
@@ -186,7 +184,7 @@ export class FtraceRows {
     const key = this.#withTgid ? `${shape.key}+tgid` : shape.key;
     const fields = this.#withTgid ? [...shape.fields, TGID] : shape.fields;
     const table = this.batch.find(key) ?? this.batch.addTable({ name, system, event, fields }, key, Math.max(FEW_ROWS, shape.rows));
-    const open: OpenTable = { table, columns: [], tgid: undefined };
+    const open: OpenTable = { table, capacity: 0, columns: [], tgid: undefined };
     refresh(open);
     shape.open = open;
     this.#opened.push(shape);
@@ -207,6 +205,7 @@ export class FtraceRows {
 /** After a table has grown its columns are others. */
 function refresh(open: OpenTable): void {
   open.columns = [];
+  open.capacity = open.table.capacity;
   for (const column of open.table.fields) {
     if (column.kind === 'string') open.columns.push(column.values);
     else if (column.kind === 'int32') open.tgid = column.values;

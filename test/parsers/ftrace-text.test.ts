@@ -241,3 +241,17 @@ test('ftrace_text: a line that looks like the ones before it, but for its bytes,
   assert.equal(rows('ftrace:unparsed'), others.length);
   assert.equal(session.counts.malformed.get('no event line'), others.length);
 });
+
+test('ftrace_text: two ways of writing the same fields share a table that grows', () => {
+  const prefix = '            bash-707     [001] .....  2351.415237: ';
+  const lines = Array.from({ length: 200 }, (_, i) => {
+    const value = `0x${(i + 16).toString(16)}`;
+    return `${prefix}${i % 7 < 3 ? `sys_close(fd: ${value})` : `sys_close(unsigned int fd: ${value})`}\n`;
+  });
+  const { batch } = parse(lines.join(''));
+  const values = lines.map((_, row) => fieldsOf(batch, 'syscalls:sys_enter_close', row).fd);
+  assert.deepEqual(
+    values,
+    lines.map((_, i) => `0x${(i + 16).toString(16)}`),
+  );
+});
