@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { SPAN_KIND, SpanBatch } from '../model/span-batch.ts';
 import type { Life } from './tell-lives.ts';
-import { toLifeSpans, type LifeSpan } from './life-spans.ts';
+import { keyOf, toLifeSpans, type LifeSpan } from './life-spans.ts';
 
 /** Spans that are stored: id of the span → id of its trace, hex. */
 export type KnownSpans = ReadonlyMap<string, string>;
@@ -35,7 +35,7 @@ export function toLifeRows(
       if ([id, ...ids].some((one) => known.has(one.toString('hex')))) continue;
       const batch = batches.get(span.bootId) ?? new SpanBatch(16);
       batches.set(span.bootId, batch);
-      addSpan(batch, span, traceId, id, parentIdOf(span, spans, traceId));
+      addSpan(batch, span, traceId, id, parentIdOf(span, life, machineId, traceId));
     }
   }
   return batches;
@@ -55,15 +55,11 @@ function toRootId(traceId: Buffer): Buffer {
   return toId('', `root\n${traceId.toString('hex')}`, SPAN_BYTES);
 }
 
-function parentIdOf(
-  { parent }: LifeSpan,
-  spans: readonly { readonly span: LifeSpan; readonly ids: readonly Buffer[] }[],
-  traceId: Buffer,
-): Buffer | undefined {
+/** A span may come before the one above it: that one's id is known all the same. */
+function parentIdOf({ parent }: LifeSpan, { host, id }: Life, machineId: string, traceId: Buffer): Buffer | undefined {
   if (parent === undefined) return undefined;
-  // Where the span above is not made yet it hangs below the whole.
-  const above = parent === 'instance life' ? undefined : spans.find(({ span }) => span.name === parent);
-  return above?.ids[0] ?? toRootId(traceId);
+  if (parent === 'instance life' || host?.active === undefined) return toRootId(traceId);
+  return toId(machineId, keyOf(parent, id, host.active), SPAN_BYTES);
 }
 
 function addSpan(batch: SpanBatch, span: LifeSpan, traceId: Buffer, id: Buffer, parentId: Buffer | undefined): void {

@@ -164,7 +164,8 @@ function endOf(from: LifeEvent, to: LifeEvent): bigint {
   return from.unixNs + (lengthNs < 0n ? 0n : lengthNs);
 }
 
-function keyOf(name: string, id: number, { bootId, rawNs, unixNs }: LifeEvent): string {
+/** What a span tells of: its id comes from it. */
+export function keyOf(name: string, id: number, { bootId, rawNs, unixNs }: LifeEvent): string {
   return `${name}\n${bootId}\n${id}\n${rawNs === NO_RAW_TIME ? `u${unixNs}` : rawNs / 1000n}`;
 }
 

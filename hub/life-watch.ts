@@ -82,7 +82,8 @@ export class LifeWatch {
     if (known !== undefined) {
       known.newSinceMs ??= nowMs;
       known.arrivedMs = nowMs;
-      if (firstNs < known.fromNs) known.fromNs = firstNs;
+      // Late: the life that it belongs to may have begun long before.
+      if (firstNs < known.fromNs) known.fromNs = 0n;
       return;
     }
     if (this.#machines.size >= MAX_MACHINES) {
