@@ -199,7 +199,7 @@ export class GuestPages {
     const chunks = held.map(({ chunk, events }) => ({ ...chunk, events }));
     const { identity, clock, trace } = this.#options;
     const fit = clock.traceFit();
-    const spans = this.#spans?.read(pages, trace.pageBytes, chunks, fit);
+    const found = this.#spans?.read(pages, trace.pageBytes, chunks, fit, clock.nowUnixNs());
     const comms = this.#comms;
     this.#comms = {};
     this.#commCount = 0;
@@ -223,7 +223,10 @@ export class GuestPages {
       events: mergeEvents(held),
       position: this.#position(),
     };
-    return { records: spans === undefined ? [segment] : [{ kind: 'spans', batch: spans }, segment], frames };
+    const records: SourceRecord[] = [segment];
+    if (found?.spans !== undefined) records.unshift({ kind: 'spans', batch: found.spans });
+    if (found?.histograms !== undefined) records.push({ kind: 'metrics', batch: found.histograms });
+    return { records, frames };
   }
 
   /** The kernel's counters, of one moment with all pages that came before: call it behind `cut`. */

@@ -202,8 +202,9 @@ export class TracefsSource implements Source {
     const { pages, chunks } = reader.take();
     const fit = this.#options.clock.traceFit();
     if (this.#spans !== undefined) {
-      const spans = this.#spans.read(pages, reader.pageSizeBytes, chunks, fit);
+      const { spans, histograms } = this.#spans.read(pages, reader.pageSizeBytes, chunks, fit, this.#options.clock.nowUnixNs());
       if (spans !== undefined) void this.#sink?.write({ kind: 'spans', batch: spans });
+      if (histograms !== undefined) void this.#sink?.write({ kind: 'metrics', batch: histograms });
     }
     if (!this.#options.ship()) return;
     const stream = `tracefs:${reader.instance.name}`;

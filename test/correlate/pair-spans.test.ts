@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { SpanPairer } from '../../correlate/pair-spans.ts';
 import { SPAN_RULES, type SampleEvent, type SpanRule } from '../../correlate/span-rules.ts';
 import { EventBatch, type FieldKind } from '../../model/event-batch.ts';
+import { MetricBatch } from '../../model/metric-batch.ts';
 import { SpanBatch } from '../../model/span-batch.ts';
 
 const FIT = { baseRaw: 0n, baseUnixNs: 1_700_000_000_000_000_000n, nsPerTick: 1, errorNs: 100 };
@@ -53,7 +55,7 @@ for (const rule of SPAN_RULES) {
     test(`span rule ${rule.name}: ${sample.title}`, () => {
       const { found, unmatched } = spansOf(rule, [sample.events]);
       assert.deepEqual(found, sample.spans);
-      const open = sample.events.filter((event) => event.event === rule.begin).length;
+      const open = sample.events.filter((event) => rule.begin.includes(event.event)).length;
       assert.equal(unmatched, sample.unmatched, `of ${open} begins`);
     });
 
@@ -77,7 +79,7 @@ test('pair-spans: an end before its begin in the next batch does not pair backwa
 test('pair-spans: begins without ends stay bounded', () => {
   const rule = SPAN_RULES[0] as SpanRule;
   const events = Array.from({ length: 10_000 }, (_, i): SampleEvent => ({
-    event: rule.begin,
+    event: rule.begin[0] as string,
     rawNs: i,
     cpu: 0,
     pid: 0,
@@ -86,4 +88,103 @@ test('pair-spans: begins without ends stay bounded', () => {
   const pairer = new SpanPairer([rule], 'boot');
   pairer.pair(toBatch(events), FIT, new SpanBatch());
   assert.equal(pairer.counts.unmatched, 10_000 - 4096);
+});
+
+test('pair-spans: every duration counts in a histogram by label, over batches; short spans are sampled as the rule says', () => {
+  const [irq] = SPAN_RULES;
+  const rule = { ...(irq as SpanRule), sampleOneIn: 10 };
+  const pairer = new SpanPairer([rule], 'boot');
+  const spans = new SpanBatch();
+  const event = (kind: 'entry' | 'exit', rawNs: number, name: string): SampleEvent => ({
+    event: `irq:irq_handler_${kind}`,
+    rawNs,
+    cpu: 0,
+    pid: 0,
+    fields: kind === 'entry' ? { irq: 24, name } : { irq: 24, ret: 1 },
+  });
+  for (let i = 0; i < 100; i++) {
+    const name = i < 60 ? 'virtio0' : 'virtio1';
+    const events = [event('entry', i * 10_000, name), event('exit', i * 10_000 + 1000, name)];
+    // Every third pair is cut by the end of a batch.
+    for (const batch of i % 3 === 0 ? events.map((one) => [one]) : [events]) pairer.pair(toBatch(batch), FIT, spans);
+  }
+  assert.equal(spans.length, 10);
+  const batch = new MetricBatch();
+  pairer.addHistograms(batch, 1n, 2n);
+  const points = Array.from({ length: batch.length }, (_, row) => ({
+    attributes: batch.attributes.rowOf(row),
+    point: batch.distributions.get(row),
+  }));
+  assert.deepEqual(
+    points.map(({ attributes, point }) => [attributes['mk.span.label'], point?.count, point?.min]),
+    [
+      ['virtio0', 60n, 1e-6],
+      ['virtio1', 40n, 1e-6],
+    ],
+  );
+  // All in the bucket that holds 1 us: (2^(offset/8), 2^((offset+1)/8)] s.
+  const { positiveOffset = 0, positiveCounts = [] } = points[0]?.point ?? {};
+  assert.deepEqual(positiveCounts, [60n]);
+  assert.ok(2 ** (positiveOffset / 8) <= 1e-6 && 2 ** ((positiveOffset + 1) / 8) >= 1e-6);
+});
+
+test('pair-spans: CPUs that stand one after the other in a batch are walked in the order of time', () => {
+  const wakeup = SPAN_RULES.find(({ name }) => name === 'wakeup') as SpanRule;
+  const wake = (rawNs: number, cpu: number, pid: number): SampleEvent => ({
+    event: 'sched:sched_wakeup',
+    rawNs,
+    cpu,
+    pid: 0,
+    fields: { comm: `t${pid}`, pid, prio: 120, target_cpu: 0 },
+  });
+  const run = (rawNs: number, cpu: number, pid: number): SampleEvent => ({
+    event: 'sched:sched_switch',
+    rawNs,
+    cpu,
+    pid: 0,
+    fields: { prev_comm: 'x', prev_pid: 0, next_comm: `t${pid}`, next_pid: pid },
+  });
+  // CPU 0, then CPU 1, then CPU 2, each from the start of time.
+  const events = [
+    wake(30_000_000, 0, 7),
+    wake(60_000_000, 0, 8),
+    run(45_000_000, 1, 7),
+    run(90_000_000, 1, 8),
+    wake(10_000_000, 2, 9),
+    run(20_000_000, 2, 9),
+  ];
+  assert.deepEqual(
+    spansOf(wakeup, [events]).found.map((span) => Object.values(span)),
+    [
+      ['wakeup t9', 10_000_000, 10_000_000],
+      ['wakeup t7', 30_000_000, 15_000_000],
+      ['wakeup t8', 60_000_000, 30_000_000],
+    ],
+  );
+});
+
+test('span rules: their fields are in the formats of this kernel', (t) => {
+  const root = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].find((path) => existsSync(`${path}/events/sched`));
+  if (root === undefined) return t.skip('needs tracefs');
+  let checked = 0;
+  for (const { name, begin, end, key, spanName, label, attributes, endAttributes } of SPAN_RULES) {
+    const shown = [...spanName.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string);
+    const wanted = (side: 0 | 1): string[] => [
+      ...key.map((part) => (typeof part === 'string' ? part : part[side])).filter((part) => part !== 'cpu' && part !== 'pid'),
+      ...(side === 0 ? [...shown, ...(label === undefined ? [] : [label]), ...Object.values(attributes)] : Object.values(endAttributes)),
+    ];
+    for (const [side, events] of [begin, end].entries()) {
+      for (const event of events) {
+        const path = `${root}/events/${event.replace(':', '/')}/format`;
+        if (!existsSync(path)) continue;
+        const format = readFileSync(path, 'utf8');
+        for (const field of wanted(side as 0 | 1)) {
+          assert.match(format, new RegExp(`\\b${field}(?:\\[[^\\]]*\\])?;`), `${name}: ${event} has no ${field}`);
+          checked++;
+        }
+      }
+    }
+  }
+  t.diagnostic(`${checked} fields`);
+  assert.ok(checked > 10);
 });
