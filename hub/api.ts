@@ -90,11 +90,11 @@ export function createApiApp(settings: ApiSettings): HubApp {
 
   get('/api/health', NO_PARAMS, () => settings.health());
   get('/api/kernels', NO_PARAMS, () => kernels.list());
-  get('/api/logs', LOG_PARAMS, (params) => queryLogs(store, params));
+  get('/api/logs', LOG_PARAMS, (params) => queryLogs(store, params, clocks.revisions));
   app.get('/api/logs/live', (c) => live.subscribe(readParams(c.req.url, LIVE_PARAMS)));
   get('/api/events', EVENT_PARAMS, (params) => queryEvents(store, params));
   get('/api/events/names', EVENT_NAME_PARAMS, async (params) => ({ names: await queryEventNames(store, params) }));
-  get('/api/timeline', TIMELINE_PARAMS, (params) => queryTimeline(store, params));
+  get('/api/timeline', TIMELINE_PARAMS, (params) => queryTimeline(store, params, clocks.revisions));
   get('/api/metrics/names', NO_PARAMS, async () => ({ metrics: await queryMetricNames(store) }));
   get('/api/metrics/series', SERIES_PARAMS, async ({ step_ms: stepMs, ...params }) => ({
     series: await querySeries(store, { ...params, ...(stepMs === undefined ? {} : { stepMs }) }),

@@ -11,6 +11,12 @@ export class Conditions {
     return this;
   }
 
+  /** Of expressions that stand elsewhere in the query. */
+  addParams(params: Readonly<Record<string, unknown>>): this {
+    Object.assign(this.params, params);
+    return this;
+  }
+
   /** Kernel ids or names, comma-separated. */
   addKernel(kernel: string | undefined): this {
     if (kernel === undefined) return this;

@@ -1,8 +1,10 @@
 /** Log records, all kernels merged. The same filter over rows in memory is hub/log-filter.ts. */
 import type { LogPage, LogQuery, LogRow } from '../../model/api.ts';
 import type { Store } from '../store.ts';
+import { addAlignedRange, STORED_TIME, toAlignedTime, type AlignedTime } from './aligned-time.ts';
+import type { Revision } from './clocks.ts';
 import { Conditions } from './conditions.ts';
-import { decodeCursor, toCursorCondition, toPage, type KeyColumn } from './cursor.ts';
+import { decodeCursor, toCursorCondition, toPage, type Cursor, type KeyColumn } from './cursor.ts';
 
 const DEFAULT_LIMIT = 200;
 
@@ -16,38 +18,103 @@ const KEY: readonly KeyColumn[] = [
 ];
 
 // Rows of a stream are numbered by it; the others (gap reports, foreign senders) are named by their time and text.
-const COLUMNS = `
-  if(Stream = '', concat(BootId, '::', toString(toUnixTimestamp64Nano(Timestamp)), ':', toString(CRC32(Body))), LogUid) AS uid, toString(toUnixTimestamp64Nano(Timestamp)) AS unixNs, toString(RawTime) AS raw, ClockDomain AS clock,
-  toFloat64(ClockErrorNs) AS errorNs, MachineName AS machine, KernelId AS kernelId, KernelName AS kernelName, BootId AS bootId,
+const toColumns = ({ time, error }: AlignedTime): string => `
+  if(Stream = '', concat(BootId, '::', toString(toUnixTimestamp64Nano(Timestamp)), ':', toString(CRC32(Body))), LogUid) AS uid, toString(toUnixTimestamp64Nano(${time})) AS unixNs, toString(RawTime) AS raw, ClockDomain AS clock,
+  toFloat64(${error}) AS errorNs, MachineName AS machine, KernelId AS kernelId, KernelName AS kernelName, BootId AS bootId,
   Stream AS stream, toFloat64(Sequence) AS sequence, Level AS level, Facility AS facility, Cpu AS cpu, Pid AS pid,
   Caller AS caller, Flags AS flags, Body AS body, EventName AS eventName, LogAttributes AS attributes,
   toString(cityHash64(Body)) AS tie, toString(Sequence) AS position`;
 
 type StoredRow = LogRow & { tie: string; position: string };
 
-export async function queryLogs(store: Store, query: LogQuery): Promise<LogPage> {
+/** `revisions`: stretches of clocks that older rows are read along. */
+export async function queryLogs(store: Store, query: LogQuery, revisions: readonly Revision[] = []): Promise<LogPage> {
   const startMs = performance.now();
   const limit = query.limit ?? DEFAULT_LIMIT;
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, KEY.length);
-  const where = toConditions(query);
-  if (cursor !== undefined) {
-    const { sql, params } = toCursorCondition(KEY, cursor);
-    where.add(sql, params);
-  }
-  const order = cursor?.direction === 'newer' ? 'ASC' : 'DESC';
-  // The leading expression is the table's sort key: rows are read in order and reading stops at the limit.
-  const sort = ['toStartOfFiveMinutes(Timestamp)', ...KEY.map((column) => column.expression)].map((key) => `${key} ${order}`).join(', ');
-  const fetched = await store.query<StoredRow>(
-    `SELECT ${COLUMNS} FROM otel_logs${where.toSql()} ORDER BY ${sort} LIMIT ${limit + 1}`,
-    where.toOptions(),
-  );
+  const stored = await fetchRows(store, query, { limit, cursor, aligned: STORED_TIME, edge: undefined });
+  const aligned = alignedTimeOf(stored, limit, query, cursor, revisions);
+  const edge = aligned === STORED_TIME ? undefined : await findEdge(store, query, { limit, cursor, aligned });
+  const fetched = aligned === STORED_TIME ? stored : await fetchRows(store, query, { limit, cursor, aligned, edge });
   const page = toPage(fetched, limit, cursor?.direction, (row) => [row.unixNs, row.bootId, row.stream, row.position, row.tie]);
   return { ...page, rows: page.rows.map(toLogRow), tookMs: performance.now() - startMs };
 }
 
-function toConditions(query: LogQuery): Conditions {
-  const where = new Conditions()
-    .addRange('Timestamp', query.from, query.to)
+interface Fetch {
+  readonly limit: number;
+  readonly cursor: Cursor | undefined;
+  readonly aligned: AlignedTime;
+  /** No row of the page has a Timestamp beyond that, Unix ns; undefined = not known. */
+  readonly edge: bigint | undefined;
+}
+
+async function fetchRows(store: Store, query: LogQuery, { limit, cursor, aligned, edge }: Fetch): Promise<StoredRow[]> {
+  const where = toConditions(query, aligned);
+  const key = KEY.with(0, { ...(KEY[0] as KeyColumn), expression: aligned.time });
+  const order = cursor?.direction === 'newer' ? 'ASC' : 'DESC';
+  if (cursor !== undefined) {
+    const { sql, params } = toCursorCondition(key, cursor);
+    where.add(sql, params);
+    if (aligned.slackNs > 0n)
+      addBound(where, order === 'ASC' ? '>=' : '<=', 'cursorNs', timeOf(cursor, order === 'ASC' ? -aligned.slackNs : aligned.slackNs));
+  }
+  if (edge !== undefined) addBound(where, order === 'ASC' ? '<=' : '>=', 'edgeNs', edge);
+  // The leading expression is the table's sort key: rows are read in order and reading stops at the limit.
+  const leading = aligned === STORED_TIME ? ['toStartOfFiveMinutes(Timestamp)'] : [];
+  const sort = [...leading, ...key.map((column) => column.expression)].map((one) => `${one} ${order}`).join(', ');
+  return store.query<StoredRow>(
+    `SELECT ${toColumns(aligned)} FROM otel_logs${where.toSql()} ORDER BY ${sort} LIMIT ${limit + 1}`,
+    where.addParams(aligned.params).toOptions(),
+  );
+}
+
+/** How the page has to be read, by the rows that it would have by their stored times. */
+function alignedTimeOf(
+  rows: readonly StoredRow[],
+  limit: number,
+  query: LogQuery,
+  cursor: Cursor | undefined,
+  revisions: readonly Revision[],
+): AlignedTime {
+  if (revisions.length === 0) return STORED_TIME;
+  const slackNs = 2n * revisions.reduce((most, { shiftNs }) => (shiftNs > most ? shiftNs : most), 0n);
+  const times = rows.map(({ unixNs }) => BigInt(unixNs));
+  if (cursor !== undefined) times.push(timeOf(cursor, 0n));
+  for (const bound of [query.from, query.to]) if (bound !== undefined) times.push(BigInt(bound));
+  const isWhole = rows.length <= limit;
+  const least = times.reduce((a, b) => (a < b ? a : b), times[0] ?? 0n);
+  const most = times.reduce((a, b) => (a > b ? a : b), times[0] ?? 0n);
+  return toAlignedTime(revisions, isWhole && query.from === undefined ? undefined : least - slackNs, most + slackNs, query.boot);
+}
+
+/**
+ * By stored times, the row that ends a page: with `slackNs` as the most that a time moves, no row beyond it by twice that can be
+ * among those of the page by their aligned times.
+ */
+async function findEdge(store: Store, query: LogQuery, { limit, cursor, aligned }: Omit<Fetch, 'edge'>): Promise<bigint | undefined> {
+  const where = toConditions(query, aligned);
+  const order = cursor?.direction === 'newer' ? 'ASC' : 'DESC';
+  const slackNs = order === 'ASC' ? aligned.slackNs : -aligned.slackNs;
+  if (cursor !== undefined) addBound(where, order === 'ASC' ? '>' : '<', 'cursorNs', timeOf(cursor, slackNs));
+  const [row] = await store.query<{ ns: string }>(
+    `SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS ns FROM otel_logs${where.toSql()}
+     ORDER BY toStartOfFiveMinutes(Timestamp) ${order}, Timestamp ${order} LIMIT ${limit}, 1`,
+    where.addParams(aligned.params).toOptions(),
+  );
+  return row === undefined ? undefined : BigInt(row.ns) + 2n * slackNs;
+}
+
+function addBound(where: Conditions, than: '<' | '<=' | '>' | '>=', name: string, ns: bigint): void {
+  where.add(`Timestamp ${than} fromUnixTimestamp64Nano({${name}:Int64})`, { [name]: String(ns) });
+}
+
+function timeOf(cursor: Cursor, byNs: bigint): bigint {
+  const text = cursor.key[0] ?? '';
+  return /^-?\d{1,19}$/.test(text) ? BigInt(text) + byNs : byNs;
+}
+
+function toConditions(query: LogQuery, aligned: AlignedTime): Conditions {
+  const where = addAlignedRange(new Conditions(), aligned, query.from, query.to)
     .addKernel(query.kernel)
     .addEqual('BootId', 'boot', 'String', query.boot)
     .addEqual('Stream', 'stream', 'String', query.stream)

@@ -11,6 +11,9 @@
  * is the one that came most often. A CPU that never switched in the window keeps the state of its last switch before it.
  */
 import type { Timeline, TimelineLane } from '../../model/api.ts';
+import { addAlignedRange, toAlignedTime, type AlignedTime } from './aligned-time.ts';
+import type { Revision } from './clocks.ts';
+import { Conditions } from './conditions.ts';
 import { parseSlots, switchColumns, type SwitchColumns } from './switch-columns.ts';
 import type { Store } from '../store.ts';
 import { queryGaps } from './gaps.ts';
@@ -52,19 +55,21 @@ interface Pixel {
   busy: number;
 }
 
-export async function queryTimeline(store: Store, query: TimelineQuery): Promise<Timeline> {
+/** `revisions`: stretches of clocks that older rows are read along. */
+export async function queryTimeline(store: Store, query: TimelineQuery, revisions: readonly Revision[] = []): Promise<Timeline> {
   const startMs = performance.now();
   const extent = await queryExtent(store, query.boot);
   const to = query.to === undefined ? (extent?.to ?? 0n) : BigInt(query.to);
   const from = query.from === undefined ? maxOf(to - FIRST_WINDOW_NS, extent?.from ?? 0n) : BigInt(query.from);
   const columns = switchColumns(await parseSlots(store));
   const span = to > from ? to - from : 1n;
+  const aligned = toAlignedTime(revisions, from - LOOK_BACK_NS, to, query.boot);
   const lanes = new LaneBuilder(extent?.cpus ?? []);
   if (extent !== undefined && columns !== undefined && to > from) {
     // What is drawn ends where recording ended; what ran afterwards is not known.
     const endNs = Number((extent.to < to ? extent.to : to) - from);
     for (const state of await queryStates(store, query.boot, columns, from)) lanes.setState(state.cpu, state.nextPid, state.nextComm);
-    lanes.addPixels(await queryPixels(store, query, columns, from, to));
+    lanes.addPixels(await queryPixels(store, query, columns, aligned, from, to));
     lanes.finish(Math.max(0, endNs));
   }
   const window = { boot: query.boot, from: String(from), to: String(to) };
@@ -75,7 +80,7 @@ export async function queryTimeline(store: Store, query: TimelineQuery): Promise
     to: String(from + span),
     comms: lanes.comms,
     lanes: lanes.toLanes(),
-    marks: await queryMarks(store, window, from),
+    marks: await queryMarks(store, window, aligned, from),
     gaps: await queryGapBands(store, window, from, to),
     events: lanes.switches,
     storedFrom: extent === undefined ? '' : String(extent.from),
@@ -106,7 +111,17 @@ function toExtent(row: { name: string; first: string; last: string; cpus: number
   return { kernelName: row.name, from: BigInt(row.first), to: BigInt(row.last), cpus: row.cpus };
 }
 
-async function queryPixels(store: Store, query: TimelineQuery, columns: SwitchColumns, from: bigint, to: bigint): Promise<Pixel[]> {
+async function queryPixels(
+  store: Store,
+  query: TimelineQuery,
+  columns: SwitchColumns,
+  aligned: AlignedTime,
+  from: bigint,
+  to: bigint,
+): Promise<Pixel[]> {
+  const where = addAlignedRange(new Conditions(), aligned, String(from), String(to))
+    .add("BootId = {boot:String} AND Event IN ('sched:sched_switch', 'sched_switch')", { boot: query.boot })
+    .addParams(aligned.params);
   const pixelNs = (to - from) / BigInt(query.width) + 1n;
   // Each switch as one number: its time, and in the lowest bit whether a task (not idle) left. Sorted, neighbours give how long
   // it ran. A window function would say the same in more than twice the time.
@@ -120,16 +135,14 @@ async function queryPixels(store: Store, query: TimelineQuery, columns: SwitchCo
          toFloat64(anyHeavyIf(prev, prev != 0)) AS topPid, anyHeavyIf(prevName, prev != 0) AS topComm,
          arraySort(groupArray(t * 2 + (prev != 0))) AS edges
        FROM (
-         SELECT Cpu AS cpu, toUnixTimestamp64Nano(Timestamp) - {fromNs:Int64} AS t, ${columns.prevPid} AS prev,
+         SELECT Cpu AS cpu, toUnixTimestamp64Nano(${aligned.time}) - {fromNs:Int64} AS t, ${columns.prevPid} AS prev,
            ${columns.prevComm} AS prevName, ${columns.nextPid} AS next, ${columns.nextComm} AS nextName
-         FROM events
-         WHERE BootId = {boot:String} AND Event IN ('sched:sched_switch', 'sched_switch')
-           AND Timestamp >= fromUnixTimestamp64Nano({fromNs:Int64}) AND Timestamp <= fromUnixTimestamp64Nano({toNs:Int64})
+         FROM events${where.toSql()}
        )
        GROUP BY cpu, intDiv(t, {pixelNs:Int64}) AS pixel
      )
      ORDER BY cpu, first`,
-    { params: { boot: query.boot, fromNs: String(from), toNs: String(to), pixelNs: String(pixelNs) } },
+    where.addParams({ fromNs: String(from), pixelNs: String(pixelNs) }).toOptions(),
   );
 }
 
@@ -156,13 +169,14 @@ interface Window {
   readonly to: string;
 }
 
-async function queryMarks(store: Store, window: Window, from: bigint): Promise<Timeline['marks']> {
+async function queryMarks(store: Store, window: Window, aligned: AlignedTime, from: bigint): Promise<Timeline['marks']> {
+  const where = addAlignedRange(new Conditions(), aligned, window.from, window.to)
+    .add('BootId = {boot:String}', { boot: window.boot })
+    .addParams(aligned.params);
   const rows = await store.query<{ timeNs: string; level: number; body: string }>(
-    `SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS timeNs, Level AS level, substringUTF8(Body, 1, 400) AS body FROM otel_logs
-     WHERE BootId = {boot:String} AND Timestamp >= fromUnixTimestamp64Nano({fromNs:Int64})
-       AND Timestamp <= fromUnixTimestamp64Nano({toNs:Int64})
-     ORDER BY level, Timestamp DESC LIMIT ${MAX_MARKS}`,
-    { params: { boot: window.boot, fromNs: window.from, toNs: window.to } },
+    `SELECT toString(toUnixTimestamp64Nano(${aligned.time})) AS timeNs, Level AS level, substringUTF8(Body, 1, 400) AS body
+     FROM otel_logs${where.toSql()} ORDER BY level, Timestamp DESC LIMIT ${MAX_MARKS}`,
+    where.toOptions(),
   );
   const marks = rows.map(({ timeNs, level, body }) => ({ at: Number(BigInt(timeNs) - from), level, body })).sort((a, b) => a.at - b.at);
   return { timeNs: marks.map((mark) => mark.at), level: marks.map((mark) => mark.level), body: marks.map((mark) => mark.body) };

@@ -1,0 +1,139 @@
+/** Rows that were stored before their clock was known better: read by the line that is known now, and stored as they were. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { after, test } from 'node:test';
+import { encodeSegment, hashFormatSet, type SegmentHeader } from '../../model/segment.ts';
+import type { Clocks, KernelRow, LogRow } from '../../model/api.ts';
+import { queryRevisions } from '../../store/queries/clocks.ts';
+import { queryLogs } from '../../store/queries/logs.ts';
+import { readRingFixture } from '../support/ring-fixture.ts';
+import { getJson, HOST, post, runHub, SPAWN, toLogsBody, type RunningHub } from './running-hub.ts';
+
+const START = 1_788_510_993_000_000_000n;
+const WRONG_NS = 700_000n;
+const LINES = 60;
+/** Each 100 µs a line, by turns of the host's and of the spawn's, whose stored times are 700 µs late. */
+const trueNs = (line: number): bigint => START + BigInt(line) * 100_000n;
+const toRaw = (unixNs: bigint): bigint => unixNs % 1_000_000_000_000n;
+
+const hub = await runHub();
+let isOpen = true;
+after(async () => {
+  if (isOpen) await hub.close();
+  rmSync(hub.dataDir, { recursive: true, force: true });
+});
+
+async function fill(): Promise<void> {
+  const of = (isSpawn: boolean): { text: string; unixNs: bigint; sequence: number }[] =>
+    Array.from({ length: LINES }, (_, line) => line)
+      .filter((line) => (line % 2 === 1) === isSpawn)
+      .map((line) => ({ text: `line ${line}`, unixNs: trueNs(line) + (isSpawn ? WRONG_NS : 0n), sequence: line }));
+  await post(`${hub.addresses.otlp}/v1/logs`, toLogsBody(HOST, of(false)));
+  await post(`${hub.addresses.otlp}/v1/logs`, toLogsBody(SPAWN, of(true)));
+  // Raw times are those of the stored ones: the line says that they are 700 µs earlier. It was drawn in two pieces.
+  const middle = trueNs(30) + WRONG_NS;
+  const row = { clock: 'printk', nsPerTick: 1, errorNs: 40, evidence: 'messages, reference', segment: 0, revision: 1, shiftNs: 750_000 };
+  const rows = [
+    { ...row, fromRaw: toRaw(trueNs(0)), toRaw: toRaw(middle), baseUnixNs: trueNs(0) - WRONG_NS },
+    { ...row, fromRaw: toRaw(middle), toRaw: toRaw(trueNs(LINES) + WRONG_NS), baseUnixNs: middle - WRONG_NS },
+  ];
+  await hub.store.append({ clockFits: [{ identity: SPAWN, rows }] });
+}
+
+const bodies = (rows: readonly LogRow[]): string[] => rows.map(({ body }) => body);
+
+test('aligned logs: pages come in the order of the line that is known now, in both directions, whatever their size', async () => {
+  await fill();
+  const expected = Array.from({ length: LINES }, (_, line) => `line ${line}`);
+  const revisions = await queryRevisions(hub.store);
+  assert.equal(revisions.length, 2);
+  const stored = await queryLogs(hub.store, { limit: 1000 });
+  assert.notDeepEqual(bodies(stored.rows), expected);
+  for (const limit of [7, 59, 100]) {
+    const walked: LogRow[] = [];
+    let page = await queryLogs(hub.store, { limit }, revisions);
+    walked.unshift(...page.rows);
+    while (page.older !== undefined) {
+      page = await queryLogs(hub.store, { limit, cursor: page.older }, revisions);
+      walked.unshift(...page.rows);
+    }
+    assert.deepEqual(bodies(walked), expected, `pages of ${limit}`);
+    const back: LogRow[] = [...page.rows];
+    while (page.newer !== undefined) {
+      page = await queryLogs(hub.store, { limit, cursor: page.newer }, revisions);
+      back.push(...page.rows);
+    }
+    assert.deepEqual(bodies(back), expected, `pages of ${limit}, back`);
+    for (const [line, row] of walked.entries()) {
+      assert.equal(row.unixNs, String(trueNs(line)));
+      assert.equal(row.errorNs, line % 2 === 1 ? 40 : 250);
+    }
+  }
+});
+
+test('aligned logs: a range is one of aligned times', async () => {
+  const revisions = await queryRevisions(hub.store);
+  const query = { from: String(trueNs(20)), to: String(trueNs(29)), limit: 100 };
+  assert.deepEqual(
+    bodies((await queryLogs(hub.store, query, revisions)).rows),
+    Array.from({ length: 10 }, (_, at) => `line ${20 + at}`),
+  );
+});
+
+test('aligned logs: the view says the same, and rows are as they were stored', async () => {
+  const rows = await hub.store.query<{ body: string; aligned: string; moved: string; error: string }>(
+    `SELECT Body AS body, toUnixTimestamp64Nano(AlignedTime) AS aligned, toUnixTimestamp64Nano(Timestamp) - aligned AS moved,
+       AlignedErrorNs AS error FROM otel_logs_aligned ORDER BY AlignedTime`,
+  );
+  assert.deepEqual(
+    rows.map(({ body, aligned, moved, error }) => [body, aligned, moved, error]),
+    Array.from({ length: LINES }, (_, line) => [
+      `line ${line}`,
+      String(trueNs(line)),
+      line % 2 === 1 ? '700000' : '0',
+      line % 2 === 1 ? '40' : '250',
+    ]),
+  );
+});
+
+test('clocks: a segment is evidence, its clock is listed, stored and shown, and known again after a restart', async () => {
+  const { set, segment } = readRingFixture();
+  const { bootId } = segment.header.identity;
+  // The stamp of the first page: the fit is of a moment that is near to the events.
+  const baseRaw = String(new DataView(segment.pages.buffer, segment.pages.byteOffset).getBigUint64(0, true));
+  const send = async (running: RunningHub, fit: Partial<SegmentHeader['fit']>): Promise<void> => {
+    const { otlp } = running.addresses;
+    const put = await fetch(`${otlp}/v1/mkscope/formats/${hashFormatSet(set)}`, { method: 'PUT', body: JSON.stringify(set) });
+    assert.equal(put.status, 200);
+    const header: SegmentHeader = { ...segment.header, fit: { ...segment.header.fit, baseRaw, baseUnixNs: String(START), ...fit } };
+    const type = { 'content-type': 'application/vnd.mkscope.segment' };
+    const answer = await post(`${otlp}/v1/mkscope/segments`, encodeSegment({ ...segment, header }), type);
+    assert.equal(answer.status, 200, await answer.text());
+  };
+  await send(hub, { errorNs: 5000 });
+  const { clocks, audit } = await getJson<Clocks>(hub, '/api/clocks');
+  assert.deepEqual(audit, { messages: 0, early: 0, impossible: 0, worstNs: 0 });
+  const [clock] = clocks;
+  assert.deepEqual([clocks.length, clock?.bootId, clock?.clock, clock?.steps], [1, bootId, segment.header.clock, 0]);
+  assert.ok(clock !== undefined && clock.errorNs >= 5000 && clock.errorNs < 2_000_000, `${clock?.errorNs}`);
+  const kernels = await getJson<readonly KernelRow[]>(hub, '/api/kernels');
+  assert.equal(kernels.find((kernel) => kernel.bootId === bootId)?.clockErrorNs, clock.errorNs);
+  const metrics = await (await fetch(`${hub.addresses.page}/metrics`)).text();
+  assert.match(metrics, /^mkscope_clock_error_seconds\{.*\} [\d.e-]+$/m);
+  assert.match(metrics, /^mkscope_causality_impossible_total 0$/m);
+  await hub.close();
+  isOpen = false;
+  const second = await runHub({ dataDir: hub.dataDir });
+  try {
+    const [stored] = await second.store.query<{ boot: string; fits: string }>(
+      'SELECT any(BootId) AS boot, count() AS fits FROM clock_fits',
+    );
+    assert.deepEqual([stored?.boot, Number(stored?.fits) > 0], [bootId, true]);
+    // The collector knows it worse now; the line from before still holds.
+    await send(second, { errorNs: 50_000_000 });
+    const [again] = (await getJson<Clocks>(second, '/api/clocks')).clocks;
+    assert.ok(again !== undefined && again.errorNs < 3_000_000, `${again?.errorNs}`);
+  } finally {
+    await second.stop();
+  }
+});
