@@ -116,7 +116,7 @@ test('clocks: a segment is evidence, its clock is listed, stored and shown, and 
   const [clock] = clocks;
   assert.deepEqual([clocks.length, clock?.bootId, clock?.clock, clock?.steps], [1, bootId, segment.header.clock, 0]);
   assert.ok(clock !== undefined && clock.errorNs >= 5000 && clock.errorNs < 2_000_000, `${clock?.errorNs}`);
-  const kernels = await getJson<readonly KernelRow[]>(hub, '/api/kernels');
+  const { kernels } = await getJson<{ kernels: readonly KernelRow[] }>(hub, '/api/kernels');
   assert.equal(kernels.find((kernel) => kernel.bootId === bootId)?.clockErrorNs, clock.errorNs);
   const metrics = await (await fetch(`${hub.addresses.page}/metrics`)).text();
   assert.match(metrics, /^mkscope_clock_error_seconds\{.*\} [\d.e-]+$/m);
