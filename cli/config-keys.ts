@@ -80,7 +80,7 @@ export const CONFIG_KEYS = {
   'hub.retention.traces': key(days, '30d', 'how long spans are kept'),
   'hub.retention.metrics': key(days, '30d', 'how long metrics are kept'),
   'hub.retention.events': key(days, '7d', 'how long trace events are kept'),
-  'hub.retention.gaps': key(days, '90d', 'how long gaps, the record of what was lost, are kept'),
+  'hub.retention.gaps': key(days, '90d', 'how long gaps, the record of what was lost, and incidents are kept'),
 
   'machine.id': key(text, undefined, 'id of this machine, the same for all its kernels', { unset: '/etc/machine-id' }),
   'machine.name': key(text, undefined, 'name of this machine', { unset: 'the host name' }),

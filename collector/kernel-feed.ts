@@ -9,7 +9,8 @@
 import { ensureDefined } from '../base/assert.ts';
 import type { MessageMatcher } from '../correlate/match-messages.ts';
 import { toResource, type KernelIdentity } from '../model/identity.ts';
-import { MetricBatch } from '../model/metric-batch.ts';
+import { COLLECTOR_STOPPED_METRIC } from '../model/attributes.ts';
+import { MetricBatch, type MetricDefinition } from '../model/metric-batch.ts';
 import type { Sink, Source, SourcePosition, SourceRecord, StreamCounts } from '../model/pipeline.ts';
 import { readResourceAttributes } from '../otlp/endpoint.ts';
 import { Checkpoint } from './checkpoint.ts';
@@ -60,6 +61,13 @@ interface Incarnation {
   readonly startNs: bigint;
 }
 
+const STOPPED: MetricDefinition = {
+  name: COLLECTOR_STOPPED_METRIC,
+  description: 'The collector of this kernel was told to stop.',
+  unit: '1',
+  type: 'gauge',
+  integer: true,
+};
 const NEVER_SENT: SenderStatus = { awaySinceMs: undefined, lastError: '', sent: 0, retries: 0, refused: 0 };
 
 export class KernelFeed implements Sink {
@@ -164,10 +172,20 @@ export class KernelFeed implements Sink {
 
   /** Sends for at most `graceMs` what waits; the rest stays on disk. */
   async close(graceMs: number): Promise<void> {
+    this.#sayGoodbye();
     this.flush();
     await this.#sender?.stop(graceMs);
     this.#checkpoint.save();
     this.#spool.close();
+  }
+
+  /** Whoever receives it need not wonder why nothing more comes. */
+  #sayGoodbye(): void {
+    if (this.#incarnation === undefined) return;
+    const { pipeline, clock, startNs } = this.#incarnation;
+    const batch = new MetricBatch(1);
+    batch.add(STOPPED, startNs, clock.nowUnixNs(), 1, {});
+    pipeline.writeBooks('logs', batch);
   }
 
   #current(): Incarnation {

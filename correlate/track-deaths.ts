@@ -36,9 +36,10 @@ const HOST_EVENTS: ReadonlySet<string> = new Set([
 /** What ends the absence of a kernel, and in which words. The second is printed by the new life itself. */
 const ACTIVE = 'mk.instance.active';
 const BOOTED = 'mk.kernel.version';
+const STARTED = 'started again';
 const AFTERWARDS: Readonly<Record<string, string>> = {
-  [ACTIVE]: 'started again',
-  [BOOTED]: 'started again',
+  [ACTIVE]: STARTED,
+  [BOOTED]: STARTED,
   'mk.instance.unloaded': 'unloaded',
   'mk.instance.release': 'removed',
 };
@@ -66,6 +67,8 @@ export class KernelDeath {
   host: IncidentSignal[] = [];
   /** It runs again, or is gone for good. */
   over: { readonly unixNs: bigint; readonly how: string } | undefined;
+  /** When its kernel began its next life: what the host says from then on is about that. */
+  nextLifeNs: bigint | undefined;
 
   constructor(kernelId: number) {
     this.kernelId = kernelId;
@@ -90,6 +93,11 @@ export class KernelDeath {
 
   get #any(): IncidentSignal {
     return (this.own[0] ?? this.host[0]) as IncidentSignal;
+  }
+
+  /** What is said of this end, and not of the next. */
+  canTake(signal: IncidentSignal): boolean {
+    return (this.nextLifeNs === undefined || signal.unixNs < this.nextLifeNs) && this.isNear(signal);
   }
 
   isNear({ unixNs, errorNs }: IncidentSignal): boolean {
@@ -154,12 +162,12 @@ export class DeathTracker {
         kernelId,
         deaths.filter((death) => death !== same),
       );
-    return deaths.findLast((one) => one.bootId === undefined && !isPast(one) && one.isNear(signal));
+    return deaths.findLast((one) => one.bootId === undefined && one.canTake(signal));
   }
 
   #takeFromHost(kernelId: number | undefined, signal: IncidentSignal): void {
     if (kernelId === undefined) return;
-    const death = this.#of(kernelId).findLast((one) => !isPast(one) && one.isNear(signal)) ?? this.#open(kernelId);
+    const death = this.#of(kernelId).findLast((one) => one.canTake(signal)) ?? this.#open(kernelId);
     death.kernelName ||= signal.fields['mk.instance.name'] ?? '';
     death.host.push(signal);
   }
@@ -167,7 +175,9 @@ export class DeathTracker {
   #endAbsence(kernelId: number | undefined, { event, unixNs, bootId }: IncidentSignal, how: string): void {
     for (const death of kernelId === undefined ? [] : this.#of(kernelId)) {
       const isItself = event === BOOTED && death.bootId === bootId;
-      if (!isItself && death.lastNs <= unixNs && (death.over === undefined || death.over.unixNs > unixNs)) death.over = { unixNs, how };
+      if (isItself || death.lastNs > unixNs) continue;
+      if (death.over === undefined || death.over.unixNs > unixNs) death.over = { unixNs, how };
+      if (how === STARTED && (death.nextLifeNs === undefined || death.nextLifeNs > unixNs)) death.nextLifeNs = unixNs;
     }
   }
 
@@ -209,11 +219,6 @@ export function explain(death: KernelDeath, hasPeers: boolean): ExplainedDeath {
   }
   const why = death.own.length === 0 ? 'stopped; its own last words are not here' : reason;
   return { ...DEATHS.unknown, what: 'stopped without a word', reason: why, evidence: last };
-}
-
-/** A new life has begun since. */
-function isPast({ over }: KernelDeath): boolean {
-  return over?.how === AFTERWARDS[ACTIVE];
 }
 
 function namedIn({ fields }: IncidentSignal): number | undefined {

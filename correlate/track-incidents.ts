@@ -48,6 +48,13 @@ export function joinMsOf(kind: IncidentKind): number {
   return INCIDENT_RULES.find((rule) => rule.kind === kind)?.joinMs ?? DEATH_JOIN_MS;
 }
 const DEATH_JOIN_MS = 45_000;
+/** When an open incident is over if nothing more comes of it; undefined = something has to come for that. */
+export function endsAt({ kind, lastUnixNs }: Incident): bigint | undefined {
+  const rule = INCIDENT_RULES.find((one) => one.kind === kind);
+  if (rule === undefined) return lastUnixNs + MAX_INCIDENT_NS;
+  return rule.endEvent === undefined ? lastUnixNs + BigInt(rule.joinMs) * NS_PER_MS : undefined;
+}
+
 /** The longest of them. */
 export const MAX_JOIN_MS = Math.max(DEATH_JOIN_MS, ...INCIDENT_RULES.map(({ joinMs, least }) => Math.max(joinMs, least?.withinMs ?? 0)));
 

@@ -8,6 +8,7 @@ import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { queryEventNames, queryEvents } from '../store/queries/events.ts';
 import { queryGaps } from '../store/queries/gaps.ts';
 import { queryIkcMessages, queryIkcSummary } from '../store/queries/ikc.ts';
+import { queryIncidents } from '../store/queries/incidents.ts';
 import { queryLogs } from '../store/queries/logs.ts';
 import { queryMetricNames, querySeries } from '../store/queries/series.ts';
 import { queryTimeline } from '../store/queries/timeline.ts';
@@ -18,8 +19,11 @@ import type { Books } from './books.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters } from './counters.ts';
 import type { HostClock } from './import-boots.ts';
-import { importFile } from './import-file.ts';
 import type { IkcWatch } from './ikc-watch.ts';
+import { IMPORTED_MACHINE, importFile } from './import-file.ts';
+import { exportIncident } from './incident-export.ts';
+import { queryIncidentDetail } from './incident-detail.ts';
+import type { IncidentWatch } from './incident-watch.ts';
 import type { KernelList } from './kernels.ts';
 import { queryLedger } from './ledger.ts';
 import { createApp, type HubApp, type HubEnv } from './listen.ts';
@@ -28,9 +32,11 @@ import type { LiveFeed } from './live.ts';
 import {
   EVENT_NAME_PARAMS,
   EVENT_PARAMS,
+  EXPORT_PARAMS,
   GAP_PARAMS,
   IKC_MESSAGE_PARAMS,
   IKC_PARAMS,
+  INCIDENT_PARAMS,
   IMPORT_PARAMS,
   LIVE_PARAMS,
   LOG_PARAMS,
@@ -59,6 +65,7 @@ export interface ApiSettings {
   readonly kernels: KernelList;
   readonly live: LiveFeed;
   readonly ikc: IkcWatch;
+  readonly incidents: IncidentWatch;
   readonly files: StaticFiles;
   /** Clocks of imported host kernels by machine: the logs of its guests are set against them. */
   readonly hostClocks: Map<string, HostClock>;
@@ -104,6 +111,25 @@ export function createApiApp(settings: ApiSettings): HubApp {
   get('/api/gaps', GAP_PARAMS, async (params) => ({ gaps: await queryGaps(store, params) }));
   get('/api/ikc', IKC_PARAMS, (params) => queryIkcSummary(store, params));
   get('/api/ikc/messages', IKC_MESSAGE_PARAMS, async (params) => ({ messages: await queryIkcMessages(store, params) }));
+  get('/api/incidents', INCIDENT_PARAMS, async (params) => ({ incidents: await queryIncidents(store, params) }));
+  app.get('/api/incidents/live', (c) => {
+    readParams(c.req.url, NO_PARAMS);
+    return live.subscribeToIncidents();
+  });
+  app.get('/api/incidents/:id', async (c) => {
+    c.header('cache-control', 'no-store');
+    readParams(c.req.url, NO_PARAMS);
+    return c.json(await queryIncidentDetail(store, c.req.param('id')));
+  });
+  app.get('/api/incidents/:id/export', async (c) => {
+    const { redact } = readParams(c.req.url, EXPORT_PARAMS);
+    const detail = await queryIncidentDetail(store, c.req.param('id'));
+    c.header('cache-control', 'no-store');
+    // The file brings its own rule of what a browser may do with it; opened from here it gets the same.
+    c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+    c.header('content-disposition', `attachment; filename="incident-${detail.incident.id}.html"`);
+    return c.html(await exportIncident(store, detail, settings.version, redact === '1'));
+  });
   app.post('/api/sql', (c) => answerSql(c, settings));
   app.post('/api/import', (c) => answerImport(c, settings));
   app.get('/metrics', async (c) => {
@@ -126,7 +152,7 @@ async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Pr
 
 async function answerImport(
   c: Context<HubEnv>,
-  { store, kernels, messages, lives, ikc, workDir, hostClocks }: ApiSettings,
+  { store, kernels, messages, lives, ikc, incidents, workDir, hostClocks }: ApiSettings,
 ): Promise<Response> {
   const params = readParams(c.req.url, IMPORT_PARAMS);
   const machine = params.machine ?? '';
@@ -151,6 +177,10 @@ async function answerImport(
   const { boots, lifeMachine, ...answer } = result;
   // Not at once: another file of the machine may follow this one.
   if (lifeMachine !== undefined) lives.mark(lifeMachine, 0n);
+  if (result.from !== '') {
+    incidents.mark(params.machine ?? IMPORTED_MACHINE, BigInt(result.from));
+    await incidents.settle();
+  }
   const [boot] = boots;
   if ((params.kernel_id ?? HOST_KERNEL_ID) === HOST_KERNEL_ID && boot?.kvm !== undefined)
     hostClocks.set(machine, { kvm: boot.kvm, fit: boot.fit });

@@ -18,6 +18,8 @@ export class HubCounters {
   readonly rowsStored: RowCounts = { logs: 0, spans: 0, metrics: 0, events: 0, gaps: 0 };
   /** Kernel reports found in the lines. */
   reportsStored = 0;
+  /** Incidents that began, by kind. */
+  readonly incidents = new Map<string, number>();
   /** Rows that could not be read out of an accepted batch, by reason. */
   readonly rowsDropped = new Map<string, number>();
   /** Errors of the API, by code. */
@@ -29,6 +31,10 @@ export class HubCounters {
 
   countDropped(reason: string, rows: number): void {
     if (rows > 0) this.rowsDropped.set(reason, (this.rowsDropped.get(reason) ?? 0) + rows);
+  }
+
+  countIncident(kind: string): void {
+    this.incidents.set(kind, (this.incidents.get(kind) ?? 0) + 1);
   }
 
   countApiError(code: ErrorCode): void {

@@ -14,6 +14,7 @@ import { createClickhouseApp } from './clickhouse.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { HubCounters } from './counters.ts';
 import { FormatSets } from './format-sets.ts';
+import { IncidentWatch } from './incident-watch.ts';
 import { Intake } from './intake.ts';
 import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
@@ -92,12 +93,14 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await parts.clocks.close();
     await parts.lives.close();
     await parts.ikc.close();
+    await parts.incidents.close();
     await store.close();
   };
   try {
     await parts.clocks.start();
     // Before anything comes in: what an earlier process left is read out of the store.
     await parts.ikc.start();
+    await parts.incidents.ready;
     const { addresses } = parts;
     // An import streams for as long as its file is.
     addresses.page = await open(parts.pageApp, page, 'the page', '--page', 0);
@@ -119,6 +122,7 @@ interface HubParts {
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   readonly ikc: IkcWatch;
+  readonly incidents: IncidentWatch;
   readonly pageApp: HubApp;
   readonly otlpApp: HubApp;
   readonly clickhouseApp: HubApp | undefined;
@@ -135,7 +139,6 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
   const clocks = new ClockWatch(store);
-  const reports = new ReportWatch({ store, live, counters, version, path: join(dataDir, 'reports', 'watch.json') });
   const packs: readonly IkcPack[] = [...(options.ikcPacks ?? []), ...IKC_PACKS];
   const ikc = new IkcWatch({
     store,
@@ -146,6 +149,8 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     onMatched: (...of) => clocks.addMessage(...of),
   });
   const lives = new LifeWatch({ store, counters, version });
+  const incidents = new IncidentWatch({ store, live, counters, presence, version, path: join(dataDir, 'incidents', 'watch.json') });
+  const reports = new ReportWatch({ store, live, counters, incidents, version, path: join(dataDir, 'reports', 'watch.json') });
   const intake = new Intake({
     store,
     version,
@@ -160,6 +165,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     messages,
     clocks,
     ikc,
+    incidents,
   });
   const kernels = new KernelList(store, presence, clocks);
   const files = new StaticFiles(options.webDir);
@@ -172,6 +178,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     clocks,
     lives,
     ikc,
+    incidents,
     health,
     pageApp: createApiApp({
       address: page,
@@ -183,6 +190,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
       counters,
       kernels,
       live,
+      incidents,
       files,
       messages,
       clocks,

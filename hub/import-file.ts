@@ -51,6 +51,9 @@ const AFTER_FILE_NS = 3_600_000_000_000n;
 /** Pages of a trace.dat that become one append: some 30,000 events. */
 const PAGES_PER_APPEND_BYTES = 1 << 20;
 
+/** Id and name of the machine of files that are not said to be of one. */
+export const IMPORTED_MACHINE = 'imported';
+
 export interface ImportOptions {
   readonly fileName: string;
   /** Id of a parser; default: the one that recognises the file. */
@@ -456,7 +459,7 @@ class ImportRun {
 
 function toIdentity({ identity, fileName }: ImportOptions): Omit<KernelIdentity, 'bootId'> {
   const stem = fileName.replace(/^.*\//, '').replace(/\.[^.]*$/, '');
-  const machineId = identity?.machineId ?? 'imported';
+  const machineId = identity?.machineId ?? IMPORTED_MACHINE;
   return {
     machineId,
     machineName: identity?.machineName ?? machineId,

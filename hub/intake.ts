@@ -4,7 +4,7 @@
  */
 import type { MessageMatcher } from '../correlate/match-messages.ts';
 import { MessageRecogniser } from '../correlate/recognise-messages.ts';
-import { ATTR } from '../model/attributes.ts';
+import { ATTR, COLLECTOR_STOPPED_METRIC } from '../model/attributes.ts';
 import type { Gap } from '../model/gap.ts';
 import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
@@ -20,9 +20,10 @@ import type { HubCounters, Signal } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
 import type { LifeWatch } from './life-watch.ts';
 import type { IkcWatch } from './ikc-watch.ts';
+import type { IncidentWatch } from './incident-watch.ts';
 import type { LiveFeed } from './live.ts';
 import { clockErrorOf } from './log-row.ts';
-import type { PresenceTable } from './presence.ts';
+import type { Presence, PresenceTable } from './presence.ts';
 import type { NoticedBatch, ReportWatch } from './report-watch.ts';
 import type { Sender } from './receive.ts';
 import { readEvents } from './segments.ts';
@@ -44,6 +45,7 @@ export interface IntakeParts {
   readonly counters: HubCounters;
   readonly reports: ReportWatch;
   readonly lives: LifeWatch;
+  readonly incidents: IncidentWatch;
   readonly messages: MessageMatcher;
   readonly clocks: ClockWatch;
   readonly ikc: IkcWatch;
@@ -76,7 +78,9 @@ export class Intake {
       for (const { resource, stream, batch } of parts) {
         const one = resource.identity === undefined || stream === '' ? undefined : reports.notice(resource.identity, batch);
         if (one !== undefined) noticed.push(one);
+        if (resource.identity !== undefined && stream !== '') this.#parts.incidents.notice(resource.identity.machineId, batch);
       }
+      this.#markGaps(gaps);
       if (!(await this.#append({ logs: parts, gaps }, identities, sender))) return;
     } finally {
       for (const one of noticed) reports.settle(one);
@@ -117,7 +121,9 @@ export class Intake {
     this.#countRows('metrics', parts);
     for (const { resource, batch } of parts) {
       if (resource.identity === undefined) continue;
-      this.#parts.presence.see(resource.identity);
+      const seen = this.#parts.presence.see(resource.identity);
+      seen.books++;
+      noteStop(seen, batch);
       this.#parts.books.observe(resource.identity.bootId, batch);
     }
   }
@@ -134,6 +140,7 @@ export class Intake {
       ...(gaps.length > 0 ? { gaps: [{ identity, gaps }], logs: [gapLogs] } : {}),
     };
     ikc.notice(batch);
+    this.#markGaps([{ identity, gaps }]);
     if (!(await this.#append(rows, [identity], sender))) return;
     ikc.takeEvents(identity, batch, reader.formats, errorNs, frontNs);
     ikc.takeGaps(identity, gaps);
@@ -157,6 +164,17 @@ export class Intake {
     const errorNs = this.#parts.clocks.alignLogs(resource.identity, batch, clockErrorOf(scope));
     if (errorNs === undefined) return part;
     return { ...part, scope: { ...scope, attributes: { ...scope.attributes, [ATTR.clockError]: String(Math.ceil(errorNs)) } } };
+  }
+
+  /** Losses may be a burst. */
+  #markGaps(gaps: readonly { readonly identity: KernelIdentity; readonly gaps: readonly Gap[] }[]): void {
+    for (const { identity, gaps: own } of gaps) {
+      const first = own.reduce<bigint | undefined>(
+        (least, { toUnixNs }) => (least === undefined || toUnixNs < least ? toUnixNs : least),
+        undefined,
+      );
+      if (first !== undefined) this.#parts.incidents.mark(identity.machineId, first);
+    }
   }
 
   #recogniserOf(bootId: string, stream: string): MessageRecogniser {
@@ -230,6 +248,15 @@ function fillLogTimes(batch: LogBatch): void {
     if ((unixTime.words[row * 2] as number) !== 0 || (unixTime.words[row * 2 + 1] as number) !== 0) continue;
     const observed = observedTime.getBigint(row);
     unixTime.setBigint(row, observed === 0n ? nowNs : observed);
+  }
+}
+
+/** Lanes overtake each other: books from before it said so change nothing. */
+function noteStop(seen: Presence, batch: MetricBatch): void {
+  for (let row = 0; row < batch.length; row++) {
+    const atNs = batch.time.getBigint(row);
+    if (batch.strings.get(batch.name[row] as number) === COLLECTOR_STOPPED_METRIC) seen.stoppedNs = atNs;
+    else if (atNs > seen.stoppedNs) seen.stoppedNs = 0n;
   }
 }
 

@@ -4,7 +4,7 @@
  * to it as a `lost` event.
  */
 import { encodeUtf8 } from '../base/bytes.ts';
-import type { LogQuery, LogRow } from '../model/api.ts';
+import type { IncidentRow, LogQuery, LogRow } from '../model/api.ts';
 import type { Resource, Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import { toLogPredicate, type LogPredicate } from './log-filter.ts';
@@ -15,11 +15,12 @@ const QUEUE_BYTES = 1 << 20;
 const HEARTBEAT_MS = 15_000;
 
 class Subscriber {
-  readonly matches: LogPredicate;
+  /** Undefined: it follows incidents, and no rows. */
+  readonly matches: LogPredicate | undefined;
   #lost = 0;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 
-  constructor(matches: LogPredicate) {
+  constructor(matches: LogPredicate | undefined) {
     this.matches = matches;
   }
 
@@ -79,9 +80,17 @@ export class LiveFeed {
     return this.#subscribers.size;
   }
 
-  /** The event stream of one client. */
+  /** The event stream of one client: rows that match. */
   subscribe(query: LogQuery): Response {
-    const subscriber = new Subscriber(toLogPredicate(query));
+    return this.#subscribe(new Subscriber(toLogPredicate(query)));
+  }
+
+  /** The event stream of one client: incidents, new and changed ones. */
+  subscribeToIncidents(): Response {
+    return this.#subscribe(new Subscriber(undefined));
+  }
+
+  #subscribe(subscriber: Subscriber): Response {
     const stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -108,14 +117,23 @@ export class LiveFeed {
     for (let row = 0; row < batch.length; row++) this.#publishRow(toLogRow(resource, scope, batch, row));
   }
 
+  publishIncident(incident: IncidentRow): void {
+    const event = encodeEvent('incident', incident);
+    for (const subscriber of this.#subscribers) if (subscriber.matches === undefined) this.#send(subscriber, event);
+  }
+
   #publishRow(row: LogRow): void {
     let event: Uint8Array | undefined;
     for (const subscriber of this.#subscribers) {
-      if (!subscriber.matches(row)) continue;
+      if (subscriber.matches?.(row) !== true) continue;
       event ??= encodeEvent('log', row);
-      if (subscriber.send(event)) this.counts.sent++;
-      else this.counts.lost++;
+      this.#send(subscriber, event);
     }
+  }
+
+  #send(subscriber: Subscriber, event: Uint8Array): void {
+    if (subscriber.send(event)) this.counts.sent++;
+    else this.counts.lost++;
   }
 
   close(): void {

@@ -67,6 +67,16 @@ export const IKC_MESSAGE_PARAMS = z.strictObject({
   order: z.enum(['newest', 'slowest']).optional(),
   limit,
 });
+export const INCIDENT_PARAMS = z.strictObject({
+  kernel: text.optional(),
+  machine: text.optional(),
+  state: z.enum(['open', 'resolved']).optional(),
+  kind: text.optional(),
+  severity: text.optional(),
+  ...range,
+  limit,
+});
+export const EXPORT_PARAMS = z.strictObject({ redact: z.enum(['0', '1']).optional() });
 export const IMPORT_PARAMS = z.strictObject({
   name: text,
   kernel: z.string().min(1).max(128).optional(),

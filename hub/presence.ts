@@ -18,6 +18,10 @@ export interface Presence {
   /** Last log line; 0 = none in this life of the hub. */
   lastLine: string;
   lastLineNs: bigint;
+  /** Batches of metrics that came: a collector's books among them. */
+  books: number;
+  /** When its collector said that it stops, Unix ns; 0 = it did not. */
+  stoppedNs: bigint;
   /** When the store last got a row about it; 0 = never. */
   sightedMs: number;
   readonly logs: RateWindow;
@@ -70,6 +74,8 @@ export class PresenceTable {
       clockErrorNs: -1,
       lastLine: '',
       lastLineNs: 0n,
+      books: 0,
+      stoppedNs: 0n,
       sightedMs: 0,
       logs: new RateWindow(),
       events: new RateWindow(),

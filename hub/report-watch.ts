@@ -24,6 +24,7 @@ import { isClockDomain, NO_RAW_TIME } from '../model/time.ts';
 import { queryLines, queryReportKeys, type LineRow } from '../store/queries/reports.ts';
 import type { Store } from '../store/store.ts';
 import type { HubCounters } from './counters.ts';
+import type { IncidentWatch } from './incident-watch.ts';
 import type { LiveFeed } from './live.ts';
 
 const TICK_MS = 500;
@@ -71,6 +72,8 @@ export interface ReportWatchParts {
   readonly store: Store;
   readonly live: LiveFeed;
   readonly counters: HubCounters;
+  /** Reports are what incidents are made of. */
+  readonly incidents: IncidentWatch;
   readonly version: string;
   /** The file that survives the process. */
   readonly path: string;
@@ -231,7 +234,7 @@ export class ReportWatch {
   ): Promise<void> {
     const [first] = found;
     if (first === undefined) return;
-    const { store, live, counters, version } = this.#parts;
+    const { store, live, counters, incidents, version } = this.#parts;
     const earliest = found.reduce((least, { first: mark }) => (mark.unixNs < least ? mark.unixNs : least), first.first.unixNs);
     const known = await queryReportKeys(store, identity.bootId, earliest - MARGIN_NS);
     const batch = new LogBatch();
@@ -247,6 +250,7 @@ export class ReportWatch {
     const clock = scope.attributes[ATTR.clock];
     if (clock !== undefined && isClockDomain(clock)) batch.clock = clock;
     const resource = toResource(identity);
+    incidents.notice(identity.machineId, batch);
     await store.append({ logs: [{ resource, scope, batch }] });
     counters.rowsStored.logs += batch.length;
     counters.reportsStored += batch.length;

@@ -3,6 +3,8 @@ import type { ClockRow, Clocks } from '../model/api.ts';
 import type { StoreHealth } from '../store/store.ts';
 import type { BodyReader } from './body.ts';
 import { SIGNALS, type HubCounters } from './counters.ts';
+import type { IncidentWatch } from './incident-watch.ts';
+import { INCIDENT_SEVERITIES } from '../model/incident.ts';
 import type { LiveFeed } from './live.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -12,13 +14,14 @@ export interface SelfState {
   readonly counters: HubCounters;
   readonly live: LiveFeed;
   readonly bodies: BodyReader;
+  readonly incidents: IncidentWatch;
   readonly store: StoreHealth;
   readonly clocks: Clocks;
 }
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-export function formatSelfMetrics({ version, counters, live, bodies, store, clocks }: SelfState): string {
+export function formatSelfMetrics({ version, counters, live, bodies, incidents, store, clocks }: SelfState): string {
   const memory = process.memoryUsage();
   const cpu = process.cpuUsage();
   return [
@@ -43,6 +46,13 @@ export function formatSelfMetrics({ version, counters, live, bodies, store, cloc
     metric('mkscope_hub_kernel_reports_total', 'counter', 'Kernel reports (panic, oops, …) found in the lines.', [
       [{}, counters.reportsStored],
     ]),
+    metric('mkscope_hub_incidents_total', 'counter', 'Incidents found, by kind.', labelled('kind', counters.incidents)),
+    metric(
+      'mkscope_hub_incidents_open',
+      'gauge',
+      'Incidents that are not over, by severity.',
+      INCIDENT_SEVERITIES.map((severity): Sample => [{ severity }, incidents.open.filter((one) => one.severity === severity).length]),
+    ),
     metric(
       'mkscope_hub_dropped_total',
       'counter',

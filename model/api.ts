@@ -16,10 +16,15 @@
  *   GET  /api/gaps?from=&to=&kernel=&limit=            { gaps: GapRow[] }
  *   GET  /api/ikc?…IkcQuery                            IkcSummary       channels kernel × kernel, requests by operation
  *   GET  /api/ikc/messages?…IkcMessageQuery            { messages: IkcMessage[] }   newest first, or slowest first
+ *   GET  /api/incidents?…IncidentQuery                 { incidents: IncidentRow[] }   newest first
+ *   GET  /api/incidents/live                           server-sent events: `incident` = IncidentRow, new or changed
+ *   GET  /api/incidents/:id                            IncidentDetail   the beginning of an id is enough
+ *   GET  /api/incidents/:id/export?redact=             text/html        one file that opens without mkscope
  *   POST /api/sql  { "sql": "SELECT …" }               SqlResult        read-only, limited
  *   POST /api/import?name=&kernel=&kernel_id=&machine=&format=&time_zero=&modified=   body = the file   ImportResult
  *        time_zero: Unix ns of the file's clock at 0; modified: when the file was last written, Unix ns
  */
+import type { Incident } from './incident.ts';
 
 export interface Problem {
   readonly type: string;
@@ -466,6 +471,51 @@ export interface IkcMessage {
   readonly sendSpanId: string;
   readonly receiveSpanId: string;
   readonly exchangeId: string;
+}
+
+export interface IncidentQuery {
+  /** Kernel ids or names, comma-separated. */
+  readonly kernel?: string;
+  readonly machine?: string;
+  readonly state?: 'open' | 'resolved';
+  /** Comma-separated. */
+  readonly kind?: string;
+  readonly severity?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly limit?: number;
+}
+
+/** model/incident.ts, with its times as text. */
+export interface IncidentRow extends Omit<Incident, 'firstUnixNs' | 'lastUnixNs' | 'resolvedUnixNs'> {
+  readonly firstUnixNs: string;
+  readonly lastUnixNs: string;
+  /** Empty = it is open. */
+  readonly resolvedUnixNs: string;
+  /** Of a kernel that ended: its last lines over all its streams, oldest first, with their own stamps. */
+  readonly lastWords: readonly string[];
+}
+
+export interface IncidentDetail {
+  readonly incident: IncidentRow;
+  /** What to look at: five seconds to either side, all kernels of the machine. */
+  readonly from: string;
+  readonly to: string;
+  /** Kernels with records in the window. */
+  readonly kernels: readonly {
+    readonly kernelId: number;
+    readonly kernelName: string;
+    readonly bootId: string;
+    readonly release: string;
+    readonly records: number;
+    readonly clock: string;
+    /** Widest bound of its times in the window, ns; -1 = unknown. */
+    readonly errorNs: number;
+  }[];
+  /** Known losses that touch the window. */
+  readonly gaps: readonly GapRow[];
+  /** Messages to and from the kernel that were sent in the window, and of which nobody knows that they arrived; oldest first. */
+  readonly inFlight: readonly IkcMessage[];
 }
 
 export interface SqlResult {

@@ -111,6 +111,9 @@ export const GAP_EVENT = 'mk.gap';
 /** Half-width, in ns, of the interval that holds the true time of a record stamped now; attribute `mk.clock.domain`. */
 export const CLOCK_ERROR_METRIC = 'mk.clock.error';
 
+/** A gauge that a collector sends once, with its last books: it was told to stop, and its silence from now on is no fault. */
+export const COLLECTOR_STOPPED_METRIC = 'mk.collector.stopped';
+
 /** Metrics of the ledger: cumulative sums per stream (attributes `mk.stream`, and `cpu.logical_number` where it has CPUs). */
 export const LEDGER_METRIC = {
   /** Records that the kernel says it wrote. */

@@ -4,6 +4,7 @@ import { writeClockFits } from './clock-rows.ts';
 import { DayGuard } from './day-guard.ts';
 import { writeEvents, writeFormats } from './event-rows.ts';
 import { writeGaps, writeSightings } from './kernel-rows.ts';
+import { writeIncidents } from './incident-rows.ts';
 import { writeLogs } from './log-rows.ts';
 import { METRIC_TABLES, writeMetrics } from './metric-rows.ts';
 import { writeExchanges, writeMessages } from './ikc-rows.ts';
@@ -66,6 +67,7 @@ export class BatchEncoder {
       writeVcpuThreads(this.#writer('vcpu_threads'), recording);
     }
     for (const { identity, rows } of batch.clockFits ?? []) writeClockFits(this.#writer('clock_fits'), identity, rows);
+    writeIncidents(this.#writer('incidents'), batch.incidents ?? []);
     const sightings = this.#freshSightings(batch.kernels ?? []);
     writeSightings(this.#writer('kernels'), sightings);
     return { blocks: this.#blocks(), commit: () => this.#commit(fresh, sightings, commits) };

@@ -26,6 +26,7 @@ const TABLES: readonly (readonly [keyof Retention, string])[] = [
   ['eventsDays', 'events'],
   ['eventsDays', 'clock_fits'],
   ['gapsDays', 'gaps'],
+  ['gapsDays', 'incidents'],
 ];
 
 const QUIET_LEVEL = 6;

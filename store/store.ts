@@ -8,6 +8,7 @@ import type { FormatSet } from '../model/segment.ts';
 import type { SpanBatch } from '../model/span-batch.ts';
 import type { ClockFitRow } from './clock-rows.ts';
 import type { ExchangeRows, MessageRows } from './ikc-rows.ts';
+import type { IncidentRevision } from './incident-rows.ts';
 import type { Recording } from './recording-rows.ts';
 
 /** The sender's own number of a batch: (stream, seq) is stored once, however often it is sent. */
@@ -38,6 +39,7 @@ export interface StoreBatch {
   readonly recordings?: readonly Recording[];
   /** Lines of clocks, new or drawn anew. */
   readonly clockFits?: readonly { readonly identity: KernelIdentity; readonly rows: readonly ClockFitRow[] }[];
+  readonly incidents?: readonly IncidentRevision[];
   /** Incarnations seen, with what is known of them. */
   readonly kernels?: readonly KernelSighting[];
 }

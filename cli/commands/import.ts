@@ -155,17 +155,20 @@ async function openUpload(flags: Parameters<typeof openHubClient>[0], { machine,
 }
 
 async function openDirect(config: ReturnType<typeof loadConfig>, { machine, format, timeZero, bar }: Wanted): Promise<Importer> {
-  const [{ openStore }, { importFile }, { storeLives }, { createMatcher }, { IkcJoin }] = await Promise.all([
-    import('../../store/open.ts'),
-    import('../../hub/import-file.ts'),
-    import('../../hub/store-lives.ts'),
-    import('../../correlate/match-messages.ts'),
-    import('../../hub/ikc-join.ts'),
-  ]);
+  const [{ openStore }, { IMPORTED_MACHINE, importFile }, { storeLives }, { createMatcher }, { IkcJoin }, { scanIncidents }] =
+    await Promise.all([
+      import('../../store/open.ts'),
+      import('../../hub/import-file.ts'),
+      import('../../hub/store-lives.ts'),
+      import('../../correlate/match-messages.ts'),
+      import('../../hub/ikc-join.ts'),
+      import('../../hub/incident-scan.ts'),
+    ]);
   const dataDir = resolve(config.get('data'));
   const messages = createMatcher(readMessages(config));
   const workDir = join(dataDir, 'imports');
   const store = await openStore({ ...toStoreOptions(config), dataDir });
+  let firstNs: bigint | undefined;
   if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
   const ikc = new IkcJoin({ store, version: readVersion(), packs: IKC_PACKS });
   let host: ImportOptions['host'];
@@ -192,6 +195,7 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
         bar.update(`${file.path}: ${phase}`, bytes, totalBytes, records > 0 ? `${records} records` : '');
       const outcome = await importFile(store, readInput(file), options, show);
       host ??= findHostClock(file, outcome);
+      if (outcome.from !== '' && (firstNs === undefined || BigInt(outcome.from) < firstNs)) firstNs = BigInt(outcome.from);
       const { boots: _boots, lifeMachine, ...result } = outcome;
       if (lifeMachine !== undefined) lifeMachines.add(lifeMachine);
       return result;
@@ -202,6 +206,8 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
       // Room for what it stores: the files may have filled the spool.
       await store.flush();
       await ikc.advance(Date.now(), true);
+      // Of all files together: what one kernel says explains the other.
+      if (firstNs !== undefined) await scanIncidents(store, machine ?? IMPORTED_MACHINE, firstNs, BigInt(Date.now()) * 1_000_000n);
       await store.close();
     },
   };

@@ -6,6 +6,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   collect: { summary: 'run the collector of this kernel', load: async () => (await import('./collect.ts')).command },
   hub: { summary: 'run the hub: receive, store, serve', load: async () => (await import('./hub.ts')).command },
   logs: { summary: 'the logs of all kernels, merged in time', load: async () => (await import('./logs.ts')).command },
+  incidents: { summary: 'what went wrong, each thing once, with its reason', load: async () => (await import('./incidents.ts')).command },
   kernels: { summary: 'the kernels and how they are', load: async () => (await import('./kernels.ts')).command },
   top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
   import: {
