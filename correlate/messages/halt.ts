@@ -14,9 +14,11 @@ export const HALT_MESSAGES: readonly MessageRule[] = [
   {
     event: 'mk.instance.poweroff',
     about: 'The kernel stops because its own user space asked for it.',
-    level: 'info',
+    // pr_emerg in kernel/reboot.c, so that it is seen on every console.
+    level: 'emerg',
     side: 'both',
     prefix: 'mk.',
+    benign: { why: 'its own user space asked for it' },
     patterns: ['reboot: {poweroff.how=Power off not available: System halted instead|Power down|System halted|Restarting system}'],
     samples: [
       {

@@ -259,7 +259,7 @@ export const LOAD_MESSAGES: readonly MessageRule[] = [
     side: 'host',
     prefix: 'mk.',
     patterns: [
-      'mk_spawn: {:word}: CPU (APIC {cpu.physical:int}) did not claim wakeup on slot {park.slot:hex}',
+      'mk_spawn: {:text}: CPU (APIC {cpu.physical:int}) did not claim wakeup on slot {park.slot:hex}',
       'mk_spawn: CPU {cpu.physical:int} is parked nowhere',
     ],
     samples: [

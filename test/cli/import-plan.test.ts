@@ -55,7 +55,7 @@ test('import: logs of a Multikernel machine say which kernel they are of; the ho
       ['b', 1, 'b.log'],
     ]);
     const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
+    execFileSync('/usr/bin/mkfifo', [pipe]);
     assert.deepEqual(
       planImport([], [pipe]).map(({ kernelName }) => kernelName),
       ['pipe'],
