@@ -117,6 +117,11 @@ export const CONFIG_KEYS = {
     unset: '64MiB over all CPUs, 512KiB to 4MiB each',
   }),
   'collector.tracefs.ship': key(flag, true, 'send all trace events to the hub; off = only the spans made of them'),
+  'collector.ikc': key(
+    list,
+    ['multikernel'],
+    'probes for messages between kernels: packs, as multikernel, multikernel/g1, popcorn; [] = none',
+  ),
   'collector.spans': key(list, undefined, 'names of the span rules that run over trace events', { unset: 'all' }),
   'collector.console': key(names, {}, 'consoles to follow: name → file, FIFO, unix:PATH, tcp:HOST:PORT, mktty:ID, or - for standard input'),
   'collector.streams': key(

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path';
 
 import { messageOf, OperationalError } from '../base/errors.ts';
 import type { CollectorOptions, SourceOptions } from '../collector/options.ts';
+import { eventsOf, type IkcEvent } from '../correlate/ikc-pack.ts';
+import { findIkcPack, IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { AccessToken, HubOptions } from '../hub/hub.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
@@ -90,6 +92,19 @@ function readTokenFile(path: string): string {
   return token;
 }
 
+/** Events of packs by `pack` or `pack/generation`. Of Multikernel the newest is a superset of the one before: what is not there is left out. */
+function readProbes(names: readonly string[]): IkcEvent[] {
+  return names.flatMap((name) => {
+    const [packName = '', generation] = name.split('/');
+    const pack = findIkcPack(packName);
+    if (pack === undefined || (generation !== undefined && pack.rings[generation] === undefined)) {
+      const known = IKC_PACKS.flatMap((one) => [one.name, ...Object.keys(one.rings).map((of) => `${one.name}/${of}`)]);
+      throw new OperationalError('E_CONFIG_VALUE', `collector.ikc: there is no pack ${name}`, `packs are ${known.join(', ')}`);
+    }
+    return eventsOf(pack, generation ?? (packName === 'multikernel' ? 'g3' : undefined));
+  });
+}
+
 export function toCollectorOptions(config: Config): CollectorOptions {
   const instanceConsoles = config.get('collector.multikernel.consoles');
   const telemetryEndpoint = config.find('collector.telemetry.endpoint');
@@ -163,6 +178,7 @@ function toSources(config: Config): SourceOptions {
       ? {
           tracefs: {
             events: config.get('collector.tracefs.events'),
+            probes: readProbes(config.get('collector.ikc')),
             clock: config.get('collector.tracefs.clock'),
             ...defined('bufferSizeKb', bufferBytes === undefined ? undefined : Math.ceil(bufferBytes / 1024)),
           },

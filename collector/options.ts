@@ -1,4 +1,5 @@
 /** What a collector is told. Every part has a default but where to send, where to spool, and what to read. */
+import type { IkcEvent } from '../correlate/ikc-pack.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { ClockDomain } from '../model/time.ts';
@@ -12,6 +13,8 @@ export interface SourceOptions {
     | {
         /** `sched:sched_switch`, `irq:*`, `sched`. */
         readonly events: readonly string[];
+        /** Events of IKC packs (correlate/ikc-packs/). Default: none. */
+        readonly probes?: readonly IkcEvent[] | undefined;
         /** Default `mono`. */
         readonly clock?: ClockDomain | undefined;
         /** Per CPU; default: 64 MiB over all CPUs, between 512 KiB and 4 MiB each. */

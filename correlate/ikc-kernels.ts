@@ -66,20 +66,25 @@ export class IkcKernels {
 
   /** The incarnation that ran at a moment; before its first, that one. */
   at(machineId: string, kernelId: number, atNs: bigint): Incarnation | undefined {
-    const all = this.#incarnationsOf(machineId, kernelId);
+    const all = this.of(machineId, kernelId);
     let found = all[0];
     for (const one of all) if (one.startNs <= atNs) found = one;
     return found;
   }
 
-  /** The incarnations of a kernel, by start. */
+  /**
+   * The incarnations of a kernel, by start: those that recorded messages, where any did. The collector of a lab, say, runs on a
+   * kernel that has the host's id as well, and no part in this.
+   */
   of(machineId: string, kernelId: number): readonly Incarnation[] {
-    return this.#incarnationsOf(machineId, kernelId);
+    const all = this.#incarnationsOf(machineId, kernelId);
+    const recorded = all.filter(({ hasHalves }) => hasHalves);
+    return recorded.length === 0 ? all : recorded;
   }
 
   /** The one that followed it. */
   after({ identity, startNs }: Incarnation): Incarnation | undefined {
-    return this.#incarnationsOf(identity.machineId, identity.kernelId).find((one) => one.startNs > startNs);
+    return this.of(identity.machineId, identity.kernelId).find((one) => one.startNs > startNs);
   }
 
   setOwner(machineId: string, cpu: number, kernelId: number): void {

@@ -63,7 +63,7 @@ export interface JoinParts {
   readonly version: string;
   readonly packs: readonly IkcPack[];
   /** Told of each pair that probes recorded: it bounds how the two clocks stand to each other. */
-  onMatched?(machineId: string, send: Moment, receive: Moment, confidence: number): void;
+  readonly onMatched?: (machineId: string, send: Moment, receive: Moment, confidence: number) => void;
 }
 
 export class IkcJoin {
@@ -144,10 +144,11 @@ export class IkcJoin {
     this.#machineOf({ machineId, machineName: machineId }).matcher.kernels.setOwner(machineId, cpu, kernelId);
   }
 
-  /** All of this kernel up to a moment has been handed over. */
+  /** All of this kernel up to a moment has been handed over; one of which no record has come has no part in this. */
   noteFront(identity: KernelIdentity, frontNs: bigint): void {
     const { matcher } = this.#machineOf(identity);
-    matcher.noteFront(matcher.kernels.note(identity, frontNs), frontNs);
+    const kernel = matcher.kernels.find(identity.bootId);
+    if (kernel !== undefined) matcher.noteFront(kernel, frontNs);
   }
 
   /** Halves with a row that may still find their other end; `hasSpan`: their PRODUCER span is written. */

@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   logs: { summary: 'the logs of all kernels, merged in time', load: async () => (await import('./logs.ts')).command },
   incidents: { summary: 'what went wrong, each thing once, with its reason', load: async () => (await import('./incidents.ts')).command },
   kernels: { summary: 'the kernels and how they are', load: async () => (await import('./kernels.ts')).command },
+  ikc: { summary: 'messages between kernels, matched, with latencies', load: async () => (await import('./ikc.ts')).command },
   top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
   import: {
     summary: 'load recorded files: dmesg, console, kmsg, ftrace text, lab sessions',

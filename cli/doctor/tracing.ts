@@ -1,8 +1,11 @@
 /** Can trace events be recorded: tracefs, a trial instance of our own, its clocks and events. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { isOperational, messageOf } from '../../base/errors.ts';
+import { readFunctions } from '../../collector/kprobes.ts';
+import { eventsOf } from '../../correlate/ikc-pack.ts';
+import { multikernel } from '../../correlate/ikc-packs/multikernel.ts';
 import { findTracefs, INSTANCE_PREFIX, TraceInstance } from '../../collector/tracefs.ts';
 import type { ClockDomain } from '../../model/time.ts';
 import { suggest } from '../nearest.ts';
@@ -20,7 +23,13 @@ export function checkTracing(clock: ClockDomain, events: readonly string[]): Fin
     return [refusal('tracefs', 'tracefs', error)];
   }
   const trial = tryInstance(tracefs, clock);
-  return [ok('tracefs', 'tracefs', `mounted at ${tracefs}`), trial, checkClocks(tracefs, clock), checkEvents(tracefs, events)];
+  return [
+    ok('tracefs', 'tracefs', `mounted at ${tracefs}`),
+    trial,
+    checkClocks(tracefs, clock),
+    checkEvents(tracefs, events),
+    checkProbes(tracefs),
+  ];
 }
 
 /** Makes an instance and removes it again: the only proof that the kernel allows it (lockdown, LSM, read-only mount). */
@@ -52,6 +61,25 @@ function checkClocks(tracefs: string, clock: ClockDomain): Finding {
     `no "${clock}" among: ${detail}`,
     EFFECT,
     `collector.tracefs.clock: ${known.includes('mono') ? 'mono' : (known[0] ?? 'local')} in mkscope.yaml, or --clock`,
+  );
+}
+
+/** Of the packs that are recorded by default; what a kernel without them lacks is no fault. */
+function checkProbes(tracefs: string): Finding {
+  const id = 'ikc.probes';
+  const title = 'messages between kernels';
+  const functions = readFunctions(tracefs);
+  const wanted = [...new Set(eventsOf(multikernel, 'g3').flatMap(({ probe }) => probe?.function ?? []))];
+  const found = functions === undefined ? [] : wanted.filter((name) => functions.has(name));
+  if (found.length === 0) return ok(id, title, 'this kernel has no functions of Multikernel to probe');
+  const detail = `${found.length} of ${wanted.length} functions of Multikernel can be probed`;
+  if (existsSync(join(tracefs, 'kprobe_events'))) return ok(id, title, detail);
+  return fail(
+    id,
+    title,
+    `${detail}, and the kernel has no kprobe_events`,
+    'no messages between kernels',
+    `a kernel with CONFIG_KPROBE_EVENTS; or, line by line: echo 'file kernel/multikernel/* +p' > /proc/dynamic_debug/control`,
   );
 }
 

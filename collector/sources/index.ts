@@ -37,6 +37,7 @@ export const SOURCES: Readonly<Record<keyof SourceOptions, SourceFactory>> = {
           new TracefsSource({
             identity,
             events: tracefs.events,
+            probes: tracefs.probes ?? [],
             clockDomain: tracefs.clock ?? 'mono',
             bufferSizeKb: tracefs.bufferSizeKb,
             root: tracefs.root,

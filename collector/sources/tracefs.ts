@@ -16,10 +16,12 @@ import type { Sink, Source, SourcePosition, SourceStatus, StreamCounts } from '.
 import type { ClockDomain } from '../../model/time.ts';
 import type { KernelClock } from '../kernel-clock.ts';
 import { readFormatSet, type NamedFormatSet } from '../format-set.ts';
+import { KprobeSet } from '../kprobes.ts';
 import { PageSpans } from '../page-spans.ts';
 import { TaskNames } from '../task-names.ts';
 import { TraceReader, type PageChunk } from '../trace-reader.ts';
 import { INSTANCE_PREFIX, TraceInstance, findOrphans, findTracefs, resolveEvents, type CpuStats } from '../tracefs.ts';
+import type { IkcEvent } from '../../correlate/ikc-pack.ts';
 import type { SpanRule } from '../../correlate/span-rules.ts';
 
 const BUSY_TICK_MS = 25;
@@ -44,6 +46,8 @@ export interface TracefsOptions {
   /** Where the streams of earlier collectors of this boot stopped, by stream. */
   readonly resume: ReadonlyMap<string, SourcePosition>;
   readonly spanRules: readonly SpanRule[];
+  /** Events of IKC packs: probes that are made, and events that the kernel has. */
+  readonly probes: readonly IkcEvent[];
   /** Hand on the pages; false = they are only read for the span rules. */
   readonly ship: () => boolean;
 }
@@ -56,6 +60,7 @@ export class TracefsSource implements Source {
   #formats: NamedFormatSet | undefined;
   #names: TaskNames | undefined;
   #spans: PageSpans | undefined;
+  #probes: KprobeSet | undefined;
   #sequence = 0;
   #comms: Record<string, string> = {};
   #timer: NodeJS.Timeout | undefined;
@@ -72,8 +77,9 @@ export class TracefsSource implements Source {
 
   async start(sink: Sink): Promise<void> {
     this.#sink = sink;
-    const { root, events: patterns, clockDomain } = this.#options;
+    const { root, clockDomain } = this.#options;
     const tracefs = findTracefs(root);
+    const patterns = [...this.#options.events, ...this.#installProbes(tracefs)];
     const { events, unknown } = resolveEvents(tracefs, patterns);
     if (events.length === 0) {
       throw new OperationalError(
@@ -88,6 +94,7 @@ export class TracefsSource implements Source {
     await sink.write({ kind: 'formats', hash: formats.hash, set: formats.set });
     this.#names = new TaskNames(tracefs);
     await this.#adoptOrphans(tracefs);
+    if (this.#probes !== undefined) this.#removeOldProbes(this.#probes, events);
 
     const instance = new TraceInstance(tracefs, `${INSTANCE_PREFIX}${process.pid}`);
     instance.create(clockDomain, this.#options.bufferSizeKb ?? defaultBufferKb(tracefs));
@@ -117,6 +124,7 @@ export class TracefsSource implements Source {
     reader.close();
     this.#reader = undefined;
     reader.instance.remove();
+    for (const { event, reason } of this.#probes?.remove() ?? []) log.warn('a probe cannot be removed', { event, reason });
   }
 
   status(): SourceStatus {
@@ -149,6 +157,23 @@ export class TracefsSource implements Source {
     clearTimeout(this.#timer);
     this.#reader?.close();
     this.#reader = undefined;
+  }
+
+  /** Returns the events to record. */
+  #installProbes(tracefs: string): string[] {
+    const { probes, identity } = this.#options;
+    if (probes.length === 0) return [];
+    this.#probes = new KprobeSet(tracefs);
+    const { installed, skipped } = this.#probes.install(probes, identity.arch);
+    if (installed.length > 0) log.info('probes for messages between kernels', { installed: installed.length, skipped: skipped.length });
+    for (const { event, reason } of skipped) log.debug('probe skipped', { event, reason });
+    return [...installed, ...probes.filter(({ probe }) => probe === undefined).map(({ event }) => event)];
+  }
+
+  /** Of a collector that was killed, whose instance is gone by now; a probe that is to be recorded is in our own hands. */
+  #removeOldProbes(probes: KprobeSet, events: readonly string[]): void {
+    const removed = probes.removeLeftOver(events);
+    if (removed.length > 0) log.info('removed the probes of a collector that was killed', { probes: removed.join(' ') });
   }
 
   #enable(instance: TraceInstance, events: readonly string[]): void {

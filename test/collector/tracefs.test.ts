@@ -20,6 +20,7 @@ const OWN_INSTANCE = `${INSTANCE_PREFIX}${process.pid}`;
 function openSource(t: TestContext, options: Partial<TracefsOptions> = {}): TracefsSource {
   const source = new TracefsSource({
     identity: discoverIdentity(),
+    probes: [],
     events: ['sched:sched_switch', 'sched:sched_wakeup'],
     clockDomain: 'mono',
     bufferSizeKb: undefined,

@@ -216,6 +216,20 @@ test('ikc matching: a host that nobody told whose CPU it was hears its only spaw
   assert.equal(matcher.kernels.ownerOf('m', 2, 8), 0, 'a spawn hears the host only');
 });
 
+test('ikc matching: another kernel of the same id that records no messages has no part in it', () => {
+  const sim = simulateChannel(PLAN);
+  const matcher = new IkcMatcher();
+  const kernels = [identityOf(0, 'a'), identityOf(1, 'b')].map((identity) => matcher.kernels.note(identity, START_NS));
+  for (const id of [0, 1]) matcher.kernels.note(identityOf(id, `other ${id}`), START_NS + SECOND / 10n);
+  const out = new MessageBatch();
+  for (const [at, halves] of [sim.sends, sim.receives].entries()) {
+    const kernel = kernels[at];
+    if (kernel !== undefined) matcher.add(kernel, halves, 0, out);
+  }
+  matcher.advance(0, out, true);
+  assert.deepEqual([judge(rowsOf(out), sim).recall, matcher.counts.matched], [1, sim.receives.length]);
+});
+
 test('ikc matching: memory is bounded where the other side never comes', () => {
   const sim = simulateChannel({ ...PLAN, messages: 5000 });
   const matcher = new IkcMatcher();

@@ -12,6 +12,7 @@ import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import { BASE_NS, toEventBatch } from '../support/ikc-events.ts';
 import type { IkcSample } from '../../correlate/ikc-pack.ts';
+import { runCli } from '../support/run-cli.ts';
 import { HOST, runHub, SPAWN, toLogsBody } from './running-hub.ts';
 
 type Events = IkcSample['events'];
@@ -312,6 +313,16 @@ test('ikc: imported traces of two kernels, and the debug lines of two others, an
       [40_000, 40_000, 40_000],
     );
     assert.equal((await fetch(`${hub.addresses.page}/api/ikc?nonsense=1`)).status, 400);
+    const table = await runCli(['ikc', '--hub', hub.addresses.page]);
+    assert.match(
+      table.stdout,
+      /^FROM +TO +MATCHED .*\nhost +spawn1 +29 +40.0 µs +40.0 µs .* send_failed 1\nspawn1 +host +5 /,
+      table.stderr,
+    );
+    const listed = await runCli(['ikc', '-m', '--from', 'host', '--state', 'failed', '--json', '--hub', hub.addresses.page]);
+    assert.equal((JSON.parse(listed.stdout) as IkcMessage).errno, -28, listed.stderr);
+    const slow = await runCli(['ikc', '--slowest', '-n', '1', '--hub', hub.addresses.page]);
+    assert.match(slow.stdout, /host +spawn1 +40.0 µs +>?99.9 % +matched +\d+ +USER\/0x1\n$/, slow.stderr);
   } finally {
     await hub.stop();
   }
