@@ -1,6 +1,7 @@
 /** `GET /api/incidents/:id`: an incident with what is around it: the kernels of its machine, how sure their clocks are, known losses. */
 import { OperationalError } from '../base/errors.ts';
 import type { IkcMessage, IncidentDetail, IncidentRow } from '../model/api.ts';
+import { DEATH_KINDS } from '../model/incident.ts';
 import { queryGaps } from '../store/queries/gaps.ts';
 import { queryIkcMessages } from '../store/queries/ikc.ts';
 import { findIncidents, queryWindowKernels } from '../store/queries/incidents.ts';
@@ -37,13 +38,17 @@ export async function queryIncidentDetail(store: Store, id: string): Promise<Inc
 
 async function queryInFlight(
   store: Store,
-  { machineId, kernelId }: IncidentRow,
+  { machineId, kernelId, kind }: IncidentRow,
   window: { readonly from: string; readonly to: string },
 ): Promise<IkcMessage[]> {
   if (kernelId < 0) return [];
   const query = { ...window, machine: machineId, kernel: String(kernelId), state: 'unmatched,waiting', limit: MAX_MESSAGES };
   const messages = await queryIkcMessages(store, query);
-  return messages.filter(({ sendUnixNs }) => sendUnixNs !== '').reverse();
+  // What the matcher says of a kernel that died is sharper than that it saw no receiving.
+  const isDeath = DEATH_KINDS.includes(kind);
+  const isOpen = ({ state, reason }: IkcMessage): boolean =>
+    state === 'waiting' || reason === 'kernel_died' || (reason === 'not_received' && !isDeath);
+  return messages.filter((message) => message.sendUnixNs !== '' && isOpen(message)).reverse();
 }
 
 function notFound(id: string): OperationalError {

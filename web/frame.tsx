@@ -3,10 +3,22 @@ import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { KeyHelp } from './key-help.tsx';
 import { HubStatus } from './parts/hub-status.tsx';
-import { BookIcon, DatabaseIcon, HelpIcon, LinesIcon, Mark, MoonIcon, ServerIcon, SunIcon, TimelineIcon } from './parts/icons.tsx';
+import {
+  BookIcon,
+  DatabaseIcon,
+  AlarmIcon,
+  HelpIcon,
+  LinesIcon,
+  Mark,
+  MoonIcon,
+  ServerIcon,
+  SunIcon,
+  TimelineIcon,
+} from './parts/icons.tsx';
 import { isDark, useApp, useAppState } from './state/app-state.ts';
 import { useChord, useKeys } from './state/keys.ts';
 import { formatRoute, type PageName } from './state/route.ts';
+import { IncidentsView } from './views/incidents.tsx';
 import { KernelsView } from './views/kernels.tsx';
 import { LedgerView } from './views/ledger.tsx';
 import { LogsView } from './views/logs.tsx';
@@ -28,6 +40,7 @@ const PAGE_TABLE: readonly PageEntry[] = [
   { name: 'timeline', title: 'Timeline', key: 't', icon: TimelineIcon, view: TimelineView },
   { name: 'ledger', title: 'Ledger', key: 'e', icon: BookIcon, view: LedgerView },
   { name: 'sql', title: 'SQL', key: 'd', icon: DatabaseIcon, view: SqlView },
+  { name: 'incidents', title: 'Incidents', key: 'i', icon: AlarmIcon, view: IncidentsView },
 ];
 
 export function Frame() {
@@ -77,6 +90,7 @@ export function Frame() {
             >
               <entry.icon />
               {entry.title}
+              {entry.name === 'incidents' && <OpenAlarms />}
             </a>
           ))}
         </nav>
@@ -99,6 +113,17 @@ export function Frame() {
       </main>
       {helpOpen && <KeyHelp onClose={() => setHelpOpen(false)} />}
     </div>
+  );
+}
+
+/** Alarms that are not over, on whichever page the reader is. */
+function OpenAlarms() {
+  const count = useAppState((state) => state.openAlarms);
+  if (count === 0) return null;
+  return (
+    <span class="tab-count" title={count === 1 ? 'one incident is not over' : `${count} incidents are not over`}>
+      {count}
+    </span>
   );
 }
 

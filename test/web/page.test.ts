@@ -7,11 +7,12 @@ import { after, before, test, type TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
 import { type Collector, startCollector } from '../../collector/collector.ts';
 import { type Hub, startHub } from '../../hub/hub.ts';
+import { post, SPAWN, toLogsBody } from '../hub/running-hub.ts';
 import { type Browser, NO_BROWSER, openBrowser } from './browser.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 const VERSION = '0.0.0-test';
-const PAGES = ['kernels', 'logs', 'timeline', 'ledger', 'sql'] as const;
+const PAGES = ['kernels', 'logs', 'timeline', 'ledger', 'sql', 'incidents'] as const;
 /** Hostile on purpose: markup, a terminal escape, a mark that turns text around. */
 const HOSTILE = `<img src=x onerror="window.hacked=1"> ${String.fromCharCode(27)}[31m\u202eevil`;
 
@@ -74,6 +75,7 @@ test('page: an empty hub says on each page why there is nothing and what to do',
     timeline: 'No kernel has reported yet',
     ledger: 'No stream has been counted yet',
     sql: 'ClickHouse SQL, read-only',
+    incidents: 'No incident, and no kernel yet',
   };
   for (const name of PAGES) {
     await visit(open.page, open.url, `#/${name}`);
@@ -93,6 +95,7 @@ test('page: keys lead to each page, open the help, and change the theme, which i
     ['3', 'timeline'],
     ['4', 'ledger'],
     ['5', 'sql'],
+    ['6', 'incidents'],
     ['1', 'kernels'],
   ] as const) {
     await page.keyboard.press(key);
@@ -304,6 +307,29 @@ test('page: the ledger has a row for each stream, and its words', async (t) => {
     .first()
     .waitFor();
   await open.keep('ledger');
+  assert.deepEqual(open.complaints, []);
+});
+
+test('page: an incident opens to its reason and last words, shows kernel text as text, and is counted on the tab', async (t) => {
+  const open = useBrowser(t, false);
+  if (open === undefined || hub === undefined) return;
+  const { page } = open;
+  const atNs = BigInt(Date.now()) * 1_000_000n;
+  const lines = [
+    { text: `Kernel panic - not syncing: ${HOSTILE}`, unixNs: atNs, level: 0, sequence: 1 },
+    { text: 'Multikernel instance 1 shutting down', unixNs: atNs + 1_000_000n, sequence: 2 },
+  ];
+  assert.equal((await post(`${hub.addresses.otlp}/v1/logs`, toLogsBody(SPAWN, lines))).status, 200);
+  await visit(page, open.url, '#/incidents?kind=panic');
+  await page.locator('.incident-title').first().click();
+  await page.getByText('Last words of spawn1').waitFor();
+  await page.waitForURL(/id=[0-9a-f]{12}/);
+  assert.equal(await page.evaluate('window.hacked'), undefined);
+  assert.match((await page.locator('.incident-head').textContent()) ?? '', /^spawn1 panicked: <img src=x/);
+  await page.locator('.tab-count').waitFor();
+  await open.keep('incidents');
+  await page.keyboard.press('Escape');
+  await page.locator('.incident-pane').waitFor({ state: 'detached' });
   assert.deepEqual(open.complaints, []);
 });
 

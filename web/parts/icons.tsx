@@ -77,6 +77,14 @@ export function DatabaseIcon() {
   );
 }
 
+export function AlarmIcon() {
+  return (
+    <Icon>
+      <path d="M8 2.2 14.2 13H1.8zM8 6.4v3.1M8 11.3h.01" />
+    </Icon>
+  );
+}
+
 export function SunIcon() {
   return (
     <Icon>

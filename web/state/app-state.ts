@@ -1,7 +1,7 @@
 /** The page's one state: address, theme, what the hub last said, and whether it answers. */
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { Health, KernelList, KernelRow, UnseenKernel } from '../../model/api.ts';
+import type { Health, IncidentRow, KernelList, KernelRow, UnseenKernel } from '../../model/api.ts';
 import { type ApiError, getJson, toApiError } from '../api/client.ts';
 import { formatRoute, type PageName, parseRoute, type Route } from './route.ts';
 import { Store, useStore } from './store.ts';
@@ -19,6 +19,8 @@ export interface AppState {
   readonly kernels: readonly KernelRow[] | undefined;
   /** Those that only their host kernel speaks of. */
   readonly unseen: readonly UnseenKernel[];
+  /** Incidents that are not over. */
+  readonly openAlarms: number;
   /** Boot id → colour of its kernel. */
   readonly tones: ReadonlyMap<string, number>;
   /** Browser time of the last answer, Unix ms. */
@@ -29,6 +31,8 @@ export type Params = Readonly<Record<string, string | undefined>>;
 
 const POLL_MS = 2000;
 const REQUEST_TIMEOUT_MS = 10_000;
+/** What the tab counts at most. */
+const MAX_ALARMS = 99;
 const THEME_KEY = 'mkscope.theme';
 
 export class App {
@@ -47,6 +51,7 @@ export class App {
       health: undefined,
       kernels: undefined,
       unseen: [],
+      openAlarms: 0,
       tones: new Map(),
       asOfMs: Date.now(),
     });
@@ -101,11 +106,22 @@ export class App {
     window.clearTimeout(this.#timer);
     try {
       const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-      const [health, { kernels, unseen }] = await Promise.all([
+      const [health, { kernels, unseen }, { incidents }] = await Promise.all([
         getJson<Health>('/api/health', {}, signal),
         getJson<KernelList>('/api/kernels', {}, signal),
+        getJson<{ incidents: readonly IncidentRow[] }>('/api/incidents', { state: 'open', limit: MAX_ALARMS }, signal),
       ]);
-      this.state.set({ link: 'up', linkError: undefined, health, kernels, unseen, tones: toTones(kernels), asOfMs: Date.now() });
+      const openAlarms = incidents.filter(({ severity }) => severity !== 'info').length;
+      this.state.set({
+        link: 'up',
+        linkError: undefined,
+        health,
+        kernels,
+        unseen,
+        openAlarms,
+        tones: toTones(kernels),
+        asOfMs: Date.now(),
+      });
     } catch (error) {
       this.state.set({ link: 'down', linkError: toApiError(error) });
     }
