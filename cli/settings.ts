@@ -26,7 +26,17 @@ export function toHubOptions(config: Config): HubOptions {
     clickhouse: config.get('hub.clickhouse'),
     tokens: readTokens(config.get('hub.tokens')),
     messages: readMessages(config),
+    ...toForward(config),
     store: toStoreOptions(config),
+  };
+}
+
+function toForward(config: Config): Pick<HubOptions, 'forward'> {
+  const endpoint = config.find('hub.forward.to');
+  if (endpoint === undefined) return {};
+  const compression = config.get('hub.forward.compression');
+  return {
+    forward: { endpoint, headers: config.get('hub.forward.headers'), compression, ...defined('caFile', config.find('hub.forward.ca')) },
   };
 }
 

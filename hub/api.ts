@@ -18,6 +18,7 @@ import { decompress, type BodyReader } from './body.ts';
 import type { Books } from './books.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters } from './counters.ts';
+import type { Forwarder } from './forward.ts';
 import type { HostClock } from './import-boots.ts';
 import type { IkcWatch } from './ikc-watch.ts';
 import { IMPORTED_MACHINE, importFile } from './import-file.ts';
@@ -72,6 +73,7 @@ export interface ApiSettings {
   readonly messages: MessageMatcher;
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
+  readonly forwarder: Forwarder | undefined;
   /** Folder for files that are being imported. */
   readonly workDir: string;
   health(): Promise<Health>;

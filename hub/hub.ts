@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createMatcher } from '../correlate/match-messages.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { Health } from '../model/api.ts';
+import type { EndpointOptions } from '../otlp/endpoint.ts';
 import { openStore, type StoreOptions } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { checkExposure, type AccessToken, type Address } from './access.ts';
@@ -15,6 +16,7 @@ import { ClockWatch } from './clock-watch.ts';
 import { HubCounters } from './counters.ts';
 import { FormatSets } from './format-sets.ts';
 import { IncidentWatch } from './incident-watch.ts';
+import { Forwarder } from './forward.ts';
 import { Intake } from './intake.ts';
 import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
@@ -54,6 +56,8 @@ export interface HubOptions {
   readonly messages?: readonly MessageRule[];
   /** Packs of messages between kernels, beside our own; theirs go first. */
   readonly ikcPacks?: readonly IkcPack[];
+  /** An OTLP receiver that gets every span; undefined = none does. */
+  readonly forward?: EndpointOptions;
   /** Bound of a request's body after decompression. Default 64 MiB. */
   readonly maxBodyBytes?: number;
 }
@@ -94,6 +98,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await parts.lives.close();
     await parts.ikc.close();
     await parts.incidents.close();
+    await parts.forwarder?.close();
     await store.close();
   };
   try {
@@ -101,6 +106,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     // Before anything comes in: what an earlier process left is read out of the store.
     await parts.ikc.start();
     await parts.incidents.ready;
+    await parts.forwarder?.start();
     const { addresses } = parts;
     // An import streams for as long as its file is.
     addresses.page = await open(parts.pageApp, page, 'the page', '--page', 0);
@@ -123,6 +129,7 @@ interface HubParts {
   readonly lives: LifeWatch;
   readonly ikc: IkcWatch;
   readonly incidents: IncidentWatch;
+  readonly forwarder: Forwarder | undefined;
   readonly pageApp: HubApp;
   readonly otlpApp: HubApp;
   readonly clickhouseApp: HubApp | undefined;
@@ -170,7 +177,9 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const kernels = new KernelList(store, presence, clocks);
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
-  const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses);
+  const forwarder =
+    options.forward === undefined ? undefined : new Forwarder({ store, to: options.forward, path: join(dataDir, 'forward', 'spans.json') });
+  const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses, forwarder);
   return {
     addresses,
     live,
@@ -179,6 +188,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
     lives,
     ikc,
     incidents,
+    forwarder,
     health,
     pageApp: createApiApp({
       address: page,
@@ -196,6 +206,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
       clocks,
       lives,
       ikc,
+      forwarder,
       hostClocks: new Map(),
       workDir: join(dataDir, 'imports'),
       health,
@@ -205,13 +216,21 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   };
 }
 
-async function readHealth(store: Store, version: string, startedMs: number, addresses: HubParts['addresses']): Promise<Health> {
+async function readHealth(
+  store: Store,
+  version: string,
+  startedMs: number,
+  addresses: HubParts['addresses'],
+  forwarder: Forwarder | undefined,
+): Promise<Health> {
   const health = await store.health();
   const problems: string[] = [];
   if (health.lastError !== '') problems.push(`the store cannot load what it received: ${health.lastError}`);
   if (health.oldestPendingMs > STUCK_AFTER_MS) {
     problems.push(`received data has waited ${Math.round(health.oldestPendingMs / 1000)} s to be loaded`);
   }
+  if (forwarder !== undefined && forwarder.counts.lastError !== '')
+    problems.push(`spans wait to be forwarded: ${forwarder.counts.lastError}`);
   return {
     status: problems.length === 0 ? 'ok' : 'degraded',
     version,

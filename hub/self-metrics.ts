@@ -5,6 +5,7 @@ import type { BodyReader } from './body.ts';
 import { SIGNALS, type HubCounters } from './counters.ts';
 import type { IncidentWatch } from './incident-watch.ts';
 import { INCIDENT_SEVERITIES } from '../model/incident.ts';
+import type { Forwarder } from './forward.ts';
 import type { LiveFeed } from './live.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -16,12 +17,13 @@ export interface SelfState {
   readonly bodies: BodyReader;
   readonly incidents: IncidentWatch;
   readonly store: StoreHealth;
+  readonly forwarder: Forwarder | undefined;
   readonly clocks: Clocks;
 }
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-export function formatSelfMetrics({ version, counters, live, bodies, incidents, store, clocks }: SelfState): string {
+export function formatSelfMetrics({ version, counters, live, bodies, incidents, store, clocks, forwarder }: SelfState): string {
   const memory = process.memoryUsage();
   const cpu = process.cpuUsage();
   return [
@@ -69,6 +71,7 @@ export function formatSelfMetrics({ version, counters, live, bodies, incidents, 
     metric('mkscope_hub_live_subscribers', 'gauge', 'Clients that follow the live tail.', [[{}, live.subscribers]]),
     metric('mkscope_hub_live_sent_total', 'counter', 'Rows sent to live clients.', [[{}, live.counts.sent]]),
     metric('mkscope_hub_live_lost_total', 'counter', 'Rows that slow live clients missed.', [[{}, live.counts.lost]]),
+    ...forwardMetrics(forwarder),
     ...clockMetrics(clocks),
     metric('mkscope_store_spool_bytes', 'gauge', 'Acknowledged, not loaded yet.', [[{}, store.pendingBytes]]),
     metric('mkscope_store_spool_files', 'gauge', 'Spool files not loaded yet.', [[{}, store.pendingFiles]]),
@@ -78,6 +81,16 @@ export function formatSelfMetrics({ version, counters, live, bodies, incidents, 
     metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [[{}, memory.rss]]),
     metric('process_cpu_seconds_total', 'counter', 'CPU time, user and system.', [[{}, (cpu.user + cpu.system) / 1e6]]),
   ].join('');
+}
+
+function forwardMetrics(forwarder: Forwarder | undefined): string[] {
+  if (forwarder === undefined) return [];
+  const { sent, refused, retries } = forwarder.counts;
+  return [
+    metric('mkscope_forward_spans_total', 'counter', 'Spans that the OTLP receiver took.', [[{}, sent]]),
+    metric('mkscope_forward_refused_total', 'counter', 'Spans that the OTLP receiver refused for good.', [[{}, refused]]),
+    metric('mkscope_forward_retries_total', 'counter', 'Requests that had to wait.', [[{}, retries]]),
+  ];
 }
 
 function clockMetrics({ clocks, audit }: Clocks): string[] {

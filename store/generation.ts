@@ -44,14 +44,23 @@ export interface SealedGeneration {
   readonly isRecovered: boolean;
 }
 
+let lastStamp = 0n;
+
+/** The system's clock may be set back: readers that follow the stamps must not miss what comes then. */
+function nextStamp(): bigint {
+  const now = BigInt(Date.now()) * 1_000_000n + BigInt(randomInt(1_000_000));
+  lastStamp = now > lastStamp ? now : lastStamp + 1_000_000n;
+  return lastStamp;
+}
+
 export class OpenGeneration {
   readonly id: string;
   readonly folder: string;
   sizeBytes = 0;
   /** When the first append came, Unix ms; 0 = none yet. */
   firstAppendMs = 0;
-  /** The time of its start, and below the millisecond a random number: no two generations share it. */
-  readonly #storedNs = BigInt(Date.now()) * 1_000_000n + BigInt(randomInt(1_000_000));
+  /** The time of its start, and below the millisecond a random number: no two generations share it, and later ones have later stamps. */
+  readonly #storedNs = nextStamp();
   readonly #journal: RecordLog;
   readonly #files = new Map<string, { readonly fd: number; length: number }>();
 

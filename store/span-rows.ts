@@ -7,8 +7,8 @@ import type { NativeWriter } from './native.ts';
 import { writeIdentity } from './resource-columns.ts';
 
 /** Index = OTLP number. */
-const KIND_TEXTS = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'];
-const STATUS_TEXTS = ['Unset', 'Ok', 'Error'];
+export const KIND_TEXTS = ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'];
+export const STATUS_TEXTS = ['Unset', 'Ok', 'Error'];
 
 export function writeSpans(writer: NativeWriter, resource: Resource, scope: Scope, batch: SpanBatch): void {
   if (batch.length === 0) return;

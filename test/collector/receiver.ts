@@ -150,7 +150,8 @@ export class Receiver {
   #take(request: IncomingMessage, path: string, body: Uint8Array): void {
     const stream = String(request.headers[BATCH_STREAM_HEADER] ?? '');
     const seq = Number(request.headers[BATCH_SEQUENCE_HEADER] ?? -1);
-    if (this.#seen.has(`${stream}/${seq}`)) {
+    // Other senders than a collector number nothing.
+    if (stream !== '' && this.#seen.has(`${stream}/${seq}`)) {
       this.repeats++;
       return;
     }
