@@ -17,7 +17,7 @@ import { createLogger } from '../base/log.ts';
 import { SCHEMA_URL, toIdentity, type Resource } from '../model/identity.ts';
 import { SpanBatch } from '../model/span-batch.ts';
 import { encodeSpans } from '../otlp/encode-spans.ts';
-import { resolveEndpoint, type EndpointOptions } from '../otlp/endpoint.ts';
+import type { Endpoint } from '../otlp/endpoint.ts';
 import { OtlpClient } from '../otlp/transport.ts';
 import { KIND_TEXTS, STATUS_TEXTS } from '../store/span-rows.ts';
 import { queryLastStored, queryStoredSpans, type SpanCursor, type StoredSpan } from '../store/queries/stored-spans.ts';
@@ -42,7 +42,7 @@ export interface ForwardCounts {
 
 export interface ForwarderParts {
   readonly store: Store;
-  readonly to: EndpointOptions;
+  readonly to: Endpoint;
   /** The file of the cursor. */
   readonly path: string;
   readonly lookMs?: number;
@@ -60,11 +60,10 @@ export class Forwarder {
   #looking: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** Throws E_CONFIG_VALUE on an address or TLS file that cannot be used, E_DATA_DIR where the cursor cannot be kept. */
+  /** Throws E_DATA_DIR where the cursor cannot be kept. */
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
-    // Of this hub's own environment: what is set there is for its collector.
-    const { url, headers, timeoutMs, compression, tls } = resolveEndpoint('traces', parts.to, {});
+    const { url, headers, timeoutMs, compression, tls } = parts.to;
     this.#client = new OtlpClient({ baseUrl: url, headers, timeoutMs, compression, tls });
     mkdirSync(dirname(parts.path), { recursive: true });
     this.#cursor = readCursor(parts.path);

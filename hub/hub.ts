@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createMatcher } from '../correlate/match-messages.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { Health } from '../model/api.ts';
-import type { EndpointOptions } from '../otlp/endpoint.ts';
+import { resolveEndpoint, type Endpoint, type EndpointOptions } from '../otlp/endpoint.ts';
 import { openStore, type StoreOptions } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
 import { checkExposure, type AccessToken, type Address } from './access.ts';
@@ -81,9 +81,11 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   checkExposure('the page', page, tokens, 'read');
   checkExposure('the OTLP receiver', otlp, tokens, 'ingest');
   if (options.clickhouse !== undefined) checkExposure('the ClickHouse interface', options.clickhouse, tokens, 'read');
+  // The environment's endpoint is for a collector.
+  const forwardTo = options.forward === undefined ? undefined : resolveEndpoint('traces', options.forward, {});
   mkdirSync(options.dataDir, { recursive: true });
   const store = await openStore({ ...options.store, dataDir: options.dataDir });
-  const parts = createParts(options, store, page, otlp, tokens);
+  const parts = createParts(options, store, { page, otlp, tokens, forwardTo });
   const listeners: Listener[] = [];
   const open = async (app: HubApp, address: Address, name: string, option: string, timeoutMs = REQUEST_TIMEOUT_MS): Promise<string> => {
     const listener = await listen(app, address, name, option, timeoutMs);
@@ -136,7 +138,14 @@ interface HubParts {
   health(): Promise<Health>;
 }
 
-function createParts(options: HubOptions, store: Store, page: Address, otlp: Address, tokens: readonly AccessToken[]): HubParts {
+interface Settled {
+  readonly page: Address;
+  readonly otlp: Address;
+  readonly tokens: readonly AccessToken[];
+  readonly forwardTo: Endpoint | undefined;
+}
+
+function createParts(options: HubOptions, store: Store, { page, otlp, tokens, forwardTo }: Settled): HubParts {
   const { version, dataDir, clickhouse } = options;
   const counters = new HubCounters();
   const bodies = new BodyReader(options.maxBodyBytes);
@@ -178,7 +187,7 @@ function createParts(options: HubOptions, store: Store, page: Address, otlp: Add
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
   const forwarder =
-    options.forward === undefined ? undefined : new Forwarder({ store, to: options.forward, path: join(dataDir, 'forward', 'spans.json') });
+    forwardTo === undefined ? undefined : new Forwarder({ store, to: forwardTo, path: join(dataDir, 'forward', 'spans.json') });
   const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses, forwarder);
   return {
     addresses,
