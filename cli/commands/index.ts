@@ -9,6 +9,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   incidents: { summary: 'what went wrong, each thing once, with its reason', load: async () => (await import('./incidents.ts')).command },
   kernels: { summary: 'the kernels and how they are', load: async () => (await import('./kernels.ts')).command },
   ikc: { summary: 'messages between kernels, matched, with latencies', load: async () => (await import('./ikc.ts')).command },
+  clocks: { summary: 'how well the clocks of the kernels are known', load: async () => (await import('./clocks.ts')).command },
   top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
   import: {
     summary: 'load recorded files: dmesg, console, kmsg, ftrace text, lab sessions',

@@ -15,9 +15,9 @@ import { askLab } from '../../deploy/lab/control.ts';
 import { TruthClock } from '../../deploy/lab/truth-clock.ts';
 import { pairMessages, readTruth, type Truth } from '../../deploy/lab/truth.ts';
 import { parseCounts, type MessageCounts, type TrafficPlan } from '../../deploy/lab/traffic.ts';
-import type { Ledger, LedgerRow, LogPage, LogRow } from '../../model/api.ts';
+import type { Clocks, Ledger, LedgerRow, LogPage, LogRow } from '../../model/api.ts';
 import { runCli } from '../support/run-cli.ts';
-import { assertOrder, judgeTimes, matchDebugLines, type TimedLine } from './judge.ts';
+import { assertOrder, judgeHull, judgeTimes, matchDebugLines, type TimedLine } from './judge.ts';
 import { readKmsgCount, readMissedProbes, readTraceCounts, TRACE_STREAM, type TraceCounts } from './guest-counts.ts';
 import { assertNothingLeft, type ProcessId } from './leftovers.ts';
 import { RunningLab, until, whyNoLab } from './running-lab.ts';
@@ -37,6 +37,8 @@ if (skip !== false) process.stderr.write(`end-to-end test of the lab is skipped:
 let lab: RunningLab | undefined;
 let up: LabStatus | undefined;
 let processes: readonly ProcessId[] = [];
+/** Median bound of the spawned kernel's lines before the first message. */
+let pingBoundNs = NaN;
 
 after(async () => {
   await lab?.stop();
@@ -142,6 +144,7 @@ labTest('lines of both kernels are stored in true order, within their stated bou
   assert.equal(markers.length, MARKERS);
 
   const [marked, spoken] = [judgeTimes(markers, clock), judgeTimes(debug, clock)];
+  pingBoundNs = boundOf(marked, 1);
   for (const [what, lines] of Object.entries({ marked, debug: spoken })) t.diagnostic(`${what}: ${describeTimes(lines)}`);
   // They were written one after the other.
   assert.deepEqual(
@@ -151,6 +154,11 @@ labTest('lines of both kernels are stored in true order, within their stated bou
   t.diagnostic(`order: ${assertOrder([...marked, ...spoken])}`);
   matchDebugLines(debug, truth, clock);
 });
+
+function boundOf(lines: readonly TimedLine[], kernelId: number): number {
+  const bounds = lines.filter(({ row }) => row.kernelId === kernelId).map(({ row }) => row.errorNs);
+  return bounds.sort((a, b) => a - b)[bounds.length >> 1] ?? NaN;
+}
 
 function describeTimes(lines: readonly TimedLine[]): string {
   const us = (ns: number): string => `${(ns / 1000).toFixed(1)} µs`;
@@ -256,6 +264,40 @@ async function readSettledLedger(t: TestContext, of: RunningLab, own: readonly O
   }
   return rows;
 }
+
+labTest('messages bound the clocks better than pings do, and the truth stays inside', async (t, of, { truth: truthPath }) => {
+  const standing = async (): Promise<Clocks> => of.getJson<Clocks>('/api/clocks');
+  const spawnOf = ({ clocks }: Clocks): Clocks['clocks'][number] | undefined =>
+    clocks.find(({ kernelId, clock }) => kernelId === 1 && clock === 'printk');
+  await until('the messages in the graph of clocks', async () => (spawnOf(await standing())?.messages ?? 0) > MESSAGES, 60_000);
+  // Messages go on while lines are printed: a hull without new ones widens.
+  await Promise.all([send(of, 'host', 'spawn1', { count: 150, rate: 20 }), send(of, 'spawn1', 'host', { count: 150, rate: 20 })]);
+  for (let marker = 0; marker < MARKERS; marker++) {
+    await of.run(KERNELS[marker % 2] ?? 'host', `echo "hull marker ${marker}" >/dev/kmsg`);
+    await sleep(200);
+  }
+  await waitSent(of);
+  const isLine = ({ stream }: LogRow): boolean => stream === 'kmsg';
+  const readMarkers = async (): Promise<LogRow[]> => (await readLogs(of, { search: 'hull marker ' })).filter(isLine);
+  await until('the marked lines', async () => (await readMarkers()).length >= MARKERS);
+  const truth = await readWholeTruth(of, truthPath);
+  const clock = new TruthClock(truth);
+  const lines = judgeTimes(await readMarkers(), clock);
+  const { errorsNs, boundsNs } = judgeHull(truth, clock, 1);
+  const us = (values: readonly number[], share: number): string =>
+    `${((values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? NaN) / 1000).toFixed(1)} µs`;
+  t.diagnostic(`by pings alone ± ${us([pingBoundNs], 0)}; by messages and pings: ${describeTimes(lines)}`);
+  t.diagnostic(
+    `by messages alone: off by ${us(errorsNs, 0.5)} (median), ${us(errorsNs, 0.99)} (p99), ${us(errorsNs, 1)} (most), ± ${us(boundsNs, 0.5)} (median); ${errorsNs.length} of ${errorsNs.length} inside`,
+  );
+  t.diagnostic(`order: ${assertOrder(lines)}`);
+  const found = await standing();
+  t.diagnostic(JSON.stringify({ ...spawnOf(found), audit: found.audit }));
+  assert.match(spawnOf(found)?.evidence ?? '', /^tracer, messages/);
+  assert.ok(boundOf(lines, 1) < pingBoundNs / 2, `± ${boundOf(lines, 1)} ns, by pings ± ${pingBoundNs} ns`);
+  assert.ok(found.audit.messages > MESSAGES && found.audit.impossible === 0, JSON.stringify(found.audit));
+  assert.equal(spawnOf(found)?.steps, 0);
+});
 
 labTest('the ledger balances: what each kernel says it wrote is stored or known to be lost', async (t, of, { kernels }) => {
   await forBoth((kernel) => of.run(kernel, `echo 0 >/sys/kernel/tracing/instances/${TRACE_STREAM}/tracing_on`));

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 
 import type { TruthClock } from '../../deploy/lab/truth-clock.ts';
-import type { Truth, TruthRecord } from '../../deploy/lab/truth.ts';
+import { pairMessages, type Truth, type TruthRecord } from '../../deploy/lab/truth.ts';
+import { MessageHull } from '../../clock/message-hull.ts';
 import type { LogRow } from '../../model/api.ts';
 
 /** `/dev/kmsg` cuts a stamp to µs. */
@@ -53,6 +54,43 @@ export function assertOrder(lines: readonly TimedLine[]): string {
   }
   assert.ok(decided > 0, 'no two lines of different kernels are further apart than their bounds');
   return `right in ${decided} pairs of lines of different kernels that are further apart than their bounds, of ${between}`;
+}
+
+export interface HullJudgement {
+  /** Middle less truth, and half-widths, ns. */
+  readonly errorsNs: readonly number[];
+  readonly boundsNs: readonly number[];
+}
+
+/**
+ * The printk clock of a spawned kernel against the host's by nothing but messages: fails where the truth is outside the bound, by
+ * more than it is uncertain itself.
+ */
+export function judgeHull(truth: Truth, clock: TruthClock, spawn: number): HullJudgement {
+  const hull = new MessageHull();
+  const [errorsNs, boundsNs]: [number[], number[]] = [[], []];
+  const [hostEpoch = 0] = clock.epochsOf(0);
+  const arrivals = pairMessages(truth.records).pairs.toSorted((a, b) => Number(a.receive.ticket - b.receive.ticket));
+  for (const [at, { send, receive }] of arrivals.entries()) {
+    if (send.kernel === spawn) hull.addForward(send.printkNs, receive.printkNs);
+    else hull.addBackward(send.printkNs, receive.printkNs);
+    if (at % 20 !== 0) continue;
+    const ofSpawn = send.kernel === spawn ? send : receive;
+    const found = hull.at(ofSpawn.printkNs);
+    if (found === undefined) continue;
+    const time = clock.timeOfPrintk(spawn, ofSpawn.kernelEpoch, ofSpawn.printkNs);
+    const [low, high] = [clock.timeOfPrintk(0, hostEpoch, found.low), clock.timeOfPrintk(0, hostEpoch, found.high)];
+    assert.ok(time !== undefined && low !== undefined && high !== undefined);
+    const doubtNs = time.errorNs + low.errorNs;
+    const [aboveNs, belowNs] = [Number(time.unixNs - low.unixNs), Number(high.unixNs - time.unixNs)];
+    assert.ok(
+      aboveNs >= -doubtNs && belowNs >= -doubtNs,
+      `message ${at}: ${aboveNs} ns above the least, ${belowNs} below the most, truth ± ${doubtNs}`,
+    );
+    errorsNs.push(Math.abs(aboveNs - belowNs) / 2);
+    boundsNs.push((aboveNs + belowNs) / 2);
+  }
+  return { errorsNs, boundsNs };
 }
 
 /**
