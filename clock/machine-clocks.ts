@@ -3,6 +3,7 @@
  *
  *   spawn printk ──link──► spawn trace clock ──pair: messages, and what both collectors say──► host trace clock
  *                                  └───own: fits of the collector───► Unix ◄───own───┘
+ *                          spawn x86-tsc ═══ shared counter, where both trace on it ═══ host x86-tsc
  *
  * Evidence goes into hulls (clock/message-hull.ts), which are the edges of the machine's graph (clock/clock-graph.ts). Out of it
  * each clock gets a line (clock/aligned-clock.ts). Bounds come from the graph alone. Within them a kernel is placed so that
@@ -33,6 +34,10 @@ const REVISE_NS = 240e9;
 const MAX_UNSEEN_NS = 60_000_000_000n;
 /** Boots whose clocks are kept: of the one that was silent longest nothing more is learnt. */
 const MAX_KERNELS = 256;
+/** How far the counters of two sockets may be apart: what a kernel that checks them lets pass. */
+const COUNTER_ERROR_NS = 50n;
+/** Counters that are apart by less, by all that is known besides, are one: of two machines they differ by seconds to years. */
+const SAME_COUNTER_NS = 20_000_000n;
 /** Matches below this are not audited: a wrong one looks like an effect before its cause. */
 const SURE = 0.99;
 
@@ -63,6 +68,8 @@ export interface ClockStanding {
   readonly clock: ClockDomain;
   readonly last: FitStretch | undefined;
   readonly evidence: string;
+  /** Half-width of what is known of it against the host's trace clock, which both have in common with Unix time; undefined = nothing. */
+  readonly toHostNs: number | undefined;
   readonly messages: number;
   readonly rejected: number;
   readonly steps: number;
@@ -95,6 +102,26 @@ class HullEdge implements ClockEdge {
   }
 }
 
+/** One counter in two kernels: the same number at the same moment, on any two CPUs of the machine. */
+class SharedCounter implements ClockEdge {
+  readonly evidence = 'shared counter';
+  readonly from: string;
+  readonly to: string;
+
+  constructor(from: string, to: string) {
+    this.from = from;
+    this.to = to;
+  }
+
+  at(ns: bigint): TimeInterval {
+    return { low: ns - COUNTER_ERROR_NS, high: ns + COUNTER_ERROR_NS };
+  }
+
+  back(ns: bigint): TimeInterval {
+    return this.at(ns);
+  }
+}
+
 interface Scale {
   readonly baseRaw: bigint;
   readonly nsPerTick: number;
@@ -117,6 +144,7 @@ interface KernelClocks {
   link: HullEdge | undefined;
   /** By the other's boot id. */
   readonly pairs: Map<string, HullEdge>;
+  readonly shared: Map<string, SharedCounter>;
 }
 
 export class MachineClocks {
@@ -141,10 +169,11 @@ export class MachineClocks {
   ): void {
     const known = this.#kernelOf(kernel, clock, fit);
     if (raw > known.trace.newestRaw) known.trace.newestRaw = raw;
+    const ns = this.#toNs(clock, raw);
+    if (isCounter(clock)) this.#compareCounters(known, ns);
     if (isOwnUnix || fit.errorNs > MAX_EVIDENCE_NS) return;
     const unixNs = toUnixNs(fit, raw);
     const error = BigInt(Math.ceil(fit.errorNs));
-    const ns = this.#toNs(clock, raw);
     known.own.hull.addInterval(ns, unixNs - error, unixNs + error);
     for (const [bootId, pair] of known.pairs) {
       const peer = this.#kernels.get(bootId);
@@ -163,7 +192,8 @@ export class MachineClocks {
     }
     if (kernel.printk !== undefined && raw > kernel.printk.newestRaw) kernel.printk.newestRaw = raw;
     const ns = this.#toNs(kernel.trace.clock, toUnixNs(fit, raw));
-    const error = BigInt(Math.ceil(fit.errorNs));
+    // The link's bound is in ticks of the trace clock.
+    const error = BigInt(Math.ceil(fit.errorNs * (isCounter(kernel.trace.clock) ? (this.#scale?.nsPerTick ?? 1) : 1)));
     kernel.link.hull.addInterval(raw, ns - error, ns + error);
   }
 
@@ -232,21 +262,26 @@ export class MachineClocks {
   }
 
   standings(): ClockStanding[] {
+    const host = [...this.#kernels.values()].findLast(({ kernelId }) => kernelId === HOST_KERNEL_ID);
     return [...this.#kernels.values()].flatMap((kernel) => {
-      const pairs = [...kernel.pairs.values()].map(({ hull }) => hull);
-      const common = {
-        bootId: kernel.bootId,
-        messages: pairs.reduce((sum, { messages }) => sum + messages, 0),
-        rejected: pairs.reduce((sum, { rejected }) => sum + rejected, 0),
-        steps: this.#stepsOf(kernel),
-      };
-      return [kernel.trace, ...(kernel.printk === undefined ? [] : [kernel.printk])].map(({ clock, aligned: { last } }) => ({
-        ...common,
-        clock,
-        last,
-        evidence: last?.evidence ?? 'its own wall clock',
-      }));
+      const nodes = kernel.printk === undefined ? [kernel.trace] : [kernel.trace, kernel.printk];
+      return nodes.map((node) => this.#standingOf(kernel, node, host));
     });
+  }
+
+  #standingOf(kernel: KernelClocks, { clock, name, aligned: { last } }: NodeClock, host: KernelClocks | undefined): ClockStanding {
+    const pairs = [...kernel.pairs.values()].map(({ hull }) => hull);
+    const there = host && last && this.#graph.convert(name, this.#toNs(clock, last.toRaw), host.trace.name);
+    return {
+      bootId: kernel.bootId,
+      clock,
+      last,
+      evidence: last?.evidence ?? 'its own wall clock',
+      toHostNs: there && Math.ceil(Number(there.high - there.low) / 2),
+      messages: pairs.reduce((sum, { messages }) => sum + messages, 0),
+      rejected: pairs.reduce((sum, { rejected }) => sum + rejected, 0),
+      steps: this.#stepsOf(kernel),
+    };
   }
 
   #kernelOf({ bootId, kernelId }: { readonly bootId: string; readonly kernelId: number }, clock: ClockDomain, fit: ClockFit): KernelClocks {
@@ -267,7 +302,7 @@ export class MachineClocks {
       kernelId === HOST_KERNEL_ID ? 'reference' : 'pings',
       isSteady ? STEERED_TOGETHER : undefined,
     );
-    const kernel: KernelClocks = { bootId, kernelId, trace, printk: undefined, own, link: undefined, pairs: new Map() };
+    const kernel: KernelClocks = { bootId, kernelId, trace, printk: undefined, own, link: undefined, pairs: new Map(), shared: new Map() };
     this.#graph.add(own);
     this.#kernels.set(bootId, kernel);
     if (this.#kernels.size > MAX_KERNELS) {
@@ -278,9 +313,42 @@ export class MachineClocks {
     return kernel;
   }
 
-  #forget({ own, link, pairs, bootId }: KernelClocks): void {
-    for (const edge of [own, link, ...pairs.values()]) if (edge !== undefined) this.#graph.remove(edge);
+  #forget({ own, link, pairs, shared, bootId }: KernelClocks): void {
+    for (const edge of [own, link, ...pairs.values(), ...shared.values()]) if (edge !== undefined) this.#graph.remove(edge);
     for (const other of pairs.keys()) this.#kernels.get(other)?.pairs.delete(bootId);
+    for (const other of shared.keys()) this.#kernels.get(other)?.shared.delete(bootId);
+  }
+
+  /** Two kernels that trace on the hardware's counter: one counter, as long as nothing that is known besides excludes it. */
+  #compareCounters(kernel: KernelClocks, ns: bigint): void {
+    for (const peer of this.#kernels.values()) {
+      if (peer === kernel || !isCounter(peer.trace.clock)) continue;
+      const found = this.#evidenceBetween(kernel, peer, ns);
+      if (found === undefined) continue;
+      const isExcluded = ns + COUNTER_ERROR_NS < found.low || ns - COUNTER_ERROR_NS > found.high;
+      const edge = kernel.shared.get(peer.bootId);
+      if (edge !== undefined && isExcluded) {
+        this.#graph.remove(edge);
+        kernel.shared.delete(peer.bootId);
+        peer.shared.delete(kernel.bootId);
+      } else if (edge === undefined && !isExcluded && found.high - found.low <= SAME_COUNTER_NS) {
+        const added = new SharedCounter(kernel.trace.name, peer.trace.name);
+        kernel.shared.set(peer.bootId, added);
+        peer.shared.set(kernel.bootId, added);
+        this.#graph.add(added);
+      }
+    }
+  }
+
+  /** Where the peer's trace clock stood, by both collectors and by messages. */
+  #evidenceBetween(kernel: KernelClocks, peer: KernelClocks, ns: bigint): TimeInterval | undefined {
+    const unix = kernel.own.at(ns);
+    const [first, last] = [unix && peer.own.back(unix.low), unix && peer.own.back(unix.high)];
+    const pings = first && last && { low: first.low, high: last.high };
+    const pair = kernel.pairs.get(peer.bootId);
+    const messages = pair === undefined ? undefined : pair.from === kernel.trace.name ? pair.at(ns) : pair.back(ns);
+    if (pings === undefined || messages === undefined) return pings ?? messages;
+    return { low: maxOf(pings.low, messages.low), high: minOf(pings.high, messages.high) };
   }
 
   #openPair(a: KernelClocks, b: KernelClocks): HullEdge {
@@ -305,10 +373,10 @@ export class MachineClocks {
     const found = this.#graph.convert(kernel.trace.name, ns, UNIX);
     if (found === undefined) return undefined;
     let { low, high } = found;
-    for (const [bootId, pair] of kernel.pairs) {
+    for (const [bootId, pair] of [...kernel.pairs, ...kernel.shared]) {
       const peer = this.#kernels.get(bootId);
       if (peer === undefined || !isBefore(peer, kernel)) continue;
-      const there = pair.at(ns);
+      const there = pair.from === kernel.trace.name ? pair.at(ns) : pair.back(ns);
       const least = there && peer.trace.aligned.nearest(this.#toRaw(peer.trace.clock, there.low));
       const most = there && peer.trace.aligned.nearest(this.#toRaw(peer.trace.clock, there.high));
       if (least === undefined || most === undefined || least > high || most < low) continue;
@@ -356,6 +424,14 @@ export class MachineClocks {
     if (!isCounter(clock) || this.#scale === undefined) return ns;
     return this.#scale.baseRaw + BigInt(Math.round(Number(ns) / this.#scale.nsPerTick));
   }
+}
+
+function maxOf(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}
+
+function minOf(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function createNode(bootId: string, clock: ClockDomain): NodeClock {

@@ -15,13 +15,14 @@
  * have drifted since (500 ppm), at most by what the clocks differ since boot.
  */
 import { uptime } from 'node:os';
-import { alignTimes, toFitFields, type ClockFit } from '../clock/fit.ts';
+import { alignTimes, toFitFields, toUnixNs as fitToUnixNs, type ClockFit } from '../clock/fit.ts';
+import { IntervalTrack } from '../clock/interval-track.ts';
 import { OperationalError, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
 import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
-import { NO_RAW_TIME, toUnixNs, type ClockDomain, type MonotonicNs, type PrintkNs, type UnixNs } from '../model/time.ts';
+import { isCounter, NO_RAW_TIME, toUnixNs, type ClockDomain, type MonotonicNs, type PrintkNs, type UnixNs } from '../model/time.ts';
 import { ClockBracket } from './clock-bracket.ts';
 import { ClockOffset, MAX_DRIFT } from './clock-offset.ts';
 import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval } from './kernel-clock.ts';
@@ -33,8 +34,13 @@ const FIRST_SAMPLES = 22;
 const SAMPLE_INTERVAL_MS = 30_000;
 /** printk's clock and CLOCK_MONOTONIC start within this of each other at boot (tick-driven stamps before `sched_clock: Marking stable`). */
 const BOOT_DOUBT_NS = 200e6;
-/** Clocks that tick in ns: the others need a fit of their tick first. */
-const NS_CLOCKS: readonly ClockDomain[] = ['local', 'global', 'perf', 'mono', 'mono_raw', 'boot', 'tai'];
+/** Clocks that tick in ns, and the counter, whose ticks are measured. The others only order events. */
+const TRACE_CLOCKS: readonly ClockDomain[] = ['local', 'global', 'perf', 'mono', 'mono_raw', 'boot', 'tai', 'x86-tsc'];
+/** Counters from 50 MHz to 10 GHz. */
+const TICK_RATES = { low: 0.1, high: 20 };
+/** The rate of a counter is known by two samples, at least this far apart. */
+const COUNTER_SPAN_MS = 50;
+const UNKNOWN_NS = 1e9;
 
 const log = createLogger('clock');
 
@@ -45,6 +51,8 @@ export class CollectorClock implements KernelClock, HostTimeline {
   readonly #printk = new ClockOffset();
   /** Trace clock → mono, where it is neither mono nor printk's. */
   readonly #trace = new ClockOffset();
+  /** Ticks of the counter → mono, where it is the trace clock. */
+  readonly #counter = new IntervalTrack(TICK_RATES);
   readonly #traceClock: ClockDomain;
   #printkBracket: ClockBracket | undefined;
   #traceBracket: ClockBracket | undefined;
@@ -60,11 +68,11 @@ export class CollectorClock implements KernelClock, HostTimeline {
   /** `isHost`: this kernel's Unix time is the machine's. */
   constructor(traceClock: ClockDomain = 'mono', isHost = true) {
     this.#isHost = isHost;
-    if (!NS_CLOCKS.includes(traceClock)) {
+    if (!TRACE_CLOCKS.includes(traceClock)) {
       throw new OperationalError(
         'E_TRACEFS_CLOCK',
-        `the trace clock ${traceClock} does not tick in ns and cannot be aligned by this collector`,
-        `choose one of: ${NS_CLOCKS.join(', ')}`,
+        `the trace clock ${traceClock} is no time that can be aligned`,
+        `choose one of: ${TRACE_CLOCKS.join(', ')}`,
       );
     }
     this.#traceClock = traceClock;
@@ -77,6 +85,10 @@ export class CollectorClock implements KernelClock, HostTimeline {
     this.#openBrackets();
     if (!this.#printk.known) this.#assumePrintk();
     this.#sampleTracer();
+    if (isCounter(this.#traceClock) && this.hasTracer) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, COUNTER_SPAN_MS);
+      this.#sampleTracer();
+    }
     this.#schedule();
   }
 
@@ -132,6 +144,10 @@ export class CollectorClock implements KernelClock, HostTimeline {
 
   traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
     const wall = this.#isHost ? 'host' : 'own';
+    if (isCounter(this.#traceClock)) {
+      const link = this.#linkCounter();
+      return link === undefined ? { wall } : { wall, links: [{ clock: 'printk', fit: toFitFields(link) }] };
+    }
     if (this.#traceClock !== 'mono') return { wall };
     const mono = process.hrtime.bigint();
     const raw = mono - middleOf(this.#printk.at(mono));
@@ -145,7 +161,7 @@ export class CollectorClock implements KernelClock, HostTimeline {
       ['printk', this.#fitNow('perf').errorNs],
       [this.#traceClock, this.#fitNow(this.#traceClock).errorNs],
     ];
-    addClockMetrics(batch, startNs, timeNs, errors, this.#unix.steps + this.#printk.steps + this.#trace.steps);
+    addClockMetrics(batch, startNs, timeNs, errors, this.#unix.steps + this.#printk.steps + this.#trace.steps + this.#counter.steps);
   }
 
   /** Tried again at each sampling: the reason may pass (a tracefs that is mounted later, a machine short of memory). */
@@ -213,7 +229,9 @@ export class CollectorClock implements KernelClock, HostTimeline {
         this.#printk.addBracket(sample.raw, sample.monoLowNs, sample.monoHighNs);
       }
       const traced = this.#traceBracket?.sample();
-      if (traced !== undefined) this.#trace.addBracket(traced.raw, traced.monoLowNs, traced.monoHighNs);
+      if (traced === undefined) return;
+      if (isCounter(this.#traceClock)) this.#counter.add({ raw: traced.raw, unixLow: traced.monoLowNs, unixHigh: traced.monoHighNs });
+      else this.#trace.addBracket(traced.raw, traced.monoLowNs, traced.monoHighNs);
     } catch (error) {
       // Somebody removed the instances: what is known goes on, its bound grows, and live reads narrow it again.
       log.warn('the tracer cannot be used any more to align times', { error: messageOf(error) });
@@ -244,6 +262,7 @@ export class CollectorClock implements KernelClock, HostTimeline {
     const mono = process.hrtime.bigint();
     const unix = this.#unix.at(mono);
     if (clock === 'mono') return { baseRaw: mono, baseUnixNs: mono + middleOf(unix), nsPerTick: 1, errorNs: halfOf(unix) };
+    if (isCounter(clock)) return this.#fitCounter(mono, unix);
     const offset = clock === 'perf' ? this.#printk : this.#trace;
     const raw = mono - middleOf(offset.at(mono));
     const toMono = offset.at(raw);
@@ -252,6 +271,36 @@ export class CollectorClock implements KernelClock, HostTimeline {
       baseUnixNs: raw + middleOf(toMono) + middleOf(unix),
       nsPerTick: 1 + offset.rate,
       errorNs: halfOf(toMono) + halfOf(unix),
+    };
+  }
+
+  /** The line of the counter, at about now. */
+  #fitCounter(mono: bigint, unix: OffsetInterval): ClockFit {
+    const toMono = this.#counter.fitAt(mono);
+    // No tracer, or it said nothing yet: there are no ticks to align either.
+    if (toMono === undefined) return { baseRaw: 0n, baseUnixNs: mono + middleOf(unix), nsPerTick: 1, errorNs: UNKNOWN_NS };
+    const baseRaw = toMono.baseRaw + BigInt(Math.round(Number(mono - toMono.baseUnixNs) / toMono.nsPerTick));
+    return {
+      ...toMono,
+      baseRaw,
+      baseUnixNs: fitToUnixNs(toMono, baseRaw) + middleOf(unix),
+      errorNs: toMono.errorNs + halfOf(unix),
+    };
+  }
+
+  /** The line of the printk clock to the counter, in ticks. */
+  #linkCounter(): ClockFit | undefined {
+    const mono = process.hrtime.bigint();
+    const counter = this.#counter.fitAt(mono);
+    if (counter === undefined) return undefined;
+    const raw = mono - middleOf(this.#printk.at(mono));
+    const toMono = this.#printk.at(raw);
+    const ticks = Number(raw + middleOf(toMono) - counter.baseUnixNs) / counter.nsPerTick;
+    return {
+      baseRaw: raw,
+      baseUnixNs: counter.baseRaw + BigInt(Math.round(ticks)),
+      nsPerTick: (1 + this.#printk.rate) / counter.nsPerTick,
+      errorNs: Math.ceil((halfOf(toMono) + counter.errorNs) / counter.nsPerTick),
     };
   }
 

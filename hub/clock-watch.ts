@@ -93,10 +93,14 @@ export class ClockWatch {
     this.#kernels.set(identity.bootId, { identity, heardMs: Date.now(), isOwnUnix });
     machine.noteFit(identity, clock, toRaw, fit, isOwnUnix);
     this.#recall(machine, identity.bootId, clock);
-    for (const link of links) {
-      if (link.clock === 'printk') machine.noteLink(identity.bootId, BigInt(link.fit.baseRaw), fromFitFields(link.fit));
-    }
     const aligned = machine.extend(identity.bootId, clock, fromRaw, toRaw);
+    for (const link of links) {
+      if (link.clock !== 'printk') continue;
+      const raw = BigInt(link.fit.baseRaw);
+      machine.noteLink(identity.bootId, raw, fromFitFields(link.fit));
+      // Also while nothing is printed: the bound of a line that may come.
+      machine.extend(identity.bootId, 'printk', raw, raw);
+    }
     const errorNs = aligned?.find(toRaw)?.fit.errorNs;
     return { fit, aligned: errorNs !== undefined && errorNs <= Math.max(fit.errorNs, isOwnUnix ? Infinity : 0) ? aligned : undefined };
   }
@@ -132,7 +136,7 @@ export class ClockWatch {
     const clocks: ClockRow[] = [];
     const audit = { messages: 0, early: 0, impossible: 0, worstNs: 0 };
     for (const machine of this.#machines.values()) {
-      for (const { bootId, clock, last, evidence, messages, rejected, steps } of machine.standings()) {
+      for (const { bootId, clock, last, evidence, toHostNs = -1, messages, rejected, steps } of machine.standings()) {
         const known = this.#kernels.get(bootId);
         if (known === undefined) continue;
         const { machineName: machineLabel, kernelId, kernelName } = known.identity;
@@ -146,6 +150,7 @@ export class ClockWatch {
           offsetNs: last === undefined ? '' : String(last.fit.baseUnixNs - (isCounter(clock) ? 0n : last.fit.baseRaw)),
           driftPpm: last === undefined || isCounter(clock) ? 0 : (last.fit.nsPerTick - 1) * 1e6,
           errorNs: last?.fit.errorNs ?? -1,
+          toHostNs,
           steps,
           messages,
           rejectedBounds: rejected,

@@ -130,6 +130,8 @@ export interface ClockRow {
   readonly driftPpm: number;
   /** Half-width of the bound of a record of now, ns; -1 = not known. */
   readonly errorNs: number;
+  /** The same against the host kernel's trace clock: what tells the order of lines of two kernels. 0 for that itself; -1 = not known. */
+  readonly toHostNs: number;
   /** Times that its clocks were set, stood still, or were contradicted by messages. */
   readonly steps: number;
   /** Matched messages that it is bounded by. */

@@ -13,7 +13,8 @@ const ROW: ClockRow = {
   evidence: 'messages and pings, reference',
   offsetNs: '1788510993000000123',
   driftPpm: -12.345,
-  errorNs: 34_000,
+  errorNs: 734_000,
+  toHostNs: 34_000,
   steps: 1,
   messages: 4200,
   rejectedBounds: 0,
@@ -24,16 +25,16 @@ test('clocks table: says bound, offset, drift and evidence, and escapes what a k
   const text = renderClocks(
     [
       { ...ROW, kernelName: 'sp\u001b[31m' },
-      { ...ROW, errorNs: -1, offsetNs: '', evidence: 'its own wall clock' },
+      { ...ROW, errorNs: -1, toHostNs: -1, offsetNs: '', evidence: 'its own wall clock' },
     ],
     plain,
     undefined,
   );
   const [head, first, second] = text.split('\n');
-  assert.match(head ?? '', /^ID {2}KERNEL +CLOCK +BOUND +OFFSET +DRIFT +STEPS +MESSAGES +AGE +KNOWN BY$/);
-  assert.match(first ?? '', /mono +±34 µs +1788510993\.000000123 s +-12\.35 ppm +1 .* messages and pings, reference$/);
+  assert.match(head ?? '', /^ID {2}KERNEL +CLOCK +BOUND +TO HOST +OFFSET +DRIFT +STEPS +MESSAGES +AGE +KNOWN BY$/);
+  assert.match(first ?? '', /mono +±734 µs +±34 µs +1788510993\.000000123 s +-12\.35 ppm +1 .* messages and pings, reference$/);
   assert.ok(!text.includes('\u001b'));
-  assert.match(second ?? '', /±\? +- +- .* its own wall clock$/);
+  assert.match(second ?? '', /±\? +±\? +- +- .* its own wall clock$/);
   assert.match(renderClocks([ROW, { ...ROW, machine: 'beta' }], plain, undefined), /^MACHINE/);
 });
 

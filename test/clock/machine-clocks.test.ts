@@ -233,3 +233,74 @@ test('machine clocks: the line of an earlier process is evidence', () => {
   assert.ok(found !== undefined && found.errorNs < SPAWN1.errorNs / 3);
   assert.ok(Math.abs(Number(found.unixNs - START) - 31e9) <= found.errorNs);
 });
+
+const TICKS_PER_NS = 2.799_998;
+const tscOf = (ns: number): bigint => 84_643_894_950_799n + BigInt(Math.round(ns * TICKS_PER_NS));
+
+/** Kernels that trace on counters; what each kernel's is ahead of the first one's, in ticks. */
+function liveOnCounters(machine: MachineClocks, seconds: number, ahead: ReadonlyMap<Kernel, (ns: number) => bigint>): void {
+  const random = createRandom(5);
+  const wrong = new Map([...ahead.keys()].map((kernel) => [kernel, (random() - 0.5) * 1.8 * kernel.errorNs]));
+  for (let step = 1; step <= seconds * 5; step++) {
+    const ns = step * 2e8;
+    for (const [kernel, of] of ahead) {
+      const raw = tscOf(ns) + of(ns);
+      const baseUnixNs = START + BigInt(Math.round(ns + (wrong.get(kernel) ?? 0)));
+      machine.noteFit(kernel, 'x86-tsc', raw, { baseRaw: raw, baseUnixNs, nsPerTick: 1 / TICKS_PER_NS, errorNs: kernel.errorNs }, false);
+      machine.extend(kernel.bootId, 'x86-tsc', raw - 1000n, raw);
+    }
+  }
+}
+
+test('machine clocks: where two kernels trace on one counter, their times differ by no more than it does', (t) => {
+  const machine = new MachineClocks();
+  liveOnCounters(
+    machine,
+    60,
+    new Map([
+      [HOST, () => 0n],
+      [SPAWN1, () => 0n],
+      [SPAWN2, () => 0n],
+    ]),
+  );
+  let worstNs = 0;
+  for (let ns = 20e9; ns < 60e9; ns += 137e6) {
+    const [host, ...spawns] = [HOST, SPAWN1, SPAWN2].map(({ bootId }) => machine.find(bootId, 'x86-tsc')?.toUnix(tscOf(ns)));
+    assert.ok(host !== undefined);
+    for (const spawn of spawns) {
+      assert.ok(spawn !== undefined && Math.abs(Number(spawn.unixNs - START) - ns) <= spawn.errorNs);
+      assert.ok(spawn.errorNs < host.errorNs + 2000, `${spawn.errorNs} ${host.errorNs}`);
+      worstNs = Math.max(worstNs, Math.abs(Number(spawn.unixNs - host.unixNs)));
+    }
+  }
+  t.diagnostic(
+    `one counter: ${worstNs} ns between kernels at most, ± ${machine.find('spawn1', 'x86-tsc')?.last?.fit.errorNs} ns against Unix time; pings say ± ${SPAWN1.errorNs} ns`,
+  );
+  assert.ok(worstNs <= 50, `${worstNs} ns`);
+  assert.match(machine.standings().find(({ bootId }) => bootId === 'spawn1')?.evidence ?? '', /^shared counter, reference$/);
+});
+
+test('machine clocks: counters that pings tell apart are two, and one that is set ceases to be shared', () => {
+  const apart = new MachineClocks();
+  liveOnCounters(
+    apart,
+    10,
+    new Map([
+      [HOST, () => 0n],
+      [SPAWN1, () => 30_000_000_000n],
+    ]),
+  );
+  assert.equal(apart.standings().find(({ bootId }) => bootId === 'spawn1')?.evidence, 'pings');
+  const set = new MachineClocks();
+  liveOnCounters(
+    set,
+    20,
+    new Map<Kernel, (ns: number) => bigint>([
+      [HOST, () => 0n],
+      [SPAWN1, (ns: number) => (ns < 10e9 ? 0n : 30_000_000n)],
+    ]),
+  );
+  assert.equal(set.standings().find(({ bootId }) => bootId === 'spawn1')?.evidence, 'pings');
+  const found = set.find('spawn1', 'x86-tsc')?.toUnix(tscOf(19.9e9) + 30_000_000n);
+  assert.ok(found !== undefined && Math.abs(Number(found.unixNs - START) - 19.9e9) <= found.errorNs);
+});

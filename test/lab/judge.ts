@@ -12,6 +12,8 @@ const STAMP_NS = 1000;
 export interface TimedLine {
   readonly row: LogRow;
   readonly trueUnixNs: bigint;
+  /** Half-width of what the truth is uncertain by. */
+  readonly trueErrorNs: number;
   /** Aligned less true time. */
   readonly offByNs: number;
 }
@@ -29,7 +31,7 @@ export function judgeTimes(rows: readonly LogRow[], clock: TruthClock): TimedLin
       Math.abs(offByNs) <= row.errorNs + time.errorNs + STAMP_NS,
       `${row.kernelName} «${row.body}» is off by ${offByNs} ns, stated ± ${row.errorNs} ns, truth ± ${time.errorNs} ns`,
     );
-    return { row, trueUnixNs: time.unixNs, offByNs };
+    return { row, trueUnixNs: time.unixNs, trueErrorNs: time.errorNs, offByNs };
   });
 }
 
