@@ -72,6 +72,7 @@ export class ClockBracket {
       const [m2] = stampsB[round] ?? [];
       if (x1 === undefined || x3 === undefined || m2 === undefined || x3 < x1) continue;
       if (best === undefined || x3 - x1 < bestWidth) {
+        // In ticks of a counter the width is more than in ns: counters are faster than 1 GHz.
         bestWidth = x3 - x1;
         best = { raw: toTraceClockTicks(x1), monoLowNs: toMonotonicNs(m2 - bestWidth), monoHighNs: toMonotonicNs(m2) };
       }

@@ -146,7 +146,10 @@ export class GuestClock implements KernelClock {
     const now = this.#guestNow();
     // A trace clock that counts ticks would need the way back from mono to it.
     if (this.#traceClock !== 'mono' || !this.#printk.known) return {};
-    return { links: [{ clock: 'printk', fit: toFitFields(this.#perfToMono(now)) }] };
+    const fit = this.#perfToMono(now);
+    // At this moment, not where the line was begun.
+    const baseRaw = fit.baseRaw + BigInt(Math.round(Number(now - fit.baseUnixNs) / fit.nsPerTick));
+    return { links: [{ clock: 'printk', fit: toFitFields({ ...fit, baseRaw, baseUnixNs: fitToUnixNs(fit, baseRaw) }) }] };
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

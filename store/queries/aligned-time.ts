@@ -29,8 +29,10 @@ export function toAlignedTime(
   );
   if (found.length === 0) return STORED_TIME;
   const list = (values: readonly bigint[]): string => `[${values.join(', ')}]::Array(Int64)`;
-  const at = `arrayFirstIndex((boot, clock, first, behind) -> boot = BootId AND clock = ClockDomain AND RawTime >= first AND RawTime < behind,
-    {revisedBoots:Array(String)}, {revisedClocks:Array(String)}, ${list(found.map((one) => one.fromRaw))}, ${list(found.map((one) => one.toRaw))})`;
+  // A row whose sender knew its time better than the graph did was not aligned by it, and is not now.
+  const at = `arrayFirstIndex((boot, clock, first, behind, error) -> boot = BootId AND clock = ClockDomain AND RawTime >= first
+    AND RawTime < behind AND (ClockErrorNs < 0 OR ClockErrorNs >= error), {revisedBoots:Array(String)}, {revisedClocks:Array(String)},
+    ${list(found.map((one) => one.fromRaw))}, ${list(found.map((one) => one.toRaw))}, ${list(found.map((one) => BigInt(one.errorNs)))})`;
   const since = `(RawTime - ${list(found.map((one) => one.fromRaw))}[${at}])`;
   const slower = `[${found.map((one) => `toFloat64(${one.nsPerTick - 1})`).join(', ')}][${at}]`;
   const unix = `${list(found.map((one) => one.baseUnixNs))}[${at}] + ${since} + toInt64(round(${since} * ${slower}))`;

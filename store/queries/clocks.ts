@@ -62,7 +62,7 @@ export async function queryLastFits(store: Store): Promise<(ClockFitRow & { read
     `SELECT ${COLUMNS} FROM clock_fits FINAL WHERE StoredAt > now64(9) - INTERVAL ${RECALL_SECONDS} SECOND
      ORDER BY BootId, ClockDomain, FromRaw DESC LIMIT 1 BY BootId, ClockDomain`,
   );
-  return rows.map((row) => ({ ...toFitRow(row), bootId: row.bootId }));
+  return rows.map((row) => Object.assign(toFitRow(row), { bootId: row.bootId }));
 }
 
 function toFitRow(row: StoredFit): ClockFitRow {

@@ -33,10 +33,10 @@ SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_dedup
 -- Rows keep the time they were stored with; here is the best that is known now.
 CREATE VIEW otel_logs_aligned AS
 SELECT
-    if(fit.ToRaw > log.RawTime AND log.RawTime >= 0,
+    if(fit.ToRaw > log.RawTime AND log.RawTime >= 0 AND (log.ClockErrorNs < 0 OR log.ClockErrorNs >= fit.ErrorNs),
         fromUnixTimestamp64Nano(fit.BaseUnixNs + (log.RawTime - fit.FromRaw) + toInt64(round((log.RawTime - fit.FromRaw) * (fit.NsPerTick - 1)))),
         log.Timestamp) AS AlignedTime,
-    if(fit.ToRaw > log.RawTime AND log.RawTime >= 0, fit.ErrorNs, log.ClockErrorNs) AS AlignedErrorNs,
+    if(fit.ToRaw > log.RawTime AND log.RawTime >= 0 AND (log.ClockErrorNs < 0 OR log.ClockErrorNs >= fit.ErrorNs), fit.ErrorNs, log.ClockErrorNs) AS AlignedErrorNs,
     log.*
 FROM otel_logs AS log
 ASOF LEFT JOIN (SELECT BootId, ClockDomain, FromRaw, ToRaw, BaseUnixNs, NsPerTick, ErrorNs FROM clock_fits FINAL) AS fit

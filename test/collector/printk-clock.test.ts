@@ -4,7 +4,11 @@ import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { test } from 'node:test';
 import { LogBatch } from '../../model/log-batch.ts';
 import { findTracefs } from '../../collector/tracefs.ts';
+import { isOperational } from '../../base/errors.ts';
+import { fromFitFields, toUnixNs } from '../../clock/fit.ts';
+import { ClockBracket } from '../../collector/clock-bracket.ts';
 import { CollectorClock } from '../../collector/collector-clock.ts';
+import { toPrintkNs } from '../../model/time.ts';
 import { errnoOf } from '../../base/errors.ts';
 
 /** The stamp of the record that holds `text`, µs of the printk clock; undefined when a flood has overwritten it. */
@@ -67,5 +71,38 @@ test('collector clock: a printk record lies within its stated bound of the syste
   } finally {
     clock.stop();
     closeSync(fd);
+  }
+});
+
+test('collector clock: the counter of the hardware is aligned through the tracer, and printk with it', (t) => {
+  const clock = new CollectorClock('x86-tsc');
+  let bracket: ClockBracket | undefined;
+  try {
+    clock.start(findTracefs());
+    if (!clock.hasTracer) return t.skip('the tracer cannot be used here');
+    bracket = new ClockBracket(findTracefs(), 'x86-tsc', 'probe');
+    const sample = bracket.sample();
+    if (sample === undefined) return t.skip('no bracket came back whole');
+    const fit = fromFitFields(clock.traceFit());
+    const aligned = toUnixNs(fit, sample.raw);
+    const { low, high } = clock.unixOffset(sample.monoHighNs);
+    t.diagnostic(`${(1000 / fit.nsPerTick).toFixed(3)} MHz, ± ${fit.errorNs} ns`);
+    assert.ok(fit.errorNs < 5e6 && fit.nsPerTick > 0.1 && fit.nsPerTick < 5);
+    assert.ok(aligned >= sample.monoLowNs + low - BigInt(fit.errorNs), `${aligned} ± ${fit.errorNs}`);
+    assert.ok(aligned <= sample.monoHighNs + high + BigInt(fit.errorNs), `${aligned} ± ${fit.errorNs}`);
+    // printk by the link is where it is by itself.
+    const link = clock.traceLinks().links?.find((one) => one.clock === 'printk');
+    assert.ok(link !== undefined);
+    const printk = fromFitFields(link.fit);
+    const through = toUnixNs(fit, toUnixNs(printk, printk.baseRaw));
+    const direct = clock.toUnixNs(toPrintkNs(printk.baseRaw));
+    const boundNs = 2 * (fit.errorNs + printk.errorNs * fit.nsPerTick);
+    assert.ok(Math.abs(Number(through - direct)) <= boundNs, `${through - direct} ns, ± ${boundNs}`);
+  } catch (error) {
+    if (!isOperational(error)) throw error;
+    t.skip(`needs tracefs: ${error.message}`);
+  } finally {
+    bracket?.close();
+    clock.stop();
   }
 });
