@@ -108,7 +108,7 @@ function readProbes(names: readonly string[]): IkcEvent[] {
     const [packName = '', generation] = name.split('/');
     const pack = findIkcPack(packName);
     if (pack === undefined || (generation !== undefined && pack.rings[generation] === undefined)) {
-      const known = IKC_PACKS.flatMap((one) => [one.name, ...Object.keys(one.rings).map((of) => `${one.name}/${of}`)]);
+      const known = IKC_PACKS.map((one) => [one.name, Object.keys(one.rings).map((of) => `${one.name}/${of}`)]).flat(2);
       throw new OperationalError('E_CONFIG_VALUE', `collector.ikc: there is no pack ${name}`, `packs are ${known.join(', ')}`);
     }
     return eventsOf(pack, generation ?? (packName === 'multikernel' ? 'g3' : undefined));
