@@ -131,6 +131,7 @@ export class IncidentWatch {
   }
 
   #tick(): void {
+    this.#silence.beat(Date.now());
     if (this.#working !== undefined || this.#closed) return;
     this.#working = this.#work().finally(() => {
       this.#working = undefined;

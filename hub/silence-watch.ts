@@ -43,7 +43,7 @@ export class SilenceWatch {
   /** Silences that were said, by boot and moment. */
   readonly #said = new Set<string>();
   readonly #startMs = Date.now();
-  #lookedMs = Date.now();
+  #beatMs = Date.now();
   #graceUntilMs = 0;
 
   constructor(parts: SilenceParts) {
@@ -56,9 +56,13 @@ export class SilenceWatch {
     if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.values().next().value as string);
   }
 
+  /** To be called often, whatever else is under way: where this stops, the hub was stopped itself. */
+  beat(nowMs: number): void {
+    if (nowMs - this.#beatMs > OWN_STALL_MS) this.#graceUntilMs = nowMs + SILENT_MS;
+    this.#beatMs = nowMs;
+  }
+
   async look(nowMs: number, open: readonly Incident[]): Promise<void> {
-    if (nowMs - this.#lookedMs > OWN_STALL_MS) this.#graceUntilMs = nowMs + SILENT_MS;
-    this.#lookedMs = nowMs;
     await this.#lookForReturns(open);
     if (nowMs < this.#graceUntilMs) return;
     for (const [, kernels] of Map.groupBy(this.#parts.presence.all(), ({ identity }) => identity.machineId)) {

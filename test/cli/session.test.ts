@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { HubClient } from '../../cli/hub-client.ts';
-import type { KernelRow } from '../../model/api.ts';
+import type { IncidentRow, KernelRow } from '../../model/api.ts';
 import { runCli, RunningCli, withFolder } from '../support/run-cli.ts';
 
 const SESSION = join(import.meta.dirname, '../fixtures/lab');
@@ -17,6 +18,16 @@ interface SqlAnswer {
 
 async function ask(url: string, sql: string): Promise<SqlAnswer['rows']> {
   return (await new HubClient(url).postJson<SqlAnswer>('/api/sql', { sql })).rows;
+}
+
+/** Kind, title and signals of each, when the report of the panic is in it. */
+async function waitForIncidents(url: string): Promise<readonly string[]> {
+  for (const endMs = Date.now() + 45_000; ;) {
+    const { incidents } = await new HubClient(url).getJson<{ incidents: readonly IncidentRow[] }>('/api/incidents');
+    if (incidents.some(({ count }) => count >= 8) || Date.now() > endMs)
+      return incidents.map(({ kind, title, count }) => `${kind} ${title} ${count}`);
+    await sleep(250);
+  }
 }
 
 const IKC_ROWS = "SELECT KernelId, Event, count() FROM events WHERE Event LIKE 'ikc:%' GROUP BY ALL ORDER BY ALL";
@@ -49,6 +60,7 @@ test('demo: three kernels, their traffic and the panic are on one timeline, with
       assert.equal(ikc.get('0 ikc:mk_send'), 604 + 12);
       assert.equal(ikc.get('2 ikc:mk_send'), 610);
       assert.equal(ikc.get('2 ikc:mk_recv'), 60);
+      assert.deepEqual(await waitForIncidents(url), ['panic spawn1 panicked: sysrq triggered crash 8']);
       const ledger = await new HubClient(url).getJson<{ rows: { state: string; stream: string }[] }>('/api/ledger');
       assert.deepEqual(
         ledger.rows.filter(({ state }) => state === 'unbalanced'),
@@ -83,13 +95,15 @@ test('import: a session that is imported again stores nothing twice', async () =
       const url = /page (http:[^,]+)/.exec(hub.stdout)?.[1] ?? '';
       const logs = await ask(
         url,
-        "SELECT KernelId, count(), uniqExact(Stream, Sequence, BootId) FROM otel_logs WHERE EventName = '' GROUP BY ALL ORDER BY ALL",
+        "SELECT KernelId, count(), uniqExact(Stream, Sequence, BootId) FROM otel_logs WHERE Stream != '' GROUP BY ALL ORDER BY ALL",
       );
-      const reports = await ask(url, "SELECT KernelId, EventName FROM otel_logs WHERE EventName != '' ORDER BY ALL");
+      const reports = await ask(url, "SELECT KernelId, EventName FROM otel_logs WHERE EventName LIKE 'kernel.%' ORDER BY ALL");
       assert.deepEqual(
         reports.map(([kernel, event]) => `${Number(kernel)} ${String(event)}`),
         ['1 kernel.panic'],
       );
+      // Of both imports together one, as it was stored first.
+      assert.deepEqual(await waitForIncidents(url), ['panic spawn1 panicked: sysrq triggered crash 8']);
       const events = await ask(url, 'SELECT KernelId, count() FROM events GROUP BY ALL ORDER BY ALL');
       assert.deepEqual(
         logs.map(([, count]) => Number(count)),

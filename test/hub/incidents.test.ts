@@ -208,6 +208,7 @@ test('incidents: silence is told once, of a kernel or of a whole machine, and so
   const look = async (second: number): Promise<readonly Incident[]> => {
     const nowMs = startMs + second * 1000;
     const machines = new Set([...presence.all()].map(({ identity }) => identity.machineId));
+    watch.beat(nowMs);
     await watch.look(
       nowMs,
       [...found.values()].filter(({ state }) => state === 'open'),
