@@ -12,7 +12,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
-import { redactCommandLine } from '../model/redact.ts';
+import { redactSecrets } from '../model/redact.ts';
 import { parseDeviceTree, readU64List, type DeviceTreeNode } from '../parsers/device-tree.ts';
 import { parseKimage } from '../parsers/kimage.ts';
 
@@ -92,7 +92,7 @@ export function readResources(root: string, { name, id }: InstanceStatus): Insta
   return {
     ...readTree(typeof tree === 'string' ? undefined : tree),
     ...kerf,
-    commandLine: redactCommandLine(image?.commandLine ?? ''),
+    commandLine: redactSecrets(image?.commandLine ?? ''),
     problem: typeof tree === 'string' ? tree : '',
   };
 }

@@ -6,18 +6,12 @@
  *   eth0: 10.0.0.7 52:54:00:12:34:56      →  eth0: ip-1 mac-1
  *   R13: ffff8c5e00000000                 →  R13: ptr-1
  *
- * By pattern, so a name that looks like a word and a secret that stands alone stay: read it before you send it.
+ * By pattern (secrets: model/redact.ts), so a name that looks like a word and a secret that stands alone stay: read it before you send it.
  */
-const SECRET_NAME = '(?:token|secret|passw(?:or)?d|passphrase|pwd|credentials?|apikey|api_key|authorization|psk|cookie|auth)';
-/** `name=value` of any name with such a word in it; with a colon only where the word ends the name. */
-const SECRETS: readonly RegExp[] = [
-  new RegExp(String.raw`([\w.-]*(?:${SECRET_NAME}|key)[\w.-]*=)("[^"]*"|'[^']*'|[^\s,;&"']+)`, 'gi'),
-  new RegExp(String.raw`(\b[\w.-]*${SECRET_NAME}"?:\s{0,8})("[^"]*"|'[^']*'|(?:bearer |basic )?[^\s,;"']+)`, 'gi'),
-  // Where the kernel lies is as good as a key.
-  /(\bKernel Offset: )(0x[0-9a-f]+)/g,
-  /(:\/\/)([^\s/@:]+:[^\s/@]+)(?=@)/g,
-  /(\b(?:bearer|basic) )([\w+/=.~-]{8,})/gi,
-];
+import { redactSecrets } from '../model/redact.ts';
+
+/** Where the kernel lies is as good as a key. */
+const KERNEL_OFFSET = /(\bKernel Offset: )(0x[0-9a-f]+)/g;
 const MAIL = /\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\b/g;
 const MAC = /\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b/gi;
 const IPV6 =
@@ -46,7 +40,7 @@ export class Redactor {
   redact(text: string): string {
     let clean = text;
     for (const pattern of this.#known) clean = clean.replace(pattern, (found) => this.#nameOf('machine', found));
-    for (const pattern of SECRETS) clean = clean.replace(pattern, (_whole, name: string) => `${name}[redacted]`);
+    clean = redactSecrets(clean).replace(KERNEL_OFFSET, '$1[redacted]');
     const name = (kind: string) => (found: string) => this.#nameOf(kind, found.toLowerCase());
     clean = clean.replace(HOST_LINE, (_whole, before: string, host: string) => before + this.#nameOf('host', host.toLowerCase()));
     clean = clean.replace(MAIL, name('mail')).replace(MAC, name('mac')).replace(IPV6, name('ip')).replace(IPV4, name('ip'));

@@ -58,7 +58,7 @@ test('instances: the host says what a kernel owns, and why it is silent or was n
       [1, 'spawn1', 'the host says that it is loaded: it does not run'],
     );
     assert.deepEqual([loaded?.instance.cpus, loaded?.instance.memoryBytes], [['8', '10'], 512 * 2 ** 20]);
-    assert.equal(loaded?.instance.commandLine, 'console=mktty0 token=…');
+    assert.equal(loaded?.instance.commandLine, 'console=mktty0 token=[redacted]');
     root.set(WEB.name, 'active');
     const running = await kernelsWhere(hub, (list) => list.unseen[0]?.instance.state === 'active');
     assert.match(running.unseen[0]?.why ?? '', /nothing came from it/);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { redactSecrets } from '../../model/redact.ts';
 import { Redactor } from '../../hub/redact.ts';
 
 test('redact: secrets, addresses and host names go; the same one is the same afterwards', () => {
@@ -42,4 +43,13 @@ test('redact: all texts of a value, and nothing else of it', () => {
     a: ['x=1 token=[redacted]', 3, undefined],
     token: { b: true },
   });
+});
+
+test('redact: parameters of the kernel whose names only look like secrets keep their values', () => {
+  const line = 'iommu.passthrough=1 vconsole.keymap=us secretmem.enable=1 module.sig_enforce=1 author=me';
+  assert.equal(redactSecrets(line), line);
+  assert.equal(
+    redactSecrets('pass=a luks.key=/k my_key=b auth=c x.auth-token=d'),
+    'pass=[redacted] luks.key=[redacted] my_key=[redacted] auth=[redacted] x.auth-token=[redacted]',
+  );
 });
