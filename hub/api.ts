@@ -9,9 +9,11 @@ import { queryEventNames, queryEvents } from '../store/queries/events.ts';
 import { queryGaps } from '../store/queries/gaps.ts';
 import { queryIkcMessages, queryIkcSummary } from '../store/queries/ikc.ts';
 import { queryIncidents } from '../store/queries/incidents.ts';
+import { queryIkcLatency } from '../store/queries/ikc-latency.ts';
 import { queryLogs } from '../store/queries/logs.ts';
 import { queryMetricNames, querySeries } from '../store/queries/series.ts';
 import { queryTimeline } from '../store/queries/timeline.ts';
+import { queryTrace, queryTraces } from '../store/queries/traces.ts';
 import type { Store } from '../store/store.ts';
 import { AccessGuard, type AccessToken, type Address } from './access.ts';
 import { decompress, type BodyReader } from './body.ts';
@@ -35,6 +37,7 @@ import {
   EVENT_PARAMS,
   EXPORT_PARAMS,
   GAP_PARAMS,
+  IKC_LATENCY_PARAMS,
   IKC_MESSAGE_PARAMS,
   IKC_PARAMS,
   INCIDENT_PARAMS,
@@ -47,6 +50,7 @@ import {
   SERIES_PARAMS,
   SQL_BODY,
   TIMELINE_PARAMS,
+  TRACE_PARAMS,
   type Defined,
   type Schema,
 } from './params.ts';
@@ -132,6 +136,11 @@ export function createApiApp(settings: ApiSettings): HubApp {
     c.header('content-disposition', `attachment; filename="incident-${detail.incident.id}.html"`);
     return c.html(await exportIncident(store, detail, settings.version, redact === '1'));
   });
+  get('/api/ikc/latency', IKC_LATENCY_PARAMS, (params) => queryIkcLatency(store, params));
+  get('/api/traces', TRACE_PARAMS, async ({ min_duration_ns: minDurationNs, ...params }) => ({
+    traces: await queryTraces(store, { ...params, ...(minDurationNs === undefined ? {} : { minDurationNs }) }),
+  }));
+  app.get('/api/traces/:id', (c) => answerTrace(c, store));
   app.post('/api/sql', (c) => answerSql(c, settings));
   app.post('/api/import', (c) => answerImport(c, settings));
   app.get('/metrics', async (c) => {
@@ -143,6 +152,20 @@ export function createApiApp(settings: ApiSettings): HubApp {
   });
   app.get('*', (c) => settings.files.answer(c.req.path, c.req.header('if-none-match')) ?? c.notFound());
   return app;
+}
+
+async function answerTrace(c: Context<HubEnv>, store: Store): Promise<Response> {
+  readParams(c.req.url, NO_PARAMS);
+  const id = c.req.param('id') ?? '';
+  if (!/^[0-9a-f]{32}$/.test(id)) {
+    throw new OperationalError('E_REQUEST', `${id} is no trace id`, 'a trace id has 32 hexadecimal digits, in lower case');
+  }
+  const trace = await queryTrace(store, id);
+  if (trace.spans.length === 0) {
+    throw new OperationalError('E_NOT_FOUND', `no span of trace ${id} is stored`, 'it may be on its way still, or past its retention');
+  }
+  c.header('cache-control', 'no-store');
+  return c.json(trace);
 }
 
 async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Promise<Response> {

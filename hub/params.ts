@@ -77,6 +77,19 @@ export const INCIDENT_PARAMS = z.strictObject({
   limit,
 });
 export const EXPORT_PARAMS = z.strictObject({ redact: z.enum(['0', '1']).optional() });
+export const IKC_LATENCY_PARAMS = z.strictObject({
+  ...ikcFilter,
+  sender: text.optional(),
+  receiver: text.optional(),
+  columns: integer(1, 1_000).optional(),
+});
+export const TRACE_PARAMS = z.strictObject({
+  kernel: text.optional(),
+  name: text.optional(),
+  min_duration_ns: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+  ...range,
+  limit: integer(1, 1_000).optional(),
+});
 export const IMPORT_PARAMS = z.strictObject({
   name: text,
   kernel: z.string().min(1).max(128).optional(),

@@ -20,6 +20,9 @@
  *   GET  /api/incidents/live                           server-sent events: `incident` = IncidentRow, new or changed
  *   GET  /api/incidents/:id                            IncidentDetail   the beginning of an id is enough
  *   GET  /api/incidents/:id/export?redact=             text/html        one file that opens without mkscope
+ *   GET  /api/ikc/latency?…IkcLatencyQuery            IkcLatency       counts by time × log latency, percentiles by time
+ *   GET  /api/traces?…TraceQuery                       { traces: TraceRow[] }   newest first
+ *   GET  /api/traces/<32 hex digits>                   Trace            its spans, oldest first
  *   POST /api/sql  { "sql": "SELECT …" }               SqlResult        read-only, limited
  *   POST /api/import?name=&kernel=&kernel_id=&machine=&format=&time_zero=&modified=   body = the file   ImportResult
  *        time_zero: Unix ns of the file's clock at 0; modified: when the file was last written, Unix ns
@@ -374,6 +377,8 @@ export interface IkcChannel {
   readonly waiting: number;
   /** Refused by the sender's kernel. */
   readonly failed: number;
+  /** Of those, because the receiver's ring was full. */
+  readonly ringFull: number;
   readonly unmatchedSends: number;
   readonly unmatchedReceives: number;
   /** Ring positions that no record names. */
@@ -518,6 +523,95 @@ export interface IncidentDetail {
   readonly gaps: readonly GapRow[];
   /** Messages to and from the kernel that were sent in the window, and of which nobody knows that they arrived; oldest first. */
   readonly inFlight: readonly IkcMessage[];
+}
+
+export interface IkcLatencyQuery extends IkcQuery {
+  readonly sender?: string;
+  readonly receiver?: string;
+  /** Columns of the picture at most; default 160. */
+  readonly columns?: number;
+}
+
+/** How long messages took, by when they were sent: counts in steps of time and of the latency's logarithm. Parallel arrays. */
+export interface IkcLatency {
+  /** Of the first column; empty = no message in the range. Columns lie on whole steps since 1970, so that they keep their place. */
+  readonly fromUnixNs: string;
+  readonly stepNs: number;
+  readonly columns: number;
+  /** Bucket b holds latencies from 10^(b / this) ns on; -1 = below 1 ns: received, by the clocks, when it was sent or before. */
+  readonly bucketsPerDecade: number;
+  readonly cells: { readonly column: readonly number[]; readonly bucket: readonly number[]; readonly count: readonly number[] };
+  /** One entry for each column with messages; the percentiles are of matched ones, -1 = none. */
+  readonly series: {
+    readonly column: readonly number[];
+    readonly matched: readonly number[];
+    /** Failed, or with one end only. */
+    readonly other: readonly number[];
+    readonly p50Ns: readonly number[];
+    readonly p99Ns: readonly number[];
+  };
+  readonly matched: number;
+  /** Of those: the bounds of both times together are wider than the latency, so that the order is not known. */
+  readonly unordered: number;
+  readonly tookMs: number;
+}
+
+export interface TraceQuery {
+  readonly from?: string;
+  readonly to?: string;
+  /** Ids or names, comma-separated: a span of the trace is of one of these. */
+  readonly kernel?: string;
+  /** Part of a span's name, in either case; with `kernel` of the same span. */
+  readonly name?: string;
+  /** From the trace's first start to its last end. */
+  readonly minDurationNs?: number;
+  readonly limit?: number;
+}
+
+export interface TraceRow {
+  readonly traceId: string;
+  readonly startUnixNs: string;
+  readonly durationNs: number;
+  /** Of the span that none is above of; else of the first. */
+  readonly name: string;
+  readonly kernelName: string;
+  readonly bootId: string;
+  /** All kernels with a span of it. */
+  readonly kernels: readonly string[];
+  readonly spans: number;
+  readonly errors: number;
+}
+
+export interface TraceSpan {
+  readonly spanId: string;
+  /** Empty = none; a parent may be missing. */
+  readonly parentSpanId: string;
+  readonly name: string;
+  /** `Internal`, `Client`, `Server`, `Producer`, `Consumer` */
+  readonly kind: string;
+  readonly service: string;
+  readonly scope: string;
+  readonly machine: string;
+  /** -1 = not a kernel's. */
+  readonly kernelId: number;
+  readonly kernelName: string;
+  readonly bootId: string;
+  readonly startUnixNs: string;
+  readonly durationNs: number;
+  /** `Unset`, `Ok`, `Error` */
+  readonly status: string;
+  readonly statusMessage: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly events: readonly { readonly unixNs: string; readonly name: string; readonly attributes: Readonly<Record<string, string>> }[];
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
+}
+
+export interface Trace {
+  readonly traceId: string;
+  readonly spans: readonly TraceSpan[];
+  /** There are more spans than are sent. */
+  readonly truncated: boolean;
+  readonly tookMs: number;
 }
 
 export interface SqlResult {

@@ -4,26 +4,31 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { KeyHelp } from './key-help.tsx';
 import { HubStatus } from './parts/hub-status.tsx';
 import {
+  AlarmIcon,
   BookIcon,
   DatabaseIcon,
-  AlarmIcon,
   HelpIcon,
   LinesIcon,
   Mark,
+  MessagesIcon,
   MoonIcon,
   ServerIcon,
   SunIcon,
   TimelineIcon,
+  TraceIcon,
 } from './parts/icons.tsx';
 import { isDark, useApp, useAppState } from './state/app-state.ts';
 import { useChord, useKeys } from './state/keys.ts';
 import { formatRoute, type PageName } from './state/route.ts';
+import { IkcView } from './views/ikc.tsx';
 import { IncidentsView } from './views/incidents.tsx';
 import { KernelsView } from './views/kernels.tsx';
 import { LedgerView } from './views/ledger.tsx';
 import { LogsView } from './views/logs.tsx';
 import { SqlView } from './views/sql.tsx';
 import { TimelineView } from './views/timeline.tsx';
+import { TraceView } from './views/trace.tsx';
+import { TracesView } from './views/traces.tsx';
 
 interface PageEntry {
   readonly name: PageName;
@@ -38,10 +43,18 @@ const PAGE_TABLE: readonly PageEntry[] = [
   { name: 'kernels', title: 'Kernels', key: 'k', icon: ServerIcon, view: KernelsView },
   { name: 'logs', title: 'Logs', key: 'l', icon: LinesIcon, view: LogsView },
   { name: 'timeline', title: 'Timeline', key: 't', icon: TimelineIcon, view: TimelineView },
+  { name: 'ikc', title: 'IKC', key: 'm', icon: MessagesIcon, view: IkcView },
+  { name: 'traces', title: 'Traces', key: 'r', icon: TraceIcon, view: TracesView },
+  { name: 'incidents', title: 'Incidents', key: 'i', icon: AlarmIcon, view: IncidentsView },
   { name: 'ledger', title: 'Ledger', key: 'e', icon: BookIcon, view: LedgerView },
   { name: 'sql', title: 'SQL', key: 'd', icon: DatabaseIcon, view: SqlView },
-  { name: 'incidents', title: 'Incidents', key: 'i', icon: AlarmIcon, view: IncidentsView },
 ];
+
+/** Pages without a tab of their own: opened from the one whose tab is marked. */
+const INNER_PAGES: Readonly<Partial<Record<PageName, { readonly title: string; readonly under: PageName; readonly view: ComponentType }>>> =
+  {
+    trace: { title: 'Trace', under: 'traces', view: TraceView },
+  };
 
 export function Frame() {
   const app = useApp();
@@ -59,9 +72,10 @@ export function Frame() {
     '\\': () => app.toggleTheme(),
   });
   useEffect(() => {
-    document.title = `${PAGE_TABLE.find((entry) => entry.name === page)?.title ?? ''} · mkscope`;
+    document.title = `${(INNER_PAGES[page] ?? PAGE_TABLE.find((entry) => entry.name === page))?.title ?? ''} · mkscope`;
   }, [page]);
-  const View = PAGE_TABLE.find((entry) => entry.name === page)?.view ?? KernelsView;
+  const View = (INNER_PAGES[page] ?? PAGE_TABLE.find((entry) => entry.name === page))?.view ?? KernelsView;
+  const tab = INNER_PAGES[page]?.under ?? page;
   return (
     <div class="frame">
       <a
@@ -85,7 +99,7 @@ export function Frame() {
               key={entry.name}
               class="tab"
               href={entry.name === page ? formatRoute(entry.name, {}) : app.toHash(entry.name)}
-              aria-current={entry.name === page ? 'page' : undefined}
+              aria-current={entry.name === tab ? 'page' : undefined}
               title={`${entry.title}  ·  g ${entry.key}`}
             >
               <entry.icon />

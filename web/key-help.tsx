@@ -5,8 +5,8 @@ const GROUPS: readonly { readonly title: string; readonly keys: readonly (readon
   {
     title: 'Everywhere',
     keys: [
-      ['1 … 6', 'Kernels, Logs, Timeline, Ledger, SQL, Incidents'],
-      ['g k / l / t / e / d / i', 'The same, by letter'],
+      ['1 … 8', 'Kernels, Logs, Timeline, IKC, Traces, Incidents, Ledger, SQL'],
+      ['g k / l / t / m / r / i / e / d', 'The same, by letter'],
       ['/', 'Search'],
       ['\\', 'Light or dark'],
       ['Esc', 'Close, leave a field'],

@@ -5,6 +5,8 @@ import { Conditions } from './conditions.ts';
 
 const DEFAULT_LIMIT = 200;
 const MAX_CHANNELS = 4_096;
+/** -ENOSPC: what a sender is told when the receiver's ring has no free place. */
+const RING_FULL = -28;
 
 export async function queryIkcSummary(store: Store, query: IkcQuery): Promise<IkcSummary> {
   const startMs = performance.now();
@@ -15,6 +17,7 @@ export async function queryIkcSummary(store: Store, query: IkcQuery): Promise<Ik
        toString(anyIf(SenderName, SenderName != '')) AS senderName, ReceiverId AS receiverId,
        toString(anyIf(ReceiverName, ReceiverName != '')) AS receiverName, toFloat64(countIf(State = 'matched')) AS matched,
        toFloat64(countIf(State = 'waiting')) AS waiting, toFloat64(countIf(State = 'failed')) AS failed,
+       toFloat64(countIf(State = 'failed' AND Errno = ${RING_FULL})) AS ringFull,
        toFloat64(countIf(State = 'unmatched' AND SendSpanId != '')) AS unmatchedSends,
        toFloat64(countIf(State = 'unmatched' AND SendSpanId = '')) AS unmatchedReceives,
        toFloat64(sumIf(Missing, Missing > 0)) AS missing, toFloat64(sum(PayloadBytes)) AS payloadBytes,
@@ -65,8 +68,6 @@ export async function queryIkcMessages(store: Store, query: IkcMessageQuery): Pr
     .addNames('Reason', 'reasons', query.reason)
     .addNames('TypeName', 'types', query.type);
   addEnds(where, query);
-  if (query.sender !== undefined) addEnd(where, 'Sender', query.sender);
-  if (query.receiver !== undefined) addEnd(where, 'Receiver', query.receiver);
   if (query.order === 'slowest') where.add(`State = 'matched'`);
   const order = query.order === 'slowest' ? 'LatencyNs DESC, Timestamp DESC, MessageId' : 'Timestamp DESC, MessageId DESC';
   return store.query<IkcMessage>(
@@ -86,9 +87,13 @@ export async function queryIkcMessages(store: Store, query: IkcMessageQuery): Pr
   );
 }
 
-/** Either end is one of these kernels. */
-function addEnds(where: Conditions, { kernel, machine }: IkcQuery): void {
+export type Ends = Pick<IkcMessageQuery, 'kernel' | 'machine' | 'sender' | 'receiver'>;
+
+/** Either end is one of these kernels; or each is the one named. */
+export function addEnds(where: Conditions, { kernel, machine, sender, receiver }: Ends): void {
   where.addEqual('MachineId', 'machine', 'String', machine);
+  if (sender !== undefined) addEnd(where, 'Sender', sender);
+  if (receiver !== undefined) addEnd(where, 'Receiver', receiver);
   if (kernel === undefined) return;
   const { names, ids } = splitKernels(kernel);
   where.add(

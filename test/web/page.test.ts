@@ -12,7 +12,7 @@ import { type Browser, NO_BROWSER, openBrowser } from './browser.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 const VERSION = '0.0.0-test';
-const PAGES = ['kernels', 'logs', 'timeline', 'ledger', 'sql', 'incidents'] as const;
+const PAGES = ['kernels', 'logs', 'timeline', 'ikc', 'traces', 'incidents', 'ledger', 'sql'] as const;
 /** Hostile on purpose: markup, a terminal escape, a mark that turns text around. */
 const HOSTILE = `<img src=x onerror="window.hacked=1"> ${String.fromCharCode(27)}[31m\u202eevil`;
 
@@ -73,6 +73,8 @@ test('page: an empty hub says on each page why there is nothing and what to do',
     kernels: 'No kernel has reported yet',
     logs: 'No log line is stored yet',
     timeline: 'No kernel has reported yet',
+    ikc: 'No message between kernels is recorded yet',
+    traces: 'No trace is stored yet',
     ledger: 'No stream has been counted yet',
     sql: 'ClickHouse SQL, read-only',
     incidents: 'No incident, and no kernel yet',
@@ -93,9 +95,11 @@ test('page: keys lead to each page, open the help, and change the theme, which i
   for (const [key, name] of [
     ['2', 'logs'],
     ['3', 'timeline'],
-    ['4', 'ledger'],
-    ['5', 'sql'],
+    ['4', 'ikc'],
+    ['5', 'traces'],
     ['6', 'incidents'],
+    ['7', 'ledger'],
+    ['8', 'sql'],
     ['1', 'kernels'],
   ] as const) {
     await page.keyboard.press(key);

@@ -60,6 +60,22 @@ export function TimelineIcon() {
   );
 }
 
+export function MessagesIcon() {
+  return (
+    <Icon>
+      <path d="M2 5h11M10.5 2.5 13 5l-2.5 2.5M14 11H3M5.5 8.5 3 11l2.5 2.5" />
+    </Icon>
+  );
+}
+
+export function TraceIcon() {
+  return (
+    <Icon>
+      <path d="M2 3.5h9M4.5 8h6M7.5 12.5H14" stroke-width="2.2" />
+    </Icon>
+  );
+}
+
 export function BookIcon() {
   return (
     <Icon>

@@ -2,7 +2,7 @@
  * The address is the state: `#/<page>?key=value…`. Everything that a colleague must see when given a link is here; the rest
  * (selection in a list, scroll position) is a view's own.
  */
-export const PAGES = ['kernels', 'logs', 'timeline', 'ledger', 'sql', 'incidents'] as const;
+export const PAGES = ['kernels', 'logs', 'timeline', 'ikc', 'traces', 'trace', 'incidents', 'ledger', 'sql'] as const;
 export type PageName = (typeof PAGES)[number];
 
 export interface Route {
