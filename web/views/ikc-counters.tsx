@@ -4,6 +4,7 @@ import type { IkcChannel, IkcExchangeSum, IkcSummary } from '../../model/api.ts'
 import { explainReason } from '../format/ikc.ts';
 import { formatCompact, formatCount } from '../format/number.ts';
 import { formatDuration } from '../format/time.ts';
+import { toEndName } from '../ikc/matrix.ts';
 import type { IkcPair } from './ikc.tsx';
 
 export function IkcCounters(props: {
@@ -75,6 +76,8 @@ function Counter({ name, value, about }: { readonly name: string; readonly value
 export function IkcExchanges({ summary, pair }: { readonly summary: IkcSummary; readonly pair: IkcPair | undefined }) {
   const exchanges = summary.exchanges.filter((sum) => isBetween(sum, pair));
   if (exchanges.length === 0) return undefined;
+  const names = new Map(summary.channels.map((one) => [`${one.machineId} ${one.receiverId}`, one.receiverName]));
+  const responder = (sum: IkcExchangeSum): string => toEndName(sum.responderId, names.get(`${sum.machineId} ${sum.responderId}`) ?? '');
   return (
     <div class="table-scroll ikc-exchanges">
       <table class="table">
@@ -101,12 +104,10 @@ export function IkcExchanges({ summary, pair }: { readonly summary: IkcSummary; 
         <tbody>
           {exchanges.map((sum) => (
             <tr key={`${sum.machineId} ${sum.requesterId} ${sum.responderId} ${sum.system} ${sum.operationName}`}>
-              <td
-                title={`${sum.requesterName || sum.requesterId} asks kernel ${sum.responderId < 0 ? '?' : sum.responderId}, ${sum.system}`}
-              >
+              <td title={`${sum.requesterName || sum.requesterId} asks kernel ${responder(sum)}, ${sum.system}`}>
                 {sum.operationName}{' '}
                 <span class="muted">
-                  {sum.requesterName || sum.requesterId} → {sum.responderId < 0 ? '?' : sum.responderId}
+                  {sum.requesterName || sum.requesterId} → {responder(sum)}
                 </span>
               </td>
               <td class="num">{formatCount(sum.count)}</td>
