@@ -36,6 +36,8 @@ interface Machine {
   arrivedMs: number;
   /** All before it is told. */
   fromNs: bigint;
+  /** Earliest message that was not looked at; undefined = none. A look that is under way has not seen it. */
+  firstNewNs: bigint | undefined;
 }
 
 export interface LifeWatchParts {
@@ -82,8 +84,7 @@ export class LifeWatch {
     if (known !== undefined) {
       known.newSinceMs ??= nowMs;
       known.arrivedMs = nowMs;
-      // Late: the life that it belongs to may have begun long before.
-      if (firstNs < known.fromNs) known.fromNs = 0n;
+      known.firstNewNs = least(known.firstNewNs, firstNs);
       return;
     }
     if (this.#machines.size >= MAX_MACHINES) {
@@ -91,7 +92,7 @@ export class LifeWatch {
       return;
     }
     // Of a machine that is new to this process, all that is stored: its lives may have begun long ago.
-    this.#machines.set(machineId, { newSinceMs: nowMs, arrivedMs: nowMs, fromNs: 0n });
+    this.#machines.set(machineId, { newSinceMs: nowMs, arrivedMs: nowMs, fromNs: 0n, firstNewNs: firstNs });
   }
 
   async #recall(): Promise<void> {
@@ -121,18 +122,25 @@ export class LifeWatch {
   /** A store that is busy or away is asked again at the next turn: the rows are safe. */
   async #look(machineId: string, machine: Machine): Promise<void> {
     const { store, counters, version } = this.#parts;
-    const { newSinceMs, fromNs } = machine;
-    machine.newSinceMs = undefined;
+    const { newSinceMs, firstNewNs } = machine;
+    machine.newSinceMs = machine.firstNewNs = undefined;
+    // Late: the life that it belongs to may have begun long before.
+    const fromNs = firstNewNs !== undefined && firstNewNs < machine.fromNs ? 0n : machine.fromNs;
     const nowNs = BigInt(Date.now()) * 1_000_000n;
     try {
       const { spans, openSinceNs } = await storeLives(store, { machineId, fromNs, version });
       counters.rowsStored.spans += spans;
-      // What came meanwhile may have moved it back.
-      if (machine.fromNs === fromNs) machine.fromNs = openSinceNs ?? nowNs;
+      machine.fromNs = openSinceNs ?? nowNs;
     } catch (error) {
       if (!isOperational(error)) throw error;
       machine.newSinceMs ??= newSinceMs;
+      machine.firstNewNs = least(machine.firstNewNs, firstNewNs);
       log.warn('lives of instances wait', { machine: machineId, error: messageOf(error) });
     }
   }
+}
+
+function least(one: bigint | undefined, other: bigint | undefined): bigint | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one < other ? one : other;
 }

@@ -80,7 +80,7 @@ export async function queryIkcMessages(store: Store, query: IkcMessageQuery): Pr
        toFloat64(SendErrorNs) AS sendErrorNs, toFloat64(ReceiveErrorNs) AS receiveErrorNs, toFloat64(SendNs) AS sendNs,
        toFloat64(LatencyNs) AS latencyNs, Slot AS slot, Missing AS missing, Errno AS errno, SendPid AS sendPid, SendCpu AS sendCpu,
        ReceiveCpu AS receiveCpu, FromCpu AS fromCpu, Confidence AS confidence, toString(State) AS state, toString(Reason) AS reason,
-       IsFinal = 1 AS isFinal, IsPrinted = 1 AS isPrinted, TraceId AS traceId, SendSpanId AS sendSpanId, ReceiveSpanId AS receiveSpanId,
+       toBool(IsFinal) AS isFinal, toBool(IsPrinted) AS isPrinted, TraceId AS traceId, SendSpanId AS sendSpanId, ReceiveSpanId AS receiveSpanId,
        ExchangeId AS exchangeId
      FROM ikc_messages FINAL${where.toSql()} ORDER BY ${order} LIMIT ${query.limit ?? DEFAULT_LIMIT}`,
     where.toOptions(),

@@ -5,8 +5,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { createMatcher } from '../../correlate/match-messages.ts';
+import { MessageRecogniser } from '../../correlate/recognise-messages.ts';
 import { importFile } from '../../hub/import-file.ts';
+import { HubCounters } from '../../hub/counters.ts';
+import { LifeWatch } from '../../hub/life-watch.ts';
 import { storeLives } from '../../hub/store-lives.ts';
+import { decodeLogs } from '../../otlp/decode-logs.ts';
 import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import { HOST, nowNs, post, runHub, SPAWN, toLogsBody, type Line, type RunningHub } from './running-hub.ts';
@@ -67,6 +72,31 @@ async function waitForSpans(hub: RunningHub, least: number): Promise<Awaited<Ret
     await sleep(250);
   }
 }
+
+test('lives: old messages that come while their machine is being looked at are told, too', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-lives-'));
+  const store = await openStore({ dataDir });
+  try {
+    const zeroNs = nowNs() - 3_600_000_000_000n;
+    const decoded = decodeLogs(toLogsBody(HOST, toLines(HOST_TEXT, zeroNs)));
+    assert.ok(decoded.ok);
+    for (const { batch } of decoded.parts) new MessageRecogniser(createMatcher()).take(batch);
+    const watch = new LifeWatch({ store, counters: new HubCounters(), version: 'test' });
+    watch.mark(HOST.machineId, zeroNs);
+    // The look begins at once, and finds nothing: all is told up to now.
+    const looking = watch.close();
+    await store.flush();
+    watch.mark(HOST.machineId, zeroNs);
+    await looking;
+    await store.append({ logs: decoded.parts });
+    await watch.close();
+    const { spans } = await readSpans(store);
+    assert.ok(spans.includes('host instance life 9300.7 '), spans.join(', '));
+  } finally {
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});
 
 test('lives: spans of what comes live, late and over two ways, are stored once, over a restart too', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-lives-'));
