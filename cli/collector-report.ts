@@ -20,7 +20,9 @@ export function toStartReport(
   return {
     kind: 'collector-started',
     identity,
-    sources: sources.map(({ id, state, detail }) => ({ id, state, detail: detail || (notes[id] ?? '') })),
+    sources: sources
+      .filter(({ state }) => state !== 'idle')
+      .map(({ id, state, detail }) => ({ id, state, detail: detail || (notes[id] ?? '') })),
     problems,
     receiver: receiver.address,
   };

@@ -68,7 +68,8 @@ export interface StreamCounts {
 }
 
 export interface SourceStatus {
-  readonly state: 'running' | 'waiting' | 'failed' | 'stopped';
+  /** `idle` = nothing of its kind is on this machine: not worth a word. */
+  readonly state: 'running' | 'idle' | 'waiting' | 'failed' | 'stopped';
   /** Why it is not running, or what it cannot see. */
   readonly detail: string;
   readonly streams: readonly StreamCounts[];

@@ -96,7 +96,7 @@ export class InstanceConsoles implements Source {
     }
     if (this.#refused > 0) told.push(`${this.#refused} more than ${MAX_CONSOLES} consoles`);
     return {
-      state: this.#state,
+      state: this.#state === 'running' && told.length === 0 && !hasInstances(this.#options.root) ? 'idle' : this.#state,
       detail: told.join('; '),
       streams: [...this.#consoles.values()].flatMap(({ kernel }) => kernel.counts()),
       errors: this.#refused,

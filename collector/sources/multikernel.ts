@@ -113,6 +113,7 @@ export class MultikernelSource implements Source {
     if (isThere) this.#lookAt(clock.nowUnixNs());
     else if (this.#known.size > 0) this.#tell([], clock.nowUnixNs());
     if (!isThere) this.#detail = '';
+    this.#state = isThere ? 'running' : 'idle';
     this.#timer = setTimeout(() => this.#look(), isThere ? lookMs : Math.max(lookMs, ABSENT_LOOK_MS)).unref();
   }
 

@@ -114,5 +114,6 @@ test('multikernel: a broken tree, a broken id and kerf’s half-written file are
 
 test('multikernel: an ordinary machine has nothing to say', async (t) => {
   const { sink, source } = await follow(t, tempFolder(t));
-  assert.deepEqual([sink.records.length, source.status().detail, source.status().streams.length], [0, '', 0]);
+  const { state, detail, streams } = source.status();
+  assert.deepEqual([sink.records.length, state, detail, streams.length], [0, 'idle', '', 0]);
 });
