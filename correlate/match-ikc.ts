@@ -317,8 +317,6 @@ export class IkcMatcher {
     }
     if (decided === 0) return false;
     this.#decide(channel, aligned, decided, sendCount, out);
-    // Sendings that no receiving of the block can have taken leave no room for those that can.
-    if (sendCount === MAX_BLOCK * 2 && decided === 0) return false;
     return !isWhole;
   }
 

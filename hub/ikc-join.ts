@@ -192,11 +192,12 @@ export class IkcJoin {
     return oldest.reduce<bigint | undefined>((least, one) => (least === undefined || one < least ? one : least), undefined);
   }
 
-  /** Message halves that wait for their other end, and what the matchers counted, for /metrics. */
+  /** Message halves in memory. */
   get waiting(): number {
     return [...this.#machines.values()].reduce((sum, { matcher }) => sum + matcher.waiting, 0);
   }
 
+  /** What the matchers counted. */
   count(name: keyof IkcMatcher['counts']): number {
     return [...this.#machines.values()].reduce((sum, { matcher }) => sum + matcher.counts[name], 0);
   }

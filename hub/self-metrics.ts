@@ -6,6 +6,7 @@ import { SIGNALS, type HubCounters } from './counters.ts';
 import type { IncidentWatch } from './incident-watch.ts';
 import { INCIDENT_SEVERITIES } from '../model/incident.ts';
 import type { Forwarder } from './forward.ts';
+import type { IkcWatch } from './ikc-watch.ts';
 import type { LiveFeed } from './live.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -16,6 +17,7 @@ export interface SelfState {
   readonly live: LiveFeed;
   readonly bodies: BodyReader;
   readonly incidents: IncidentWatch;
+  readonly ikc: IkcWatch;
   readonly store: StoreHealth;
   readonly forwarder: Forwarder | undefined;
   readonly clocks: Clocks;
@@ -23,7 +25,7 @@ export interface SelfState {
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-export function formatSelfMetrics({ version, counters, live, bodies, incidents, store, clocks, forwarder }: SelfState): string {
+export function formatSelfMetrics({ version, counters, live, bodies, incidents, ikc, store, clocks, forwarder }: SelfState): string {
   const memory = process.memoryUsage();
   const cpu = process.cpuUsage();
   return [
@@ -72,6 +74,7 @@ export function formatSelfMetrics({ version, counters, live, bodies, incidents, 
     metric('mkscope_hub_live_sent_total', 'counter', 'Rows sent to live clients.', [[{}, live.counts.sent]]),
     metric('mkscope_hub_live_lost_total', 'counter', 'Rows that slow live clients missed.', [[{}, live.counts.lost]]),
     ...forwardMetrics(forwarder),
+    ...messageMetrics(ikc),
     ...clockMetrics(clocks),
     metric('mkscope_store_spool_bytes', 'gauge', 'Acknowledged, not loaded yet.', [[{}, store.pendingBytes]]),
     metric('mkscope_store_spool_files', 'gauge', 'Spool files not loaded yet.', [[{}, store.pendingFiles]]),
@@ -90,6 +93,29 @@ function forwardMetrics(forwarder: Forwarder | undefined): string[] {
     metric('mkscope_forward_spans_total', 'counter', 'Spans that the OTLP receiver took.', [[{}, sent]]),
     metric('mkscope_forward_refused_total', 'counter', 'Spans that the OTLP receiver refused for good.', [[{}, refused]]),
     metric('mkscope_forward_retries_total', 'counter', 'Requests that had to wait.', [[{}, retries]]),
+  ];
+}
+
+function messageMetrics({ join }: IkcWatch): string[] {
+  return [
+    metric('mkscope_ikc_halves_total', 'counter', 'Sendings and receivings of messages between kernels that were taken in.', [
+      [{ end: 'send' }, join.count('sends')],
+      [{ end: 'receive' }, join.count('receives')],
+    ]),
+    metric('mkscope_ikc_halves_left_total', 'counter', 'Those left without their other end; it may still come late.', [
+      [{ end: 'send' }, join.count('unmatchedSends')],
+      [{ end: 'receive' }, join.count('unmatchedReceives')],
+    ]),
+    metric('mkscope_ikc_halves_waiting', 'gauge', 'Those in memory that may still find their other end.', [[{}, join.waiting]]),
+    metric('mkscope_ikc_halves_dropped_total', 'counter', 'Those given up because there was no room for more.', [
+      [{}, join.count('dropped')],
+    ]),
+    metric('mkscope_ikc_halves_restored_total', 'counter', 'Those that an earlier process had left.', [[{}, join.count('restored')]]),
+    metric('mkscope_ikc_messages_matched_total', 'counter', 'Messages of which both ends were found.', [[{}, join.count('matched')]]),
+    metric('mkscope_ikc_messages_failed_total', 'counter', 'Sendings that the kernel refused.', [[{}, join.count('failed')]]),
+    metric('mkscope_ikc_slots_missing_total', 'counter', 'Ring positions that no record of a receiver names.', [
+      [{}, join.count('slotJumps')],
+    ]),
   ];
 }
 

@@ -313,6 +313,20 @@ test('ikc: imported traces of two kernels, and the debug lines of two others, an
       [40_000, 40_000, 40_000],
     );
     assert.equal((await fetch(`${hub.addresses.page}/api/ikc?nonsense=1`)).status, 400);
+    const metrics = await (await fetch(`${hub.addresses.page}/metrics`)).text();
+    const counted = [...metrics.matchAll(/^mkscope_ikc_(\S+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]);
+    assert.deepEqual(counted, [
+      ['halves_total{end="send"}', 34],
+      ['halves_total{end="receive"}', 34],
+      ['halves_left_total{end="send"}', 0],
+      ['halves_left_total{end="receive"}', 0],
+      ['halves_waiting', 0],
+      ['halves_dropped_total', 0],
+      ['halves_restored_total', 0],
+      ['messages_matched_total', 34],
+      ['messages_failed_total', 1],
+      ['slots_missing_total', 0],
+    ]);
     const table = await runCli(['ikc', '--hub', hub.addresses.page]);
     assert.match(
       table.stdout,
