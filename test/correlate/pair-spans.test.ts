@@ -146,19 +146,19 @@ test('pair-spans: CPUs that stand one after the other in a batch are walked in t
   });
   // CPU 0, then CPU 1, then CPU 2, each from the start of time.
   const events = [
-    wake(30_000_000, 0, 7),
-    wake(60_000_000, 0, 8),
-    run(45_000_000, 1, 7),
-    run(90_000_000, 1, 8),
-    wake(10_000_000, 2, 9),
-    run(20_000_000, 2, 9),
+    wake(300_000_000, 0, 7),
+    wake(600_000_000, 0, 8),
+    run(450_000_000, 1, 7),
+    run(900_000_000, 1, 8),
+    wake(100_000_000, 2, 9),
+    run(200_000_000, 2, 9),
   ];
   assert.deepEqual(
     spansOf(wakeup, [events]).found.map((span) => Object.values(span)),
     [
-      ['wakeup t9', 10_000_000, 10_000_000],
-      ['wakeup t7', 30_000_000, 15_000_000],
-      ['wakeup t8', 60_000_000, 30_000_000],
+      ['wakeup t9', 100_000_000, 100_000_000],
+      ['wakeup t7', 300_000_000, 150_000_000],
+      ['wakeup t8', 600_000_000, 300_000_000],
     ],
   );
 });
