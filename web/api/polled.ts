@@ -9,9 +9,9 @@ export interface Polled<Answer> {
 
 /**
  * `params` are made for each request, so that a range up to now moves with the time; `key` says when the question is another one:
- * the old answer is then kept in sight until the new one is there. Without a path nothing is asked.
+ * the old answer is then kept in sight until the new one is there. Without a path nothing is asked; without `refreshMs` once.
  */
-export function usePolled<Answer>(path: string | undefined, key: string, params: () => QueryParams, refreshMs: number): Polled<Answer> {
+export function usePolled<Answer>(path: string | undefined, key: string, params: () => QueryParams, refreshMs?: number): Polled<Answer> {
   const [state, setState] = useState<Polled<Answer>>({ answer: undefined, error: undefined });
   useEffect(() => {
     if (path === undefined) {
@@ -21,15 +21,18 @@ export function usePolled<Answer>(path: string | undefined, key: string, params:
     const abort = new AbortController();
     let timer = 0;
     const load = async (): Promise<void> => {
-      window.clearTimeout(timer);
       try {
-        if (!document.hidden) setState({ answer: await getJson<Answer>(path, params(), abort.signal), error: undefined });
+        setState({ answer: await getJson<Answer>(path, params(), abort.signal), error: undefined });
       } catch (thrown) {
         if (isAborted(thrown)) return;
         const error = toApiError(thrown);
         setState(({ answer }) => ({ answer, error }));
       }
-      if (!abort.signal.aborted && refreshMs > 0) timer = window.setTimeout(() => void load(), refreshMs);
+      waitAndLoad();
+    };
+    const waitAndLoad = (): void => {
+      if (refreshMs === undefined || abort.signal.aborted) return;
+      timer = window.setTimeout(() => (document.hidden ? waitAndLoad() : void load()), refreshMs);
     };
     void load();
     return () => {

@@ -1,8 +1,7 @@
 /** All about one incident: reason, last words, who noticed, how sure the clocks are, and the ways to what is around it. */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
 import type { IncidentDetail } from '../../model/api.ts';
-import { type ApiError, getJson, isAborted, toApiError } from '../api/client.ts';
+import { usePolled } from '../api/polled.ts';
 import { doubtsOf, INCIDENT_TONE, KIND_NAMES, lastedOf } from '../format/incident.ts';
 import { formatCount } from '../format/number.ts';
 import { escapeControls, escapeLines, toDisplayLine } from '../format/text.ts';
@@ -17,21 +16,13 @@ const MAX_SHOWN_MESSAGES = 20;
 
 interface PaneProps {
   readonly id: string;
-  /** Changes with the incident. */
-  readonly revision: string;
+  /** Changes with the incident; undefined = it is not in the list. */
+  readonly revision: string | undefined;
   readonly onClose: () => void;
 }
 
 export function IncidentPane({ id, revision, onClose }: PaneProps) {
-  const [detail, setDetail] = useState<IncidentDetail | undefined>(undefined);
-  const [error, setError] = useState<ApiError | undefined>(undefined);
-  useEffect(() => {
-    const abort = new AbortController();
-    getJson<IncidentDetail>(`/api/incidents/${encodeURIComponent(id)}`, {}, abort.signal).then(setDetail, (thrown: unknown) => {
-      if (!isAborted(thrown)) setError(toApiError(thrown));
-    });
-    return () => abort.abort();
-  }, [id, revision]);
+  const { answer: detail, error } = usePolled<IncidentDetail>(`/api/incidents/${encodeURIComponent(id)}`, revision ?? '', () => ({}));
   return (
     <aside class="drawer incident-pane" aria-label="Incident">
       <header class="drawer-head">

@@ -1,7 +1,7 @@
 /** Incidents: what went wrong on any kernel, each thing once, and all about the chosen one. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { IncidentRow } from '../../model/api.ts';
-import { type ApiError, getJson, isAborted, toApiError } from '../api/client.ts';
+import { usePolled } from '../api/polled.ts';
 import { INCIDENT_TONE, KIND_NAMES, lastedOf } from '../format/incident.ts';
 import { formatCount } from '../format/number.ts';
 import { toDisplayLine } from '../format/text.ts';
@@ -23,30 +23,15 @@ const SHOWN_SEVERITIES = {
 export function IncidentsView() {
   const app = useApp();
   const params = useParams();
-  const [rows, setRows] = useState<readonly IncidentRow[] | undefined>(undefined);
-  const [error, setError] = useState<ApiError | undefined>(undefined);
   const severity = SHOWN_SEVERITIES[(params['show'] ?? '') as keyof typeof SHOWN_SEVERITIES] ?? SHOWN_SEVERITIES[''];
-  const query = JSON.stringify({ severity, state: params['state'], kind: params['kind'], kernel: params['kernel'], limit: LIMIT });
-  useEffect(() => {
-    const abort = new AbortController();
-    let timer = 0;
-    const load = async (): Promise<void> => {
-      try {
-        const asked = JSON.parse(query) as Record<string, string>;
-        setRows((await getJson<{ incidents: IncidentRow[] }>('/api/incidents', asked, abort.signal)).incidents);
-        setError(undefined);
-      } catch (thrown) {
-        if (isAborted(thrown)) return;
-        setError(toApiError(thrown));
-      }
-      if (!abort.signal.aborted) timer = window.setTimeout(() => void load(), REFRESH_MS);
-    };
-    void load();
-    return () => {
-      abort.abort();
-      window.clearTimeout(timer);
-    };
-  }, [query]);
+  const query = { severity, state: params['state'], kind: params['kind'], kernel: params['kernel'], limit: LIMIT };
+  const { answer, error } = usePolled<{ readonly incidents: readonly IncidentRow[] }>(
+    '/api/incidents',
+    JSON.stringify(query),
+    () => query,
+    REFRESH_MS,
+  );
+  const rows = answer?.incidents;
   const chosen = params['id'];
   const choose = (id: string | undefined): void => app.setParams({ id });
   const move = (step: number): void => {
@@ -79,7 +64,7 @@ export function IncidentsView() {
           <IncidentPane
             key={chosen}
             id={chosen}
-            revision={rows?.find(({ id }) => id === chosen)?.lastUnixNs ?? ''}
+            revision={rows?.find(({ id }) => id === chosen)?.lastUnixNs}
             onClose={() => choose(undefined)}
           />
         )}

@@ -1,7 +1,6 @@
 /** Ledger: for each stream, written by the kernel = stored + lost + dropped + in flight; and each loss on record. */
-import { useEffect, useState } from 'preact/hooks';
 import type { GapRow, Ledger, LedgerRow } from '../../model/api.ts';
-import { type ApiError, getJson, isAborted, toApiError } from '../api/client.ts';
+import { usePolled } from '../api/polled.ts';
 import { explainBalance } from '../format/balance.ts';
 import { formatCount } from '../format/number.ts';
 import { toDisplayLine } from '../format/text.ts';
@@ -14,28 +13,8 @@ import { formatRoute } from '../state/route.ts';
 const REFRESH_MS = 2000;
 
 export function LedgerView() {
-  const [ledger, setLedger] = useState<Ledger | undefined>(undefined);
-  const [error, setError] = useState<ApiError | undefined>(undefined);
+  const { answer: ledger, error } = usePolled<Ledger>('/api/ledger', '', () => ({}), REFRESH_MS);
   const nowMs = useAppState((state) => state.asOfMs);
-  useEffect(() => {
-    const abort = new AbortController();
-    let timer = 0;
-    const load = async (): Promise<void> => {
-      try {
-        setLedger(await getJson<Ledger>('/api/ledger', {}, abort.signal));
-        setError(undefined);
-      } catch (thrown) {
-        if (isAborted(thrown)) return;
-        setError(toApiError(thrown));
-      }
-      if (!abort.signal.aborted) timer = window.setTimeout(() => void load(), REFRESH_MS);
-    };
-    void load();
-    return () => {
-      abort.abort();
-      window.clearTimeout(timer);
-    };
-  }, []);
   if (ledger === undefined) return error === undefined ? <p class="muted page-note">Adding up …</p> : <ErrorNote error={error} />;
   return (
     <div class="ledger">

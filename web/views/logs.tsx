@@ -1,7 +1,7 @@
 /** Logs: all kernels merged in true order, live or around a moment. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Ledger, LogRow } from '../../model/api.ts';
-import { getJson } from '../api/client.ts';
+import { usePolled } from '../api/polled.ts';
 import { toLogsCommand, toRfc3339 } from '../format/command.ts';
 import { LEVELS } from '../format/level.ts';
 import { formatCount } from '../format/number.ts';
@@ -219,16 +219,9 @@ function FilterBar(props: {
 /** The streams that the ledger knows of; asked once per visit. */
 function StreamSelect({ value }: { readonly value: string }) {
   const app = useApp();
-  const [streams, setStreams] = useState<readonly string[]>(['kmsg']);
-  useEffect(() => {
-    const abort = new AbortController();
-    getJson<Ledger>('/api/ledger', {}, abort.signal).then(
-      ({ rows }) => setStreams([...new Set(['kmsg', ...rows.map((row) => row.stream)])].sort()),
-      // Without the ledger the choice is short; the banner says that the hub is away.
-      () => undefined,
-    );
-    return () => abort.abort();
-  }, []);
+  // Without the ledger the choice is short; the banner says that the hub is away.
+  const { answer } = usePolled<Ledger>('/api/ledger', '', () => ({}));
+  const streams = [...new Set(['kmsg', ...(answer?.rows ?? []).map((row) => row.stream)])].sort();
   const known = streams.includes(value) || value === '' ? streams : [...streams, value];
   return (
     <Select
