@@ -7,7 +7,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
 import { type Collector, startCollector } from '../../collector/collector.ts';
 import { type Hub, startHub } from '../../hub/hub.ts';
-import { post, SPAWN, toLogsBody } from '../hub/running-hub.ts';
+import { HOST, post, SPAWN, toLogsBody } from '../hub/running-hub.ts';
 import { type Browser, NO_BROWSER, openBrowser } from './browser.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -332,6 +332,10 @@ test('page: an incident opens to its reason and last words, shows kernel text as
   assert.match((await page.locator('.incident-head').textContent()) ?? '', /^spawn1 panicked: <img src=x/);
   await page.locator('.tab-count').waitFor();
   await open.keep('incidents');
+  // What is open is kept up to date while it is looked at.
+  const unloaded = [{ text: 'kexec_file: Unloading kernel from multikernel instance 1', unixNs: atNs + 20_000_000n, sequence: 3 }];
+  assert.equal((await post(`${hub.addresses.otlp}/v1/logs`, toLogsBody(HOST, unloaded))).status, 200);
+  await page.locator('.incident-pane').getByText('over since').waitFor();
   await page.keyboard.press('Escape');
   await page.locator('.incident-pane').waitFor({ state: 'detached' });
   assert.deepEqual(open.complaints, []);

@@ -64,7 +64,7 @@ export function IncidentsView() {
           <IncidentPane
             key={chosen}
             id={chosen}
-            revision={rows?.find(({ id }) => id === chosen)?.lastUnixNs}
+            revision={JSON.stringify(rows?.find(({ id }) => id === chosen))}
             onClose={() => choose(undefined)}
           />
         )}
