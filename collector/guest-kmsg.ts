@@ -22,7 +22,7 @@ export class GuestKmsg {
   #lost = 0;
   #sinceMs = Date.now();
   /** Why the next jump of SEQ happened, if there is one. */
-  #jumpReason: GapReason = 'kmsg_overwritten';
+  #jumpReason: GapReason = 'kmsg_before_start';
   /** Records that are none. */
   malformed = 0;
 
@@ -46,7 +46,7 @@ export class GuestKmsg {
 
   /** The forwarder found the ring overwritten (EPIPE). */
   noteOverwritten(): void {
-    this.#jumpReason = 'kmsg_overwritten';
+    if (this.#lastSequence >= 0) this.#jumpReason = 'kmsg_overwritten';
   }
 
   /** Another run of the forwarder: what is missing from here was overwritten while there was none. */

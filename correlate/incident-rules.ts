@@ -339,6 +339,7 @@ export const INCIDENT_RULES: readonly IncidentRule[] = [
       field: 'mk.gap.reason',
       // Not a burst that anybody caused: known properties of an input, or told by another incident.
       values: [
+        'kmsg_before_start',
         'probe_missed',
         'kmsg_sequence',
         'pstore_missing',

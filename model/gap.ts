@@ -14,6 +14,7 @@ export interface Gap {
 
 export const GAP_REASONS = {
   kmsg_overwritten: 'the kernel log ring was overwritten before the collector read it',
+  kmsg_before_start: 'the kernel log ring had been overwritten before a collector first looked at it',
   kmsg_sequence: 'kernel log sequence numbers jumped',
   console_dropped: 'the console reported dropped printk messages',
   pstore_missing: 'the crash records of the kernel do not hold this part of its log',

@@ -203,9 +203,11 @@ export class KmsgSource implements Source {
     if (count > 0) {
       const reason: GapReason = this.#resumed
         ? 'collector_restart'
-        : this.#overwritten || this.#lastMicros < 0
-          ? 'kmsg_overwritten'
-          : 'kmsg_sequence';
+        : this.#lastMicros < 0
+          ? 'kmsg_before_start'
+          : this.#overwritten
+            ? 'kmsg_overwritten'
+            : 'kmsg_sequence';
       this.#lost += count;
       this.#writeGap(count, Math.max(this.#lastMicros, 0), micros, reason);
     }
