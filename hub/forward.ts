@@ -9,10 +9,8 @@
  *
  * A forwarder that is new begins with what is stored from then on. Attributes come as text, which is what the store keeps.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { ByteWriter } from '../base/bytes.ts';
-import { errnoOf, isOperational, messageOf, OperationalError } from '../base/errors.ts';
+import { isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { SCHEMA_URL, toIdentity, type Resource } from '../model/identity.ts';
 import { SpanBatch } from '../model/span-batch.ts';
@@ -22,6 +20,7 @@ import { OtlpClient } from '../otlp/transport.ts';
 import { KIND_TEXTS, STATUS_TEXTS } from '../store/span-rows.ts';
 import { queryLastStored, queryStoredSpans, type SpanCursor, type StoredSpan } from '../store/queries/stored-spans.ts';
 import type { Store } from '../store/store.ts';
+import { openState, writeState } from './state-file.ts';
 
 const LOOK_MS = 2000;
 /** Some 1 MB of OTLP. */
@@ -60,12 +59,11 @@ export class Forwarder {
   #looking: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** Throws E_DATA_DIR where the cursor cannot be kept. */
+  /** Throws E_DATA_DIR or E_DISK_FULL where the cursor cannot be kept. */
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
     const { url, headers, timeoutMs, compression, tls } = parts.to;
     this.#client = new OtlpClient({ baseUrl: url, headers, timeoutMs, compression, tls });
-    mkdirSync(dirname(parts.path), { recursive: true });
     this.#cursor = readCursor(parts.path);
   }
 
@@ -150,34 +148,21 @@ export class Forwarder {
   }
 
   #save(cursor: SpanCursor): void {
-    const { path } = this.#parts;
     this.#cursor = cursor;
-    try {
-      writeFileSync(`${path}.new`, JSON.stringify(cursor), { mode: 0o640 });
-      renameSync(`${path}.new`, path);
-    } catch (error) {
-      throw new OperationalError(
-        'E_DATA_DIR',
-        `${path} cannot be written: ${messageOf(error)}`,
-        'check its owner, mode and free space',
-        error,
-      );
-    }
+    writeState(this.#parts.path, cursor);
   }
 }
 
 function readCursor(path: string): SpanCursor | undefined {
-  try {
-    const { storedNs, traceId, spanId } = JSON.parse(readFileSync(path, 'utf8')) as Partial<SpanCursor>;
-    if (/^\d{1,19}$/.test(storedNs ?? '')) return { storedNs: storedNs as string, traceId: traceId ?? '', spanId: spanId ?? '' };
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    if (errnoOf(error) !== undefined) {
-      throw new OperationalError('E_DATA_DIR', `${path} cannot be read: ${messageOf(error)}`, 'check its owner and mode', error);
-    }
-  }
-  log.warn('where forwarding stood is not known any more: it goes on with what is stored from now on', { path });
-  return undefined;
+  return openState(
+    path,
+    (json) => {
+      const { storedNs = '', traceId = '', spanId = '' } = json as Partial<SpanCursor>;
+      if (!/^\d{1,19}$/.test(storedNs)) throw new TypeError('no cursor');
+      return { storedNs, traceId, spanId };
+    },
+    () => log.warn('where forwarding stood is not known any more: it goes on with what is stored from now on', { path }),
+  );
 }
 
 function toBatch(spans: readonly StoredSpan[]): SpanBatch {

@@ -7,9 +7,7 @@
  *
  * docs/decisions/008-ikc-matching.md.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { HALF, HalfBatch, NONE } from '../correlate/ikc-halves.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
@@ -30,6 +28,7 @@ import {
 } from '../store/queries/ikc-restore.ts';
 import { IkcJoin, parseCpuList, type JoinParts } from './ikc-join.ts';
 import type { PresenceTable } from './presence.ts';
+import { openState, writeState } from './state-file.ts';
 
 const TICK_MS = 500;
 /** A kernel that is there and from which no events came for this long has none. */
@@ -64,7 +63,6 @@ export class IkcWatch {
   constructor(parts: WatchParts) {
     this.#parts = parts;
     this.join = new IkcJoin(parts);
-    mkdirSync(dirname(parts.path), { recursive: true });
   }
 
   /** Takes up what an earlier process left, and begins. */
@@ -136,16 +134,7 @@ export class IkcWatch {
   }
 
   #save(fromNs: bigint | undefined): void {
-    const { path } = this.#parts;
-    try {
-      writeFileSync(`${path}.new`, JSON.stringify(fromNs === undefined ? {} : { fromNs: fromNs.toString() }), { mode: 0o640 });
-      renameSync(`${path}.new`, path);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'ENOSPC' || errno === 'EDQUOT')
-        throw new OperationalError('E_DISK_FULL', `no room left for ${path}`, 'free some space', error);
-      throw new OperationalError('E_DATA_DIR', `${path} cannot be written: ${messageOf(error)}`, 'check its owner and mode', error);
-    }
+    writeState(this.#parts.path, fromNs === undefined ? {} : { fromNs: fromNs.toString() });
     this.#fromNs = fromNs;
     this.#savedMs = Date.now();
   }
@@ -251,19 +240,13 @@ function writeWords(to: Uint32Array, at: number, hex: string): void {
 }
 
 function readMoment(path: string): bigint | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw new OperationalError('E_DATA_DIR', `${path} cannot be read: ${messageOf(error)}`, 'check its owner and mode', error);
-  }
-  try {
-    const { fromNs } = JSON.parse(text) as { fromNs?: string };
-    return fromNs === undefined ? undefined : BigInt(fromNs);
-  } catch (error) {
-    // Renamed into place whole; a power cut can leave it empty. What it stood for is in `events`, without a match.
-    log.warn('the moment up to which messages were matched is lost', { path, error: messageOf(error) });
-    return undefined;
-  }
+  return openState(
+    path,
+    (json) => {
+      const { fromNs } = json as { fromNs?: string };
+      return fromNs === undefined ? undefined : BigInt(fromNs);
+    },
+    // What it stood for is in `events`, without a match.
+    (error) => log.warn('the moment up to which messages were matched is lost', { path, error: messageOf(error) }),
+  );
 }

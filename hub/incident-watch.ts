@@ -8,9 +8,7 @@
  * As with kernel reports, what is looked at are stored rows, and the place to look at is on disk before the rows are: a hub
  * that is killed looks again. docs/decisions/009-incidents.md.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { errnoOf, isOperational, messageOf, OperationalError } from '../base/errors.ts';
+import { isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { GAP_EVENT } from '../model/attributes.ts';
 import { endsAt, SIGNAL_EVENTS } from '../correlate/track-incidents.ts';
@@ -24,6 +22,7 @@ import { scanIncidents } from './incident-scan.ts';
 import type { LiveFeed } from './live.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import type { PresenceTable } from './presence.ts';
+import { openState, writeState } from './state-file.ts';
 
 const TICK_MS = 500;
 /** A machine is looked at when its signals pause, and while they do not, this often. */
@@ -68,7 +67,6 @@ export class IncidentWatch {
   constructor(parts: IncidentWatchParts) {
     this.#parts = parts;
     this.#silence = new SilenceWatch({ ...parts, mark: (machineId, fromNs) => this.mark(machineId, fromNs) });
-    mkdirSync(dirname(parts.path), { recursive: true });
     const nowMs = Date.now();
     for (const [machineId, fromNs] of readSpots(parts.path)) this.#spots.set(machineId, { fromNs, markedMs: nowMs, sinceMs: nowMs });
     this.ready = this.#readBack();
@@ -196,17 +194,10 @@ export class IncidentWatch {
   }
 
   #save(): void {
-    const { path } = this.#parts;
-    const spots = [...this.#spots].map(([machineId, { fromNs }]) => [machineId, fromNs.toString()]);
-    try {
-      writeFileSync(`${path}.new`, JSON.stringify(spots), { mode: 0o640 });
-      renameSync(`${path}.new`, path);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'ENOSPC' || errno === 'EDQUOT')
-        throw new OperationalError('E_DISK_FULL', `no room left for ${path}`, 'free some space', error);
-      throw new OperationalError('E_DATA_DIR', `${path} cannot be written: ${messageOf(error)}`, 'check its owner and mode', error);
-    }
+    writeState(
+      this.#parts.path,
+      [...this.#spots].map(([machineId, { fromNs }]) => [machineId, fromNs.toString()]),
+    );
   }
 }
 
@@ -226,19 +217,12 @@ function findFirst(batch: LogBatch): bigint | undefined {
   return firstNs;
 }
 
-function readSpots(path: string): Map<string, bigint> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return new Map();
-    throw new OperationalError('E_DATA_DIR', `${path} cannot be read: ${messageOf(error)}`, 'check its owner and mode', error);
-  }
-  try {
-    return new Map((JSON.parse(text) as [string, string][]).map(([machineId, fromNs]) => [machineId, BigInt(fromNs)]));
-  } catch (error) {
-    // Renamed into place whole; a power cut can leave it empty. The signals themselves are stored.
-    log.warn('the places of unfinished looks for incidents are lost', { path, error: messageOf(error) });
-    return new Map();
-  }
+function readSpots(path: string): [machineId: string, fromNs: bigint][] {
+  const spots = openState(
+    path,
+    (json) => (json as [string, string][]).map(([machineId, fromNs]): [string, bigint] => [machineId, BigInt(fromNs)]),
+    // The signals themselves are stored.
+    (error) => log.warn('the places of unfinished looks for incidents are lost', { path, error: messageOf(error) }),
+  );
+  return spots ?? [];
 }

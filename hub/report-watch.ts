@@ -9,9 +9,7 @@
  * at are on disk before the rows are, so that none is forgotten; a report is known by the stamp of its first line, so that
  * none is stored twice. docs/decisions/005-kernel-reports.md.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { errnoOf, isOperational, messageOf, OperationalError } from '../base/errors.ts';
+import { isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { mergeStreams, type StreamRow } from '../correlate/merge-streams.ts';
 import { ReportRecogniser, type RecognisedReport } from '../correlate/recognise-reports.ts';
@@ -26,6 +24,7 @@ import type { Store } from '../store/store.ts';
 import type { HubCounters } from './counters.ts';
 import type { IncidentWatch } from './incident-watch.ts';
 import type { LiveFeed } from './live.ts';
+import { openState, writeState } from './state-file.ts';
 
 const TICK_MS = 500;
 /** A kernel is looked at when its rows pause, and while they do not, this often. */
@@ -89,7 +88,6 @@ export class ReportWatch {
   /** Goes on where an earlier process was. */
   constructor(parts: ReportWatchParts) {
     this.#parts = parts;
-    mkdirSync(dirname(parts.path), { recursive: true });
     const nowMs = Date.now();
     for (const { identity, fromNs } of readSpots(parts.path)) {
       this.#spots.set(identity.bootId, { identity, fromNs, sinceMs: nowMs, arrivedMs: nowMs, lookedMs: 0, nextNs: undefined, pending: 0 });
@@ -258,36 +256,22 @@ export class ReportWatch {
   }
 
   #save(): void {
-    const { path } = this.#parts;
-    const spots = [...this.#spots.values()].map(({ identity, fromNs }) => ({ identity, fromNs: fromNs.toString() }));
-    try {
-      writeFileSync(`${path}.new`, JSON.stringify(spots), { mode: 0o640 });
-      renameSync(`${path}.new`, path);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'ENOSPC' || errno === 'EDQUOT')
-        throw new OperationalError('E_DISK_FULL', `no room left for ${path}`, 'free some space', error);
-      throw new OperationalError('E_DATA_DIR', `${path} cannot be written: ${messageOf(error)}`, 'check its owner and mode', error);
-    }
+    writeState(
+      this.#parts.path,
+      [...this.#spots.values()].map(({ identity, fromNs }) => ({ identity, fromNs: fromNs.toString() })),
+    );
   }
 }
 
 function readSpots(path: string): { identity: KernelIdentity; fromNs: bigint }[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw new OperationalError('E_DATA_DIR', `${path} cannot be read: ${messageOf(error)}`, 'check its owner and mode', error);
-  }
-  try {
-    const spots = JSON.parse(text) as { identity: KernelIdentity; fromNs: string }[];
-    return spots.map(({ identity, fromNs }) => ({ identity, fromNs: BigInt(fromNs) }));
-  } catch (error) {
-    // Renamed into place whole; a power cut can leave it empty. The lines themselves are stored.
-    log.warn('the places of unfinished kernel reports are lost', { path, error: messageOf(error) });
-    return [];
-  }
+  const spots = openState(
+    path,
+    (json) =>
+      (json as { identity: KernelIdentity; fromNs: string }[]).map(({ identity, fromNs }) => ({ identity, fromNs: BigInt(fromNs) })),
+    // The lines themselves are stored.
+    (error) => log.warn('the places of unfinished kernel reports are lost', { path, error: messageOf(error) }),
+  );
+  return spots ?? [];
 }
 
 function toStreamRow({ stream, sequence, raw, unixNs, level, flags, cpu, pid, body }: LineRow): StreamRow {
