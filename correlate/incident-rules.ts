@@ -5,7 +5,7 @@
  *   ■ soft lockup   ■ soft lockup   ■ RCU stall                       of one kernel
  *   └────────────── one incident ─────────────┘   90 s of silence: it is over
  *
- * How a kernel ends is in incident-deaths.ts: its signals come from two kernels, and another rule says why. Samples are tested.
+ * How a kernel ends is in track-deaths.ts: its signals come from two kernels, and another rule says why. Samples are tested.
  */
 import type { IncidentKind, IncidentSeverity } from '../model/incident.ts';
 import { WATCH_EVENT } from '../model/incident.ts';

@@ -135,8 +135,8 @@ export class IncidentTracker {
     const group = this.#groupOf(rule, signal);
     if (group === undefined) return;
     // Its beginning may lie before what was read: the row of its end tells when that was.
-    const sinceNs = BigInt(signal.fields['mk.silent.since'] ?? signal.unixNs);
     if (group.first === signal) {
+      const sinceNs = sinceOf(signal);
       group.first = { ...signal, unixNs: sinceNs, rawNs: sinceNs };
       group.count = 1;
     }
@@ -312,6 +312,13 @@ function toTitle({ rule, subject, first, count }: Group): string {
     if (name === 'body') return first.body.split('\n', 1)[0] ?? '';
     return name === 'count' ? String(count) : (first.fields[name] ?? '');
   });
+}
+
+/** Anybody who sends logs can say anything here. */
+function sinceOf({ fields, unixNs }: IncidentSignal): bigint {
+  const text = fields['mk.silent.since'] ?? '';
+  const sinceNs = /^\d{1,19}$/.test(text) ? BigInt(text) : unixNs;
+  return sinceNs < unixNs ? sinceNs : unixNs;
 }
 
 function toAffected({ kernelId, kernelName, bootId }: IncidentSignal): AffectedKernel {

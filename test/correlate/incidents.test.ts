@@ -241,6 +241,15 @@ test('incidents: a silent kernel is open until it is back, is the same when only
   );
 });
 
+test('incidents: a return that says nonsense of its beginning began when it was told', () => {
+  const far = String(BASE * 1000n);
+  for (const since of ['yesterday', '', '-5', '1e3', far, String(BASE + 100n * SECOND)]) {
+    const back = signal(1, 70, WATCH_EVENT.kernelBack, 'spawn1 is heard again', { fields: { 'mk.silent.since': since } });
+    const [found] = track([back]);
+    assert.deepEqual([found?.kind, found?.state, found?.firstUnixNs], ['silent_kernel', 'resolved', back.unixNs], since);
+  }
+});
+
 test('incidents: losses that nobody caused are none, a burst is one', () => {
   const gap = (count: number, reason: string): IncidentSignal =>
     signal(1, 1, 'mk.gap', reason, { count, fields: { 'mk.stream': 'tracefs:a', 'mk.gap.reason': reason } });
