@@ -31,9 +31,13 @@ export async function queryIncidentDetail(store: Store, id: string): Promise<Inc
   const toNs = (lastNs - firstNs > MAX_WINDOW_NS ? firstNs + MAX_WINDOW_NS : lastNs) + AROUND_NS;
   const window = { from: String(fromNs > 0n ? fromNs : 0n), to: String(toNs) };
   const kernels = await queryWindowKernels(store, incident.machineId, window.from, window.to);
-  const boots = new Set([incident.bootId, ...kernels.map(({ bootId }) => bootId)]);
-  const gaps = (await queryGaps(store, { ...window, limit: MAX_GAPS })).filter(({ bootId }) => boots.has(bootId));
+  const gaps = await queryGaps(store, { ...window, boots: bootsAround(incident, kernels), limit: MAX_GAPS });
   return { incident, ...window, kernels, gaps, inFlight: await queryInFlight(store, incident, window) };
+}
+
+/** Of its machine: a hub may have many. */
+export function bootsAround({ bootId }: IncidentRow, kernels: IncidentDetail['kernels']): string[] {
+  return [bootId, ...kernels.map((kernel) => kernel.bootId)].filter((one) => one !== '');
 }
 
 async function queryInFlight(

@@ -8,6 +8,7 @@ import { LEVEL_NAMES } from '../model/severity.ts';
 import { encodeCursor } from '../store/queries/cursor.ts';
 import { queryLogs } from '../store/queries/logs.ts';
 import type { Store } from '../store/store.ts';
+import { bootsAround } from './incident-detail.ts';
 import { EXPORT_STYLE } from './incident-export-style.ts';
 import { Redactor } from './redact.ts';
 
@@ -42,14 +43,13 @@ export async function exportIncident(store: Store, detail: IncidentDetail, versi
 }
 
 async function readLines(store: Store, { incident, from, to, kernels }: IncidentDetail): Promise<LogRow[]> {
-  const boots = new Set([incident.bootId, ...kernels.map(({ bootId }) => bootId)]);
-  const before = await queryLogs(store, { from, to: String(BigInt(incident.firstUnixNs) - 1n), limit: MAX_LINES_BEFORE });
+  const boots = bootsAround(incident, kernels);
+  const before = await queryLogs(store, { boots, from, to: String(BigInt(incident.firstUnixNs) - 1n), limit: MAX_LINES_BEFORE });
   const cursor = encodeCursor('newer', [incident.firstUnixNs, '', '', '0', '0']);
-  const after = await queryLogs(store, { from: incident.firstUnixNs, to, limit: MAX_LINES_AFTER, cursor });
+  const after = await queryLogs(store, { boots, from: incident.firstUnixNs, to, limit: MAX_LINES_AFTER, cursor });
   const lines: LogRow[] = [];
   let chars = 0;
   for (const row of [...before.rows, ...after.rows]) {
-    if (!boots.has(row.bootId)) continue;
     const body = row.body.slice(0, MAX_BODY_CHARS);
     chars += body.length;
     if (chars > MAX_TEXT_CHARS) break;

@@ -32,6 +32,11 @@ export class Conditions {
     return value === undefined ? this : this.add(`${column} = {${name}:${type}}`, { [name]: value });
   }
 
+  /** One of these incarnations. */
+  addBoots(boots: readonly string[] | undefined): this {
+    return boots === undefined ? this : this.add('BootId IN {boots:Array(String)}', { boots });
+  }
+
   /** Comma-separated values of a text column; one that ends in `*` stands for all that begin so. */
   addNames(column: string, name: string, list: string | undefined): this {
     if (list === undefined) return this;

@@ -11,12 +11,13 @@ export interface GapQuery {
   readonly to?: string;
   readonly kernel?: string;
   readonly boot?: string;
+  readonly boots?: readonly string[];
   readonly limit?: number;
 }
 
 /** Gaps that touch the window. */
 export async function queryGaps(store: Store, query: GapQuery): Promise<GapRow[]> {
-  const where = new Conditions().addKernel(query.kernel).addEqual('BootId', 'boot', 'String', query.boot);
+  const where = new Conditions().addKernel(query.kernel).addEqual('BootId', 'boot', 'String', query.boot).addBoots(query.boots);
   if (query.from !== undefined) where.add('ToTime >= fromUnixTimestamp64Nano({fromNs:Int64})', { fromNs: query.from });
   if (query.to !== undefined) where.add('FromTime <= fromUnixTimestamp64Nano({toNs:Int64})', { toNs: query.to });
   const rows = await store.query<Omit<GapRow, 'detail'>>(

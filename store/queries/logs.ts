@@ -27,8 +27,12 @@ const toColumns = ({ time, error }: AlignedTime): string => `
 
 type StoredRow = LogRow & { tie: string; position: string };
 
+interface BootsLogQuery extends LogQuery {
+  readonly boots?: readonly string[];
+}
+
 /** `revisions`: stretches of clocks that older rows are read along. */
-export async function queryLogs(store: Store, query: LogQuery, revisions: readonly Revision[] = []): Promise<LogPage> {
+export async function queryLogs(store: Store, query: BootsLogQuery, revisions: readonly Revision[] = []): Promise<LogPage> {
   const startMs = performance.now();
   const limit = query.limit ?? DEFAULT_LIMIT;
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, KEY.length);
@@ -48,7 +52,7 @@ interface Fetch {
   readonly edge: bigint | undefined;
 }
 
-async function fetchRows(store: Store, query: LogQuery, { limit, cursor, aligned, edge }: Fetch): Promise<StoredRow[]> {
+async function fetchRows(store: Store, query: BootsLogQuery, { limit, cursor, aligned, edge }: Fetch): Promise<StoredRow[]> {
   const where = toConditions(query, aligned);
   const key = KEY.with(0, { ...(KEY[0] as KeyColumn), expression: aligned.time });
   const order = cursor?.direction === 'newer' ? 'ASC' : 'DESC';
@@ -72,7 +76,7 @@ async function fetchRows(store: Store, query: LogQuery, { limit, cursor, aligned
 function alignedTimeOf(
   rows: readonly StoredRow[],
   limit: number,
-  query: LogQuery,
+  query: BootsLogQuery,
   cursor: Cursor | undefined,
   revisions: readonly Revision[],
 ): AlignedTime {
@@ -91,7 +95,7 @@ function alignedTimeOf(
  * By stored times, the row that ends a page: with `slackNs` as the most that a time moves, no row beyond it by twice that can be
  * among those of the page by their aligned times.
  */
-async function findEdge(store: Store, query: LogQuery, { limit, cursor, aligned }: Omit<Fetch, 'edge'>): Promise<bigint | undefined> {
+async function findEdge(store: Store, query: BootsLogQuery, { limit, cursor, aligned }: Omit<Fetch, 'edge'>): Promise<bigint | undefined> {
   const where = toConditions(query, aligned);
   const order = cursor?.direction === 'newer' ? 'ASC' : 'DESC';
   const slackNs = order === 'ASC' ? aligned.slackNs : -aligned.slackNs;
@@ -113,10 +117,11 @@ function timeOf(cursor: Cursor, byNs: bigint): bigint {
   return /^-?\d{1,19}$/.test(text) ? BigInt(text) + byNs : byNs;
 }
 
-function toConditions(query: LogQuery, aligned: AlignedTime): Conditions {
+function toConditions(query: BootsLogQuery, aligned: AlignedTime): Conditions {
   const where = addAlignedRange(new Conditions(), aligned, query.from, query.to)
     .addKernel(query.kernel)
     .addEqual('BootId', 'boot', 'String', query.boot)
+    .addBoots(query.boots)
     .addEqual('Stream', 'stream', 'String', query.stream)
     .addNames('EventName', 'event', query.event)
     .addSearch('Body', query.search);

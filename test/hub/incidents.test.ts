@@ -74,6 +74,13 @@ test('incidents: a panic that the host tells of first is one when the last words
     const abort = new AbortController();
     const live = await fetch(`${hub.addresses.page}/api/incidents/live`, { signal: abort.signal });
     const startNs = (nowNs() / 1000n) * 1000n;
+    // Another machine of the fleet that says more than an export holds.
+    const other = { ...HOST, machineId: 'machine-2', machineName: 'beta', bootId: '00000000-0000-4000-8000-000000000003' };
+    await send(
+      hub,
+      other,
+      Array.from({ length: 3000 }, (_, at) => ({ text: `line ${at}`, unixNs: startNs + BigInt(at) })),
+    );
     await send(hub, HOST, hostLines(startNs));
     const [early] = await waitFor(hub, (rows) => rows.length > 0);
     // Nobody knows the boot of kernel 1 yet; what its signal to the others says is an inference.
