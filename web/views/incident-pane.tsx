@@ -1,5 +1,4 @@
 /** All about one incident: reason, last words, who noticed, how sure the clocks are, and the ways to what is around it. */
-import type { ComponentChildren } from 'preact';
 import type { IncidentDetail } from '../../model/api.ts';
 import { usePolled } from '../api/polled.ts';
 import { doubtsOf, INCIDENT_TONE, KIND_NAMES, lastedOf } from '../format/incident.ts';
@@ -9,6 +8,7 @@ import { formatClockError, formatDateTime, formatWall } from '../format/time.ts'
 import { CopyButton, ErrorNote } from '../parts/controls.tsx';
 import { CloseIcon, LinesIcon, TimelineIcon } from '../parts/icons.tsx';
 import { KernelTag } from '../parts/kernel-tag.tsx';
+import { Property } from '../parts/properties.tsx';
 import { formatRoute } from '../state/route.ts';
 
 /** Of messages in flight the last ones; an export has all. */
@@ -134,27 +134,13 @@ function Detail({ detail }: { readonly detail: IncidentDetail }) {
           <h3>Kernels in the window</h3>
           <dl class="properties">
             {kernels.map((kernel) => (
-              <div key={kernel.bootId}>
-                <dt>
-                  <KernelTag bootId={kernel.bootId} name={toDisplayLine(kernel.kernelName, 80)} />
-                </dt>
-                <dd>
-                  {formatCount(kernel.records)} records <span class="muted">{formatClockError(kernel.errorNs)}</span>
-                </dd>
-              </div>
+              <Property key={kernel.bootId} name={<KernelTag bootId={kernel.bootId} name={toDisplayLine(kernel.kernelName, 80)} />}>
+                {formatCount(kernel.records)} records <span class="muted">{formatClockError(kernel.errorNs)}</span>
+              </Property>
             ))}
           </dl>
         </section>
       )}
     </>
-  );
-}
-
-function Property({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

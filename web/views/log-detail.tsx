@@ -1,5 +1,4 @@
 /** All about one log record: the whole text, both clocks, where it came from, every attribute. */
-import type { ComponentChildren } from 'preact';
 import type { LogRow } from '../../model/api.ts';
 import { quoteShell, toRfc3339 } from '../format/command.ts';
 import { levelClass, levelName } from '../format/level.ts';
@@ -9,6 +8,7 @@ import { formatClockError, formatDateTime, formatRaw } from '../format/time.ts';
 import { CopyButton } from '../parts/controls.tsx';
 import { CloseIcon, TimelineIcon } from '../parts/icons.tsx';
 import { KernelTag } from '../parts/kernel-tag.tsx';
+import { Attributes, Property } from '../parts/properties.tsx';
 import { formatRoute } from '../state/route.ts';
 import { toCopyLine } from './log-list.tsx';
 import { ReportDetail } from './report-detail.tsx';
@@ -62,23 +62,8 @@ export function LogDetail({ row, onClose }: { readonly row: LogRow; readonly onC
         {row.cpu >= 0 && <Property name="CPU">{row.cpu}</Property>}
         {row.pid > 0 && <Property name="task">{row.pid}</Property>}
         {row.caller !== '' && <Property name="caller">{escapeControls(row.caller)}</Property>}
-        {Object.entries(row.attributes)
-          .filter(([name]) => !IN_REPORT.has(name) || !isReport(row))
-          .map(([name, value]) => (
-            <Property key={name} name={escapeControls(name)}>
-              {escapeControls(value.slice(0, MAX_SHOWN_CHARS))}
-            </Property>
-          ))}
+        <Attributes of={Object.entries(row.attributes).filter(([name]) => !IN_REPORT.has(name) || !isReport(row))} />
       </dl>
     </aside>
-  );
-}
-
-function Property({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

@@ -2,6 +2,7 @@
 import type { LogRow } from '../../model/api.ts';
 import { escapeControls } from '../format/text.ts';
 import { type ShownFrame, type ShownReport, readReport } from '../format/report.ts';
+import { Property } from '../parts/properties.tsx';
 import { formatRoute } from '../state/route.ts';
 
 export function ReportDetail({ row }: { readonly row: LogRow }) {
@@ -13,10 +14,9 @@ export function ReportDetail({ row }: { readonly row: LogRow }) {
       {report.incomplete !== '' && <p class="report-cut">Not whole: {escapeControls(report.incomplete)}.</p>}
       <dl class="properties report-facts">
         {report.facts.map(([name, value], index) => (
-          <div key={index}>
-            <dt>{report.facts[index - 1]?.[0] === name ? '' : name}</dt>
-            <dd>{escapeControls(value)}</dd>
-          </div>
+          <Property key={index} name={report.facts[index - 1]?.[0] === name ? '' : name}>
+            {escapeControls(value)}
+          </Property>
         ))}
       </dl>
       {report.stacks.map((stack, index) => (

@@ -1,14 +1,12 @@
 /** All about one span: times, status, where it hangs, links, events, every attribute. */
-import type { ComponentChildren } from 'preact';
 import type { Trace, TraceSpan } from '../../model/api.ts';
 import { escapeControls } from '../format/text.ts';
 import { formatClockError, formatDateTime, formatDuration } from '../format/time.ts';
 import { CopyButton } from '../parts/controls.tsx';
 import { CloseIcon, TimelineIcon } from '../parts/icons.tsx';
 import { KernelTag } from '../parts/kernel-tag.tsx';
+import { Attributes, Property } from '../parts/properties.tsx';
 import { formatRoute } from '../state/route.ts';
-
-const MAX_SHOWN_CHARS = 20_000;
 
 export function SpanDetail({ span, trace, onClose }: { readonly span: TraceSpan; readonly trace: Trace; readonly onClose: () => void }) {
   const parent = trace.spans.find(({ spanId }) => spanId === span.parentSpanId);
@@ -71,21 +69,8 @@ export function SpanDetail({ span, trace, onClose }: { readonly span: TraceSpan;
             {escapeControls(event.name)} <span class="muted">+{formatDuration(Number(BigInt(event.unixNs) - startNs))}</span>
           </Property>
         ))}
-        {Object.entries(span.attributes).map(([name, value]) => (
-          <Property key={name} name={escapeControls(name)}>
-            {escapeControls(value.slice(0, MAX_SHOWN_CHARS))}
-          </Property>
-        ))}
+        <Attributes of={Object.entries(span.attributes)} />
       </dl>
     </aside>
-  );
-}
-
-function Property({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

@@ -7,6 +7,7 @@ import { escapeControls } from '../format/text.ts';
 import { formatDuration } from '../format/time.ts';
 import { CopyButton, Empty } from '../parts/controls.tsx';
 import { LinesIcon } from '../parts/icons.tsx';
+import { Property } from '../parts/properties.tsx';
 import { isDark } from '../state/app-state.ts';
 import { formatRoute } from '../state/route.ts';
 import { toTaskColor } from '../timeline/colors.ts';
@@ -195,10 +196,9 @@ function Pinned({ target, model }: { readonly target: HoverTarget; readonly mode
       <h3>{title}</h3>
       <dl class="properties">
         {rows.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
+          <Property key={name} name={name}>
+            {value}
+          </Property>
         ))}
       </dl>
       {timeNs !== undefined && (
