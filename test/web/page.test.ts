@@ -341,6 +341,19 @@ test('page: an incident opens to its reason and last words, shows kernel text as
   assert.deepEqual(open.complaints, []);
 });
 
+test('page: the command beside the log names the kernel of the boot that is shown, and of none when all are', async (t) => {
+  const open = useBrowser(t, false);
+  if (open === undefined || hub === undefined) return;
+  const { page } = open;
+  const line = { text: 'said by one', unixNs: BigInt(Date.now()) * 1_000_000n, sequence: 4 };
+  assert.equal((await post(`${hub.addresses.otlp}/v1/logs`, toLogsBody(SPAWN, [line]))).status, 200);
+  await visit(page, open.url, `#/logs?boot=${SPAWN.bootId}`);
+  await page.locator('button[title^="mkscope logs -f --kernel spawn1"]').waitFor();
+  await page.getByRole('button', { name: /^Remove the filter boot/ }).click();
+  await page.locator('button[title="mkscope logs -f"]').waitFor();
+  assert.deepEqual(open.complaints, []);
+});
+
 test('page: looks right in light and at 1920 px', async (t) => {
   const open = useBrowser(t, true);
   if (open === undefined) return;

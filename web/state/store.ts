@@ -1,5 +1,5 @@
 /** One observable value; a component re-renders when the part it selects changes. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 export class Store<State extends object> {
   #state: State;
@@ -25,12 +25,17 @@ export class Store<State extends object> {
 }
 
 export function useStore<State extends object, Part>(store: Store<State>, select: (state: State) => Part): Part {
-  const [part, setPart] = useState(() => select(store.get()));
+  const part = select(store.get());
+  // What is in sight, and how it was chosen: `select` may depend on what the component was given last.
+  const shown = useRef({ part, select });
+  shown.current = { part, select };
+  const [, redraw] = useState(0);
   useEffect(() => {
-    const update = (): void => setPart(() => select(store.get()));
+    const update = (): void => {
+      if (!Object.is(shown.current.select(store.get()), shown.current.part)) redraw((count) => count + 1);
+    };
     update();
     return store.subscribe(update);
-    // `select` is a pure projection: a new closure each render does not need a new subscription.
   }, [store]);
   return part;
 }

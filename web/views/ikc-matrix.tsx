@@ -55,7 +55,7 @@ export function IkcMatrix(props: {
 
 function End({ end, machineId }: { readonly end: MatrixEnd; readonly machineId: string }) {
   const bootId = useAppState((state) => state.kernels?.find((row) => row.machineId === machineId && row.kernelId === end.id)?.bootId);
-  return <KernelTag key={bootId} bootId={bootId ?? ''} name={end.name} title={end.id < 0 ? 'not known' : `kernel ${end.id}`} />;
+  return <KernelTag bootId={bootId ?? ''} name={end.name} title={end.id < 0 ? 'not known' : `kernel ${end.id}`} />;
 }
 
 function HeatBar({ step }: { readonly step: number }) {

@@ -186,7 +186,7 @@ function Kernels({ names }: { readonly names: readonly string[] }) {
       {names.map((name, at) => {
         const bootId = kernels?.find((kernel) => kernel.kernelName === name)?.bootId ?? '';
         return (
-          <span key={`${name} ${bootId}`}>
+          <span key={name}>
             {at > 0 && <span class="muted"> · </span>}
             <KernelTag bootId={bootId} name={name} />
           </span>
