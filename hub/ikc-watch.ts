@@ -109,6 +109,8 @@ export class IkcWatch {
   /** Stores what is decided, and leaves the rest to the next process. The store must still be open. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    // Not all was taken up: the moment in the file is for the next process.
+    if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     await this.#running;
     await this.join.tryAdvance(Date.now());

@@ -1,6 +1,6 @@
 /** Messages between kernels from what comes in to rows, spans and answers: over imports, over a hub that is killed, over one that waits. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock, test } from 'node:test';
@@ -148,6 +148,19 @@ test('ikc: killed between storing events and matching them, the next process mat
       'SELECT toFloat64(uniqExact(MessageId)) AS parts FROM ikc_messages',
     );
     assert.equal(parts, 200);
+  }));
+
+test('ikc: a process that ends before it has taken up what waits leaves that to the next one', () =>
+  inStore(async (store, open, path) => {
+    const first = await open();
+    await take(store, first, HOST, hostSends(10));
+    const moment = readFileSync(path, 'utf8');
+    assert.match(moment, /^{"fromNs":"\d+"}$/);
+    const second = new IkcWatch({ store, version: 'test', packs: IKC_PACKS, presence: new PresenceTable(), path });
+    const starting = second.start();
+    await second.close();
+    assert.equal(readFileSync(path, 'utf8'), moment);
+    await starting;
   }));
 
 test('ikc: a side that comes after a restart finds what the first process stored as waiting', () =>
