@@ -45,11 +45,19 @@ export class HubClient {
     return this.#checkStatus(await this.#fetch(path, query, init));
   }
 
-  /** Server-sent events until the hub or `signal` ends the stream. */
+  /** Server-sent events until the hub or `signal` ends the stream; a connection that breaks is E_HUB_UNREACHABLE, as one that fails. */
   async live(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<ServerEvent>> {
     const response = await this.#checkStatus(await this.#fetch(path, query, { headers: { accept: 'text/event-stream' }, signal }));
     if (response.body === null) throw refused(this.url, 'the event stream has no body');
-    return readEventStream(response.body);
+    return this.#readEvents(response.body);
+  }
+
+  async *#readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+    try {
+      yield* readEventStream(body);
+    } catch (error) {
+      throw unreachable(this.url, error);
+    }
   }
 
   toUrl(path: string, query: Query): URL {

@@ -23,3 +23,10 @@ export function watchStopSignals(): StopSignal {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
   return stop;
 }
+
+/** For what only reads: the first signal asks, the second one ends the process as it always does. */
+export function abortOnSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  return stop.signal;
+}

@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import { OperationalError } from '../../base/errors.ts';
 import type { IkcMessage, IkcSummary } from '../../model/api.ts';
 import { defineCommand } from '../command.ts';
 import { toCount } from '../flags.ts';
+import { followHub, pause } from '../follow-hub.ts';
 import type { HubClient } from '../hub-client.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
 import { formatMessage, renderChannels, renderExchanges, renderMessages } from '../ikc-table.ts';
@@ -15,6 +14,8 @@ const POLL_MS = 1_000;
 /** Rows come some seconds behind their messages, and not in order. */
 const LOOK_BACK_NS = 60_000_000_000n;
 const MAX_SEEN = 100_000;
+/** Of one request, as the hub allows. */
+const MAX_ROWS = 5_000;
 
 export const command = defineCommand({
   name: 'ikc',
@@ -53,8 +54,7 @@ export const command = defineCommand({
       throw new OperationalError('E_ARGS', '--follow goes with neither --until nor --slowest', 'leave one of them out');
     }
     if (!flags.messages && !flags.slowest && !flags.follow) {
-      const summary = await client.getJson<IkcSummary>(`/api/ikc?${new URLSearchParams({ ...kernels, ...range }).toString()}`);
-      await showSummary(summary, flags.json);
+      await showSummary(await client.getJson<IkcSummary>('/api/ikc', { ...kernels, ...range }), flags.json);
       return 0;
     }
     const query: Record<string, string> = {
@@ -65,7 +65,7 @@ export const command = defineCommand({
       ...(flags.type === undefined ? {} : { type: flags.type }),
       ...(flags.state === undefined ? {} : { state: flags.state }),
     };
-    const limit = String(Math.max(1, Math.min(5000, toCount('lines', flags.lines, DEFAULT_LINES, 0))));
+    const limit = String(Math.max(1, Math.min(MAX_ROWS, toCount('lines', flags.lines, DEFAULT_LINES, 0))));
     if (flags.follow) return follow(client, query, flags.json);
     const found = await readMessages(client, { ...query, limit, ...(flags.slowest ? { order: 'slowest' } : {}) });
     const messages = flags.slowest ? found : found.toReversed();
@@ -77,9 +77,7 @@ export const command = defineCommand({
 });
 
 async function readMessages(client: HubClient, query: Readonly<Record<string, string>>): Promise<readonly IkcMessage[]> {
-  const { messages } = await client.getJson<{ messages: readonly IkcMessage[] }>(
-    `/api/ikc/messages?${new URLSearchParams(query).toString()}`,
-  );
+  const { messages } = await client.getJson<{ messages: readonly IkcMessage[] }>('/api/ikc/messages', query);
   return messages;
 }
 
@@ -104,24 +102,29 @@ async function showSummary(summary: IkcSummary, json: boolean): Promise<void> {
 }
 
 /** Each message once, when nothing more is to be learned of it, or it waits for its other end. */
-async function follow(client: HubClient, query: Readonly<Record<string, string>>, json: boolean): Promise<number> {
-  const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+function follow(client: HubClient, query: Readonly<Record<string, string>>, json: boolean): Promise<number> {
   const paint = createPaint(process.stdout);
   const seen = new Map<string, string>();
-  const beganNs = BigInt(Date.now()) * 1_000_000n;
-  while (!stop.signal.aborted) {
-    const lookBackNs = BigInt(Date.now()) * 1_000_000n - LOOK_BACK_NS;
-    const from = query['from'] ?? String(lookBackNs > beganNs ? lookBackNs : beganNs);
-    const found = await readMessages(client, { ...query, from, limit: '5000' });
-    const fresh = found.toReversed().filter(({ messageId, state }) => seen.get(messageId) !== state && state !== 'waiting');
-    for (const { messageId, state } of fresh) seen.set(messageId, state);
-    for (const id of seen.keys()) {
-      if (seen.size <= MAX_SEEN) break;
-      seen.delete(id);
+  let fromNs = query['from'] ?? String(nowNs());
+  return followHub(async ({ signal, connected }) => {
+    while (!signal.aborted) {
+      const askedNs = nowNs();
+      const found = await readMessages(client, { ...query, from: fromNs, limit: String(MAX_ROWS) });
+      connected();
+      const fresh = found.toReversed().filter(({ messageId, state }) => seen.get(messageId) !== state && state !== 'waiting');
+      for (const { messageId, state } of fresh) seen.set(messageId, state);
+      for (const id of seen.keys()) {
+        if (seen.size <= MAX_SEEN) break;
+        seen.delete(id);
+      }
+      await print(fresh.map((one) => `${json ? JSON.stringify(one) : formatMessage(one, paint)}\n`).join(''));
+      const lookBackNs = askedNs - LOOK_BACK_NS;
+      if (lookBackNs > BigInt(fromNs)) fromNs = String(lookBackNs);
+      await pause(POLL_MS, signal);
     }
-    await print(fresh.map((one) => `${json ? JSON.stringify(one) : formatMessage(one, paint)}\n`).join(''));
-    await sleep(POLL_MS, undefined, { signal: stop.signal }).catch(() => undefined);
-  }
-  return 0;
+  });
+}
+
+function nowNs(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
 }

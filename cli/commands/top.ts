@@ -1,12 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import { OperationalError } from '../../base/errors.ts';
 import type { KernelRow, Ledger } from '../../model/api.ts';
 import { defineCommand } from '../command.ts';
 import { toCount } from '../flags.ts';
+import { pause } from '../follow-hub.ts';
 import type { HubClient } from '../hub-client.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
 import { renderKernels } from '../kernels-table.ts';
+import { abortOnSignal } from '../stop-signal.ts';
 import { toStreamRates } from '../stream-rates.ts';
 import type { Reading, StreamRate } from '../stream-rates.ts';
 import { renderTable } from '../table.ts';
@@ -36,12 +36,11 @@ export const command = defineCommand({
     const intervalMs = toIntervalMs(flags.interval ?? DEFAULT_INTERVAL);
     const isLive = process.stdout.isTTY && !flags.json;
     const pictures = toCount('count', flags.count, isLive ? Infinity : 1);
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+    const signal = abortOnSignal();
     let before = await readLedger(client);
     for (let shown = 0; shown < pictures; shown++) {
-      await sleep(intervalMs, undefined, { signal: stop.signal }).catch(() => undefined);
-      if (stop.signal.aborted) break;
+      await pause(intervalMs, signal);
+      if (signal.aborted) break;
       const after = await readLedger(client);
       const { kernels } = await client.getJson<{ kernels: readonly KernelRow[] }>('/api/kernels');
       const streams = toStreamRates(before, after);

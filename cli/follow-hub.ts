@@ -1,0 +1,51 @@
+/** What every `-f` does: goes on when the hub comes back, until SIGINT or SIGTERM. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { isOperational } from '../base/errors.ts';
+import type { OperationalError } from '../base/errors.ts';
+import { abortOnSignal } from './stop-signal.ts';
+
+const RETRY_MS = { first: 250, most: 5000 };
+
+export interface Attempt {
+  readonly signal: AbortSignal;
+  /** The hub has not answered yet. */
+  readonly isFirst: boolean;
+  /** To be called when it has. */
+  readonly connected: () => void;
+}
+
+/**
+ * Runs `attempt` again, after growing pauses, whenever it ends or the hub is lost; `onLost` hears of the first of several times.
+ * Throws what is wrong otherwise, and when the hub cannot be reached at the start: a wrong query stays wrong, and a hub that was
+ * never there is not waited for.
+ */
+export async function followHub(
+  attempt: (state: Attempt) => Promise<void>,
+  onLost: (error: OperationalError) => void = () => undefined,
+): Promise<number> {
+  const signal = abortOnSignal();
+  let waitMs = RETRY_MS.first;
+  let isFirst = true;
+  const connected = (): void => {
+    isFirst = false;
+    waitMs = RETRY_MS.first;
+  };
+  while (!signal.aborted) {
+    try {
+      await attempt({ signal, isFirst, connected });
+    } catch (error) {
+      if (signal.aborted) break;
+      if (isFirst || !isOperational(error) || error.code !== 'E_HUB_UNREACHABLE') throw error;
+      if (waitMs === RETRY_MS.first) onLost(error);
+    }
+    await pause(waitMs, signal);
+    waitMs = Math.min(waitMs * 2, RETRY_MS.most);
+  }
+  return 0;
+}
+
+/** Ends early when `signal` does. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return sleep(ms, undefined, { signal }).catch(() => undefined);
+}
