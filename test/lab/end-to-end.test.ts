@@ -19,7 +19,7 @@ import type { ClockRow, Clocks, Ledger, LedgerRow, LogPage, LogRow } from '../..
 import { runCli } from '../support/run-cli.ts';
 import { assertOrder, judgeHull, judgeTimes, matchDebugLines, type TimedLine } from './judge.ts';
 import { readKmsgCount, readMissedProbes, readTraceCounts, TRACE_STREAM, type TraceCounts } from './guest-counts.ts';
-import { judgeMatches, MATCHED_ROWS, toMatchedRow, type MatchedRow } from './judge-messages.ts';
+import { countStalled, judgeMatches, leastOf, MATCHED_ROWS, toMatchedRow, type MatchedRow } from './judge-messages.ts';
 import { assertNothingLeft, type ProcessId } from './leftovers.ts';
 import { RunningLab, until, whyNoLab } from './running-lab.ts';
 
@@ -31,13 +31,6 @@ const REQUESTS = 100;
 const MEDIAN_BOUND_NS = 50e6;
 /** printk against the trace clock, both kernels' together: brackets of a guest that is emulated. */
 const LINK_DOUBT_NS = 100e3;
-/**
- * Of messages at full speed, two senders on each side, a ring that fills up, clocks ± 6 ms: precision 0.998, recall 0.984 with 63 of 5500
- * receivings lost; on a machine with ten processes for two cores, 306 of 2750 lost in bursts, recall 0.92. QEMU takes a sender's
- * processor away in the middle of its call, for as long as hundreds of messages take.
- */
-const LEAST_PRECISION = 0.97;
-const LEAST_RECALL = 0.75;
 /** What `/api/logs` gives at most at once. */
 const PAGE_ROWS = 1000;
 
@@ -234,30 +227,36 @@ labTest('five thousand messages and a hundred requests: kernels, truth and hub c
   const [[, hostSends = 0, hostReceives = 0] = [], [, spawnSends = 0, spawnReceives = 0] = []] = rows ?? [];
   // A message of which both ends were recorded; fewer where each side lost other ones.
   const both = Math.min(hostSends - host.failed, spawnReceives) + Math.min(spawnSends - spawn.failed, hostReceives);
-  await judgeMessages(t, of, truth, both);
+  const recorded = hostSends + hostReceives + spawnSends + spawnReceives;
+  const unrecorded = counts.reduce((sum, { sent, failed, received }) => sum + sent + failed + received, 0) - recorded;
+  await judgeMessages(t, of, truth, both, unrecorded);
 });
 
-/** What the hub matched, against the truth: no more wrong than it states, and hardly one missing. */
-async function judgeMessages(t: TestContext, of: RunningLab, truth: Truth, both: number): Promise<void> {
+/** What the hub matched, against the truth: no more wrong than it states, and hardly one missing. `lost`: records of either end. */
+async function judgeMessages(t: TestContext, of: RunningLab, truth: Truth, both: number, lost: number): Promise<void> {
   let matches: readonly MatchedRow[] = [];
+  const sumUp = (): string => JSON.stringify([...Map.groupBy(matches, ({ state }) => state)].map(([state, all]) => [state, all.length]));
   await until(
     'the matches of all messages',
     async () => {
       matches = (await of.sql(MATCHED_ROWS)).map(toMatchedRow);
-      return (
-        matches.filter(({ state }) => state === 'matched').length >= both * LEAST_RECALL &&
-        matches.every(({ state }) => state !== 'waiting')
-      );
+      const troubled = lost + countStalled(matches);
+      const found = matches.filter(({ state }) => state === 'matched').length;
+      if (found < both * leastOf(troubled, both).recall || matches.some(({ state }) => state === 'waiting')) return false;
+      const { recall, recorded } = judgeMatches(matches, truth);
+      return recall >= leastOf(troubled, recorded).recall;
     },
     30_000,
-    () => `of ${both}: ${JSON.stringify([...Map.groupBy(matches, ({ state }) => state)].map(([state, all]) => [state, all.length]))}`,
+    () => `of ${both}, ${lost} records lost, ${countStalled(matches)} sendings stalled: ${sumUp()}`,
   );
+  const stalled = countStalled(matches);
   const { matched, wrong, statedWrong, recorded, unclear, precision, recall } = judgeMatches(matches, truth);
   t.diagnostic(
-    `messages: ${matched} matched of ${recorded} with both ends, ${wrong} wrong, stated ${statedWrong.toFixed(1)}, ${unclear} unclear in the truth; precision ${precision.toFixed(5)}, recall ${recall.toFixed(5)}`,
+    `messages: ${matched} matched of ${recorded} with both ends, ${wrong} wrong, stated ${statedWrong.toFixed(1)}, ${unclear} unclear in the truth; precision ${precision.toFixed(5)}, recall ${recall.toFixed(5)}; ${lost} records lost, ${stalled} sendings stalled`,
   );
   assert.ok(unclear <= matched / 20, `${unclear} of ${matched} cannot be told by the truth`);
-  assert.ok(precision >= LEAST_PRECISION && recall >= LEAST_RECALL, `precision ${precision}, recall ${recall}`);
+  const least = leastOf(lost + stalled, recorded);
+  assert.ok(precision >= least.precision, `precision ${precision}, at least ${least.precision}`);
   assert.ok(wrong <= statedWrong * 1.5 + 3 * Math.sqrt(statedWrong) + 5, `${wrong} wrong, stated ${statedWrong}`);
   const exchanges = await of.sql(`SELECT toString(State), Result, count() FROM ikc_exchanges FINAL GROUP BY ALL ORDER BY ALL`);
   t.diagnostic(`exchanges (state, result, count): ${JSON.stringify(exchanges)}`);

@@ -90,6 +90,35 @@ export function judgeMatches(rows: readonly MatchedRow[], truth: Truth): MatchJu
   };
 }
 
+/**
+ * What a run has to reach follows from what happened to it: each record that its kernels lost, and each sending whose processor QEMU took
+ * away in the middle of the call, may cost its own message and one beside it. Measured, of 5,400 messages with both ends: lost 7, 47, 63
+ * and 306, recall 1, 0.9989, 0.984 and 0.918 (that one in bursts, with ten processes on two cores), precision 1, 1 and 0.998.
+ */
+export function leastOf(troubled: number, recorded: number): { readonly precision: number; readonly recall: number } {
+  const share = troubled / Math.max(1, recorded);
+  return { precision: Math.max(0.97, 0.995 - share), recall: Math.max(0.75, 0.99 - 2 * share) };
+}
+
+/** More sendings of its channel began within the call than two senders explain. */
+const STALLED = 8;
+
+/** Sendings that were held up in the middle of their call. */
+export function countStalled(rows: readonly MatchedRow[]): number {
+  let stalled = 0;
+  for (const own of Map.groupBy(
+    rows.filter(({ sendRaw }) => sendRaw !== ''),
+    ({ senderId, receiverId }) => `${senderId} ${receiverId}`,
+  ).values()) {
+    const calls = own.map(({ sendRaw, sendNs }) => ({ at: BigInt(sendRaw), ns: sendNs })).sort((a, b) => (a.at < b.at ? -1 : 1));
+    for (const [index, { at, ns }] of calls.entries()) {
+      const next = calls[index + STALLED];
+      if (next !== undefined && Number(next.at - at) < ns) stalled++;
+    }
+  }
+  return stalled;
+}
+
 /** The record is taken within the call; the CPU may be another one only where the task was moved in between. */
 function findSend(row: MatchedRow, sends: readonly TruthRecord[]): TruthRecord | undefined {
   const from = BigInt(row.sendRaw);
