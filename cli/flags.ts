@@ -96,12 +96,13 @@ function helpHint(command: string): string {
   return `mkscope ${command} --help shows what it takes`;
 }
 
-/** A flag that must be a whole number of at least `least`. */
-export function toCount(option: string, text: string | undefined, fallback: number, least = 1): number {
+/** A flag that must be a whole number from `least` to `most`. */
+export function toCount(option: string, text: string | undefined, fallback: number, least = 1, most = Number.MAX_SAFE_INTEGER): number {
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && Number.isSafeInteger(value)) return value;
-  throw new OperationalError('E_ARGS', `--${option} ${text} is not a whole number from ${least} up`, `for example --${option} ${fallback}`);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  const bounds = most === Number.MAX_SAFE_INTEGER ? `from ${least} up` : `from ${least} to ${most}`;
+  throw new OperationalError('E_ARGS', `--${option} ${text} is not a whole number ${bounds}`, `for example --${option} ${fallback}`);
 }
 
 /** A flag that must be one of a few words. */

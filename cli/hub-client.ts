@@ -7,6 +7,8 @@ import type { ServerEvent } from './event-stream.ts';
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
 
+/** Of one answer at most, as the hub allows (docs/api.md). */
+export const MAX_ROWS = 5_000;
 /** Long enough for a query at the hub's own limit; a hub that accepts and then hangs ends here. */
 const TIMEOUT_MS = 60_000;
 

@@ -3,6 +3,7 @@ import type { IkcMessage, IkcSummary } from '../../model/api.ts';
 import { defineCommand } from '../command.ts';
 import { toCount } from '../flags.ts';
 import { followHub, pause } from '../follow-hub.ts';
+import { MAX_ROWS } from '../hub-client.ts';
 import type { HubClient } from '../hub-client.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
 import { formatMessage, renderChannels, renderExchanges, renderMessages } from '../ikc-table.ts';
@@ -14,8 +15,6 @@ const POLL_MS = 1_000;
 /** Rows come some seconds behind their messages, and not in order. */
 const LOOK_BACK_NS = 60_000_000_000n;
 const MAX_SEEN = 100_000;
-/** Of one request, as the hub allows. */
-const MAX_ROWS = 5_000;
 
 export const command = defineCommand({
   name: 'ikc',
@@ -26,7 +25,7 @@ export const command = defineCommand({
     messages: { type: 'boolean', short: 'm', help: 'the messages, newest last' },
     slowest: { type: 'boolean', help: 'the messages that took longest, first' },
     follow: { type: 'boolean', short: 'f', help: 'go on with messages as they are matched' },
-    lines: { type: 'string', short: 'n', value: 'N', help: `so many messages (default ${DEFAULT_LINES})` },
+    lines: { type: 'string', short: 'n', value: 'N', help: `so many messages (default ${DEFAULT_LINES}, at most ${MAX_ROWS})` },
     kernel: { type: 'string', short: 'k', multiple: true, value: 'NAME|ID', help: 'this kernel at either end; may be repeated' },
     from: { type: 'string', value: 'NAME|ID', help: 'sent by this kernel' },
     to: { type: 'string', value: 'NAME|ID', help: 'received by this kernel' },
@@ -65,7 +64,7 @@ export const command = defineCommand({
       ...(flags.type === undefined ? {} : { type: flags.type }),
       ...(flags.state === undefined ? {} : { state: flags.state }),
     };
-    const limit = String(Math.max(1, Math.min(MAX_ROWS, toCount('lines', flags.lines, DEFAULT_LINES, 0))));
+    const limit = String(toCount('lines', flags.lines, DEFAULT_LINES, 1, MAX_ROWS));
     if (flags.follow) return follow(client, query, flags.json);
     const found = await readMessages(client, { ...query, limit, ...(flags.slowest ? { order: 'slowest' } : {}) });
     const messages = flags.slowest ? found : found.toReversed();

@@ -4,6 +4,7 @@ import { INCIDENT_KINDS, INCIDENT_SEVERITIES } from '../../model/incident.ts';
 import { defineCommand } from '../command.ts';
 import { toCount } from '../flags.ts';
 import { followIncidents } from '../follow-incidents.ts';
+import { MAX_ROWS } from '../hub-client.ts';
 import type { HubClient } from '../hub-client.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
 import { renderIncident, renderIncidents } from '../incidents-table.ts';
@@ -20,7 +21,7 @@ export const command = defineCommand({
     'what went wrong on any kernel, each thing once: panics and other ends with their reason, oopses, lockups, OOM, full rings, silent kernels, bursts of losses; newest last. `show ID` tells all about one, `export ID` writes it as one HTML file that opens without mkscope. The beginning of an ID is enough.',
   options: {
     follow: { type: 'boolean', short: 'f', help: 'go on with new and changed ones as they come' },
-    lines: { type: 'string', short: 'n', value: 'N', help: `last N (default ${DEFAULT_LINES})` },
+    lines: { type: 'string', short: 'n', value: 'N', help: `last N (default ${DEFAULT_LINES}, at most ${MAX_ROWS})` },
     open: { type: 'boolean', help: 'only those that are not over' },
     kernel: { type: 'string', short: 'k', multiple: true, value: 'NAME|ID', help: 'of this kernel; may be repeated' },
     machine: { type: 'string', multiple: true, value: 'NAME', help: 'of this machine; may be repeated' },
@@ -60,7 +61,7 @@ export const command = defineCommand({
     const client = await openHubClient(flags);
     if (verb === 'export') return exportOne(client, id as string, flags.redact);
     if (verb === 'show') return showOne(client, id as string, flags.json);
-    const most = toCount('lines', flags.lines, DEFAULT_LINES, 0);
+    const most = toCount('lines', flags.lines, DEFAULT_LINES, flags.follow ? 0 : 1, MAX_ROWS);
     const show = async (rows: readonly IncidentRow[]): Promise<void> => {
       const text = renderIncidents(rows, createPaint(process.stdout), terminalWidth(process.stdout));
       await print(flags.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : text);

@@ -118,6 +118,8 @@ test('cli: what is wrong on the command line says what is right, with exit code 
     [['logs', '--since', 'soon'], /--since soon is not a time/],
     [['logs', '-f', '--until', 'now'], /exclude each other/],
     [['logs', '-n', 'many'], /--lines many is not a whole number/],
+    [['incidents', '-n', '0'], /--lines 0 is not a whole number from 1 to 5000/],
+    [['ikc', '-m', '-n', '5001'], /--lines 5001 is not a whole number from 1 to 5000/],
     [['logs', '--hub', 'http://'], /--hub http:\/\/ is not an address/],
     [['query'], /needs 1 more argument/],
     [['query', ''], /the query is empty/],

@@ -53,6 +53,8 @@ test('flags: names of Object.prototype are no options', () => {
 test('flags: numbers and words are checked', () => {
   assert.equal(toCount('lines', '5', 50), 5);
   assert.equal(toCount('lines', undefined, 50), 50);
+  assert.equal(toCount('lines', '9', 50, 1, 9), 9);
+  assertRefused(() => toCount('lines', '10', 50, 1, 9), /from 1 to 9/);
   for (const wrong of ['-1', '1.5', '', 'x', '1e3', '99999999999999999999'])
     assertRefused(() => toCount('lines', wrong, 50), /whole number/);
   assert.equal(toChoice('time', 'utc', ['local', 'utc'], 'local'), 'utc');
