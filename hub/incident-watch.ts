@@ -177,6 +177,8 @@ export class IncidentWatch {
     // What is marked from now on opens the place anew.
     this.#spots.delete(machineId);
     try {
+      // While loads fail, queries answer without the newest rows: what is not there yet would be looked at never again.
+      await store.flush();
       const { changed, opened, open, dropped } = await scanIncidents(store, machineId, spot.fromNs, BigInt(Date.now()) * NS_PER_MS);
       this.#open.set(machineId, open);
       counters.countDropped('incident_signals', dropped);

@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HubCounters } from '../../hub/counters.ts';
+import { IncidentWatch } from '../../hub/incident-watch.ts';
 import { LiveFeed } from '../../hub/live.ts';
 import { PresenceTable } from '../../hub/presence.ts';
 import { scanIncidents } from '../../hub/incident-scan.ts';
 import { SilenceWatch } from '../../hub/silence-watch.ts';
 import type { IncidentDetail, IncidentRow } from '../../model/api.ts';
 import type { Gap } from '../../model/gap.ts';
+import { toResource, toScope } from '../../model/identity.ts';
+import { LogBatch } from '../../model/log-batch.ts';
 import type { Incident } from '../../model/incident.ts';
 import { openStore } from '../../store/open.ts';
 import { RunningCli } from '../support/run-cli.ts';
@@ -171,6 +175,43 @@ test('incidents: a hub that is killed looks again; what is open is read back, an
   } finally {
     await second.close();
   }
+});
+
+test('incidents: while rows cannot be loaded the place to look at is kept', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-incidents-'));
+  const store = await openStore({ dataDir });
+  const live = new LiveFeed();
+  const path = join(dataDir, 'incidents', 'watch.json');
+  const watch = new IncidentWatch({ store, live, counters: new HubCounters(), presence: new PresenceTable(), version: 'test', path });
+  t.after(async () => {
+    await watch.close();
+    live.close();
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  await watch.ready;
+  const batch = new LogBatch();
+  const row = batch.addText('Kernel panic - not syncing: test', 0);
+  batch.unixTime.setBigint(row, nowNs());
+  batch.eventName[row] = batch.strings.internString('mk.kernel.panic');
+  watch.notice(SPAWN.machineId, batch);
+  await store.append({ logs: [{ resource: toResource(SPAWN), scope: toScope('mkscope', 'test'), batch }] });
+  const [file = ''] = globSync(join(dataDir, 'spool', '*', 'otel_logs.native'));
+  const bytes = readFileSync(file);
+  writeFileSync(
+    file,
+    bytes.map(() => 255),
+  );
+  await watch.settle();
+  writeFileSync(file, bytes);
+  assert.deepEqual(watch.open, []);
+  assert.match(readFileSync(path, 'utf8'), /"machine-1"/);
+  await watch.settle();
+  assert.deepEqual(
+    watch.open.map(({ kind, bootId }) => [kind, bootId]),
+    [['panic', SPAWN.bootId]],
+  );
+  assert.equal(readFileSync(path, 'utf8'), '[]');
 });
 
 test('incidents: losses in numbers are one, over when no more come, and filters find it', async () => {
