@@ -81,7 +81,7 @@ export function planImport(named: readonly string[], paths: readonly string[], o
 function askLog(one: Wanted): Wanted {
   if (one.id !== undefined || one.records !== undefined || one.path === '-') return one;
   const kernel = tellKernel(one.path);
-  if (kernel === undefined) return one;
+  if (kernel === undefined || kernel.id > MAX_KERNEL_ID) return one;
   return { path: one.path, id: kernel.id, name: one.isNamed === true ? one.name : kernel.name, isTold: true };
 }
 

@@ -54,6 +54,10 @@ test('import: logs of a Multikernel machine say which kernel they are of; the ho
       ['web-7', 7, 'a.log'],
       ['b', 1, 'b.log'],
     ]);
+    assert.deepEqual(
+      planImport([], [write('e.log', spawn(65_536))]).map(({ kernelName, kernelId }) => [kernelName, kernelId]),
+      [['e', 0]],
+    );
     const pipe = join(folder, 'pipe');
     execFileSync('/usr/bin/mkfifo', [pipe]);
     assert.deepEqual(
