@@ -4,7 +4,7 @@ import type { IkcChannel, IkcLatency, TraceSpan } from '../../model/api.ts';
 import { explainReason, isUnordered, toIkcCommand, toLatencyErrorNs } from '../../web/format/ikc.ts';
 import { countAt, NONE_PX, toBucketBounds, toCellRect, toHeatPoint, toHeatScale, toLatencyY, toShade, toY } from '../../web/ikc/heat.ts';
 import { countMessages, toHeatStep, toMatrices, toPairKey } from '../../web/ikc/matrix.ts';
-import { toBounds, toRangeFlags, toSeconds } from '../../web/ikc/range.ts';
+import { toBounds, toRangeFlags, toSeconds } from '../../web/state/range.ts';
 import { MESSAGE_REASON_NAMES } from '../../model/ikc-message.ts';
 import { toBar, toWaterfall } from '../../web/traces/waterfall.ts';
 
@@ -129,6 +129,7 @@ test('ikc picture: more messages are never fainter, one is in sight, and buckets
 test('ikc range: span, window or all, for the API and for the command line', () => {
   assert.deepEqual(toBounds({ range: '5m' }, 1_000_000), { from: '700000000000' });
   assert.deepEqual(toBounds({ from: '5', to: 'x' }, 0), { from: '5' });
+  assert.deepEqual(toBounds({ range: '5m', to: '9' }, 0), { to: '9' });
   assert.deepEqual(toBounds({}, 0), {});
   assert.equal(toSeconds({ range: '1h' }), 3600);
   assert.equal(toSeconds({ from: '1000000000', to: '2500000000' }), 1.5);

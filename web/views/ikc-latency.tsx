@@ -6,6 +6,7 @@ import { formatDuration } from '../format/time.ts';
 import { HeatCanvas } from '../ikc/heat-canvas.tsx';
 import { ErrorNote } from '../parts/controls.tsx';
 import { useApp, useParams } from '../state/app-state.ts';
+import type { Bounds } from '../state/range.ts';
 import type { IkcPair } from './ikc.tsx';
 
 const REFRESH_MS = 2000;
@@ -14,7 +15,7 @@ export function IkcLatencyPicture(props: {
   readonly pair: IkcPair | undefined;
   readonly title: string;
   readonly rangeKey: string;
-  readonly bounds: () => { readonly from?: string; readonly to?: string };
+  readonly bounds: () => Bounds;
 }) {
   const app = useApp();
   const kernel = useParams()['kernel'];

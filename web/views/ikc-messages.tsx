@@ -6,10 +6,10 @@ import { formatBytes, formatPercent } from '../format/number.ts';
 import { escapeControls } from '../format/text.ts';
 import { formatClockError, formatDateTime, formatDuration, formatWall, parseUnixNs } from '../format/time.ts';
 import { toEndName } from '../ikc/matrix.ts';
-import { toRangeFlags } from '../ikc/range.ts';
 import { CopyButton, ErrorNote, Segmented } from '../parts/controls.tsx';
 import { KernelTag } from '../parts/kernel-tag.tsx';
 import { useApp, useParams } from '../state/app-state.ts';
+import { type Bounds, toRangeFlags } from '../state/range.ts';
 import { formatRoute } from '../state/route.ts';
 import type { IkcPair } from './ikc.tsx';
 
@@ -39,7 +39,7 @@ export function IkcMessages(props: {
   readonly pair: IkcPair | undefined;
   readonly kernel: string | undefined;
   readonly rangeKey: string;
-  readonly bounds: () => { readonly from?: string; readonly to?: string };
+  readonly bounds: () => Bounds;
 }) {
   const app = useApp();
   const params = useParams();

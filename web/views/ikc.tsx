@@ -4,12 +4,12 @@ import { usePolled } from '../api/polled.ts';
 import { toIkcCommand } from '../format/ikc.ts';
 import { formatCompact, formatRate } from '../format/number.ts';
 import { countMessages, toMatrices } from '../ikc/matrix.ts';
-import { RANGES, toBounds, toRangeFlags, toSeconds } from '../ikc/range.ts';
 import { CopyButton, Empty, ErrorNote, Select } from '../parts/controls.tsx';
 import { CloseIcon } from '../parts/icons.tsx';
 import { kernelNames } from '../parts/kernel-tag.tsx';
 import { useApp, useAppState, useParams } from '../state/app-state.ts';
 import { useKeys } from '../state/keys.ts';
+import { type Bounds, RANGES, toBounds, toRangeFlags, toSeconds } from '../state/range.ts';
 import { IkcCounters, IkcExchanges } from './ikc-counters.tsx';
 import { IkcLatencyPicture } from './ikc-latency.tsx';
 import { IkcMatrix } from './ikc-matrix.tsx';
@@ -29,7 +29,7 @@ export function IkcView() {
   const params = useParams();
   const pair = toPair(params);
   const kernel = params['kernel'];
-  const bounds = (): { from?: string; to?: string } => toBounds(params, Date.now());
+  const bounds = (): Bounds => toBounds(params, Date.now());
   const rangeKey = JSON.stringify([params['range'], params['from'], params['to']]);
   const { answer, error } = usePolled<IkcSummary>(
     '/api/ikc',
@@ -99,7 +99,7 @@ function IkcToolbar({ channels, pair }: { readonly channels: readonly IkcChannel
   const kernel = params['kernel'] ?? '';
   const seconds = toSeconds(params);
   const count = (channels ?? []).reduce((sum, channel) => sum + countMessages(channel), 0);
-  const isSpan = params['range'] === undefined && (params['from'] !== undefined || params['to'] !== undefined);
+  const isSpan = params['from'] !== undefined || params['to'] !== undefined;
   const command = toIkcCommand([
     ...(kernel === '' ? [] : ['--kernel', kernel]),
     ...(pair === undefined ? [] : ['--messages', '--from', pair.sender, '--to', pair.receiver]),

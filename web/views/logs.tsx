@@ -2,47 +2,40 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Ledger, LogRow } from '../../model/api.ts';
 import { usePolled } from '../api/polled.ts';
-import { toLogsCommand, toRfc3339 } from '../format/command.ts';
+import { toLogsCommand } from '../format/command.ts';
 import { LEVELS } from '../format/level.ts';
 import { formatCount } from '../format/number.ts';
 import { toHighlight } from '../format/text.ts';
-import { formatDateTime, parseSpan, parseUnixNs } from '../format/time.ts';
+import { formatDateTime, parseUnixNs } from '../format/time.ts';
 import { LogFeed } from '../logs/log-feed.ts';
 import { CopyButton, Empty, ErrorNote, SearchField, Segmented, Select } from '../parts/controls.tsx';
 import { CloseIcon, SearchIcon } from '../parts/icons.tsx';
 import { kernelNames } from '../parts/kernel-tag.tsx';
 import { useApp, useAppState, useParams } from '../state/app-state.ts';
 import { useKeys } from '../state/keys.ts';
+import { RANGES, toBounds, toCommandRange } from '../state/range.ts';
 import { type LogFilter, toLogFilter, toLogQuery } from '../state/route.ts';
 import { useStore } from '../state/store.ts';
 import { LogDetail } from './log-detail.tsx';
 import { LogList } from './log-list.tsx';
 
-const RANGES = [
-  { value: '', label: 'all, live' },
-  { value: '5m', label: 'last 5 min' },
-  { value: '15m', label: 'last 15 min' },
-  { value: '1h', label: 'last hour' },
-  { value: '24h', label: 'last 24 h' },
-] as const;
+const LOG_RANGES = [{ value: '', label: 'all, live' }, ...RANGES.slice(1)];
 
 export function LogsView() {
   const app = useApp();
   const params = useParams();
   const feed = useMemo(() => new LogFeed(), []);
   const filter = toLogFilter(params);
-  const range = toRange(params);
+  const range = toCommandRange(params);
   const at = parseUnixNs(params['at'])?.toString();
   const live = range.until === undefined && at === undefined;
   const [reloads, setReloads] = useState(0);
   const query = JSON.stringify([toLogQuery(filter), params['range'], params['from'], params['to'], at, reloads]);
   useEffect(() => {
-    const { from, to } = toBounds(params);
     void feed.open({
       filter: toLogQuery(filter),
       live,
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
+      ...toBounds(params, Date.now()),
       ...(at === undefined ? {} : { at }),
     });
   }, [query, feed]);
@@ -98,31 +91,6 @@ export function LogsView() {
   );
 }
 
-interface WordRange {
-  readonly since?: string;
-  readonly until?: string;
-}
-
-/** The range as the command line takes it. */
-function toRange(params: Readonly<Record<string, string>>): WordRange {
-  const from = parseUnixNs(params['from']);
-  const to = parseUnixNs(params['to']);
-  return {
-    ...(from === undefined
-      ? parseSpan(params['range'] ?? '') === undefined
-        ? {}
-        : { since: params['range'] as string }
-      : { since: toRfc3339(from) }),
-    ...(to === undefined ? {} : { until: toRfc3339(to) }),
-  };
-}
-
-function toBounds(params: Readonly<Record<string, string>>): { readonly from: string | undefined; readonly to: string | undefined } {
-  const span = parseSpan(params['range'] ?? '');
-  const from = parseUnixNs(params['from'])?.toString() ?? (span === undefined ? undefined : `${Date.now() - span * 1000}000000`);
-  return { from, to: parseUnixNs(params['to'])?.toString() };
-}
-
 function FilterBar(props: {
   readonly filter: LogFilter;
   readonly command: string;
@@ -176,7 +144,7 @@ function FilterBar(props: {
       <Select
         label="Time"
         value={from === undefined && to === undefined ? (params['range'] ?? '') : ''}
-        choices={RANGES}
+        choices={LOG_RANGES}
         onChange={(range) => app.setParams({ range, from: undefined, to: undefined, at: undefined })}
       />
       {filter.boot !== undefined && (

@@ -6,12 +6,12 @@ import { quoteShell } from '../format/command.ts';
 import { formatCount } from '../format/number.ts';
 import { escapeControls } from '../format/text.ts';
 import { formatDateTime, formatDuration, formatWall } from '../format/time.ts';
-import { RANGES, toBounds } from '../ikc/range.ts';
 import { CopyButton, Empty, ErrorNote, SearchField, Select } from '../parts/controls.tsx';
 import { SearchIcon } from '../parts/icons.tsx';
 import { KernelTag, kernelNames } from '../parts/kernel-tag.tsx';
 import { useApp, useAppState, useParams } from '../state/app-state.ts';
 import { useKeys } from '../state/keys.ts';
+import { RANGES, toBounds } from '../state/range.ts';
 import { formatRoute } from '../state/route.ts';
 
 const REFRESH_MS = 3000;
