@@ -188,6 +188,8 @@ export class ReportWatch {
     spot.lookedMs = Date.now();
     spot.nextNs = undefined;
     const { store } = this.#parts;
+    // While loads fail, queries answer without the newest rows: a report there would be missed, or stored twice.
+    await store.flush();
     let rows = await queryLines(store, identity.bootId, fromNs - MARGIN_NS, MAX_ROWS_PER_LOOK);
     // In a storm of lines the margin alone fills a look.
     if (rows.length >= MAX_ROWS_PER_LOOK) rows = await queryLines(store, identity.bootId, fromNs, MAX_ROWS_PER_LOOK);

@@ -55,6 +55,8 @@ export function storeLives(store: Store, range: LifeRange): Promise<StoredLives>
 }
 
 async function tellAndStore(store: Store, { machineId, fromNs, version }: LifeRange): Promise<StoredLives> {
+  // While loads fail, queries answer without the newest rows: spans that wait there would be stored twice.
+  await store.flush();
   const sinceNs = fromNs > MARGIN_NS ? fromNs - MARGIN_NS : 0n;
   const rows = await queryNamedRows(store, machineId, LIFE_EVENTS, sinceNs);
   const lives = tellLives(rows.map(toLifeEvent));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -92,6 +92,33 @@ test('lives: old messages that come while their machine is being looked at are t
     await watch.close();
     const { spans } = await readSpans(store);
     assert.ok(spans.includes('host instance life 9300.7 '), spans.join(', '));
+  } finally {
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});
+
+test('lives: while rows cannot be loaded nothing is told twice', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-lives-'));
+  const store = await openStore({ dataDir });
+  try {
+    const decoded = decodeLogs(toLogsBody(HOST, toLines(HOST_TEXT, nowNs() - 3_600_000_000_000n)));
+    assert.ok(decoded.ok);
+    for (const { batch } of decoded.parts) new MessageRecogniser(createMatcher()).take(batch);
+    await store.append({ logs: decoded.parts });
+    const range = { machineId: HOST.machineId, fromNs: 0n, version: 'test' };
+    const { spans } = await storeLives(store, range);
+    assert.ok(spans > 0);
+    const [file = ''] = globSync(join(dataDir, 'spool', '*', 'otel_traces.native'));
+    const bytes = readFileSync(file);
+    writeFileSync(
+      file,
+      bytes.map(() => 255),
+    );
+    await assert.rejects(storeLives(store, range), { name: 'OperationalError' });
+    writeFileSync(file, bytes);
+    assert.equal((await storeLives(store, range)).spans, 0);
+    assert.equal((await readSpans(store)).spans.length, spans);
   } finally {
     await store.close();
     rmSync(dataDir, { recursive: true, force: true });
