@@ -1,45 +1,26 @@
 /** Clocks as a table, for `mkscope clocks`. */
 import type { CausalityAudit, ClockRow } from '../model/api.ts';
-import { renderTable } from './table.ts';
+import { type Column, renderRows } from './table.ts';
 import { escapeLine, type Paint } from './terminal.ts';
 import { formatCount, formatErrorNs, formatSeconds } from './units.ts';
 
 export function renderClocks(clocks: readonly ClockRow[], paint: Paint, width: number | undefined): string {
   const hasMachines = new Set(clocks.map(({ machine }) => machine)).size > 1;
-  const columns = [
-    { title: hasMachines ? 'MACHINE' : '' },
-    { title: 'ID', align: 'right' as const },
-    { title: 'KERNEL' },
-    { title: 'CLOCK' },
-    { title: 'BOUND', align: 'right' as const },
-    { title: 'TO HOST', align: 'right' as const },
-    { title: 'OFFSET', align: 'right' as const },
-    { title: 'DRIFT', align: 'right' as const },
-    { title: 'STEPS', align: 'right' as const },
-    { title: 'MESSAGES', align: 'right' as const },
-    { title: 'AGE', align: 'right' as const },
-    { title: 'KNOWN BY' },
+  const columns: readonly Column<ClockRow>[] = [
+    ...(hasMachines ? [{ title: 'MACHINE', text: ({ machine }: ClockRow) => escapeLine(machine) }] : []),
+    { title: 'ID', align: 'right', text: ({ kernelId }) => String(kernelId) },
+    { title: 'KERNEL', text: ({ kernelName }) => escapeLine(kernelName) },
+    { title: 'CLOCK', text: ({ clock }) => escapeLine(clock) },
+    { title: 'BOUND', align: 'right', text: ({ errorNs }) => formatErrorNs(errorNs) },
+    { title: 'TO HOST', align: 'right', text: ({ toHostNs }) => formatErrorNs(toHostNs) },
+    { title: 'OFFSET', align: 'right', text: ({ offsetNs }) => (offsetNs === '' ? '-' : formatOffset(BigInt(offsetNs))) },
+    { title: 'DRIFT', align: 'right', text: ({ errorNs, driftPpm }) => (errorNs < 0 ? '-' : `${driftPpm.toFixed(2)} ppm`) },
+    { title: 'STEPS', align: 'right', text: ({ steps }) => String(steps) },
+    { title: 'MESSAGES', align: 'right', text: ({ messages }) => formatCount(messages) },
+    { title: 'AGE', align: 'right', text: ({ ageMs }) => formatSeconds(ageMs / 1000) },
+    { title: 'KNOWN BY', text: ({ evidence }) => escapeLine(evidence) },
   ];
-  const rows = clocks.map((row) => [
-    hasMachines ? escapeLine(row.machine) : '',
-    String(row.kernelId),
-    escapeLine(row.kernelName),
-    escapeLine(row.clock),
-    formatErrorNs(row.errorNs),
-    formatErrorNs(row.toHostNs),
-    row.offsetNs === '' ? '-' : formatOffset(BigInt(row.offsetNs)),
-    row.errorNs < 0 ? '-' : `${row.driftPpm.toFixed(2)} ppm`,
-    String(row.steps),
-    formatCount(row.messages),
-    formatSeconds(row.ageMs / 1000),
-    escapeLine(row.evidence),
-  ]);
-  const first = hasMachines ? 0 : 1;
-  return renderTable(
-    columns.slice(first),
-    rows.map((row) => row.slice(first)),
-    { paint, width },
-  );
+  return renderRows(columns, clocks, paint, width);
 }
 
 /** Seconds with all nine digits: what is added to a raw time. */

@@ -1,46 +1,34 @@
 /** Messages between kernels as tables, for `mkscope ikc`. */
 import type { IkcChannel, IkcExchangeSum, IkcMessage } from '../model/api.ts';
 import { formatMoment } from './moment.ts';
-import { renderTable } from './table.ts';
+import { type Column, renderRows } from './table.ts';
 import { escapeLine, type Paint, type Style } from './terminal.ts';
 import { formatCount } from './units.ts';
 
 const STATE_STYLES: Readonly<Partial<Record<IkcMessage['state'], Style>>> = { failed: 'red', unmatched: 'yellow', waiting: 'dim' };
-const STATE_COLUMN = 5;
 
-export function renderChannels(channels: readonly IkcChannel[], paint: Paint, width: number | undefined): string {
-  const right = (title: string): { title: string; align: 'right' } => ({ title, align: 'right' });
-  return renderTable(
-    [
-      { title: 'FROM' },
-      { title: 'TO' },
-      right('MATCHED'),
-      right('P50'),
-      right('P99'),
-      right('MAX'),
-      right('±'),
-      right('UNMATCHED'),
-      right('FAILED'),
-      right('WAITING'),
-      { title: 'WHY' },
-    ],
-    channels.map((channel) => [
-      kernelOf(channel.senderName, channel.senderId),
-      kernelOf(channel.receiverName, channel.receiverId),
-      formatCount(channel.matched),
-      channel.matched === 0 ? '-' : formatNs(channel.p50Ns),
-      channel.matched === 0 ? '-' : formatNs(channel.p99Ns),
-      channel.matched === 0 ? '-' : formatNs(channel.maxNs),
-      channel.errorNs < 0 ? '-' : formatNs(channel.errorNs),
-      formatCount(channel.unmatchedSends + channel.unmatchedReceives),
-      formatCount(channel.failed),
-      formatCount(channel.waiting),
-      Object.entries(channel.reasons)
+const CHANNEL_COLUMNS: readonly Column<IkcChannel>[] = [
+  { title: 'FROM', text: ({ senderName, senderId }) => kernelOf(senderName, senderId) },
+  { title: 'TO', text: ({ receiverName, receiverId }) => kernelOf(receiverName, receiverId) },
+  { title: 'MATCHED', align: 'right', text: ({ matched }) => formatCount(matched) },
+  { title: 'P50', align: 'right', text: ({ matched, p50Ns }) => (matched === 0 ? '-' : formatNs(p50Ns)) },
+  { title: 'P99', align: 'right', text: ({ matched, p99Ns }) => (matched === 0 ? '-' : formatNs(p99Ns)) },
+  { title: 'MAX', align: 'right', text: ({ matched, maxNs }) => (matched === 0 ? '-' : formatNs(maxNs)) },
+  { title: '±', align: 'right', text: ({ errorNs }) => (errorNs < 0 ? '-' : formatNs(errorNs)) },
+  { title: 'UNMATCHED', align: 'right', text: ({ unmatchedSends, unmatchedReceives }) => formatCount(unmatchedSends + unmatchedReceives) },
+  { title: 'FAILED', align: 'right', text: ({ failed }) => formatCount(failed) },
+  { title: 'WAITING', align: 'right', text: ({ waiting }) => formatCount(waiting) },
+  {
+    title: 'WHY',
+    text: ({ reasons }) =>
+      Object.entries(reasons)
         .map(([reason, count]) => `${reason} ${count}`)
         .join(', '),
-    ]),
-    { paint, width },
-  );
+  },
+];
+
+export function renderChannels(channels: readonly IkcChannel[], paint: Paint, width: number | undefined): string {
+  return renderRows(CHANNEL_COLUMNS, channels, paint, width);
 }
 
 export function renderExchanges(
@@ -49,62 +37,32 @@ export function renderExchanges(
   paint: Paint,
   width: number | undefined,
 ): string {
-  return renderTable(
-    [
-      { title: 'REQUESTER' },
-      { title: 'RESPONDER' },
-      { title: 'COUNT', align: 'right' },
-      { title: 'P50', align: 'right' },
-      { title: 'P99', align: 'right' },
-      { title: 'TIMEOUTS', align: 'right' },
-      { title: 'FAILED', align: 'right' },
-      { title: 'REQUEST' },
-    ],
-    exchanges.map((one) => [
-      kernelOf(one.requesterName, one.requesterId),
-      kernelOf(names.get(one.responderId) ?? '', one.responderId),
-      formatCount(one.count),
-      formatNs(one.p50Ns),
-      formatNs(one.p99Ns),
-      formatCount(one.timeouts),
-      formatCount(one.failed),
-      escapeLine(one.operationName),
-    ]),
-    { paint, width },
-  );
+  const columns: readonly Column<IkcExchangeSum>[] = [
+    { title: 'REQUESTER', text: ({ requesterName, requesterId }) => kernelOf(requesterName, requesterId) },
+    { title: 'RESPONDER', text: ({ responderId }) => kernelOf(names.get(responderId) ?? '', responderId) },
+    { title: 'COUNT', align: 'right', text: ({ count }) => formatCount(count) },
+    { title: 'P50', align: 'right', text: ({ p50Ns }) => formatNs(p50Ns) },
+    { title: 'P99', align: 'right', text: ({ p99Ns }) => formatNs(p99Ns) },
+    { title: 'TIMEOUTS', align: 'right', text: ({ timeouts }) => formatCount(timeouts) },
+    { title: 'FAILED', align: 'right', text: ({ failed }) => formatCount(failed) },
+    { title: 'REQUEST', text: ({ operationName }) => escapeLine(operationName) },
+  ];
+  return renderRows(columns, exchanges, paint, width);
 }
 
+const MESSAGE_COLUMNS: readonly Column<IkcMessage>[] = [
+  { title: 'TIME', text: ({ unixNs }) => formatMoment(BigInt(unixNs), 'local') },
+  { title: 'FROM', text: ({ senderName, senderId }) => kernelOf(senderName, senderId) },
+  { title: 'TO', text: ({ receiverName, receiverId }) => kernelOf(receiverName, receiverId) },
+  { title: 'LATENCY', align: 'right', text: ({ state, latencyNs }) => (state === 'matched' ? formatNs(latencyNs) : '-') },
+  { title: 'SURE', align: 'right', text: ({ state, confidence }) => (state === 'matched' ? formatConfidence(confidence) : '-') },
+  { title: 'STATE', text: ({ state }) => state, style: ({ state }) => STATE_STYLES[state] },
+  { title: 'BYTES', align: 'right', text: ({ payloadBytes }) => String(payloadBytes) },
+  { title: 'MESSAGE', text: describe },
+];
+
 export function renderMessages(messages: readonly IkcMessage[], paint: Paint, width: number | undefined): string {
-  return renderTable(
-    [
-      { title: 'TIME' },
-      { title: 'FROM' },
-      { title: 'TO' },
-      { title: 'LATENCY', align: 'right' },
-      { title: 'SURE', align: 'right' },
-      { title: 'STATE' },
-      { title: 'BYTES', align: 'right' },
-      { title: 'MESSAGE' },
-    ],
-    messages.map((message) => [
-      formatMoment(BigInt(message.unixNs), 'local'),
-      kernelOf(message.senderName, message.senderId),
-      kernelOf(message.receiverName, message.receiverId),
-      message.state === 'matched' ? formatNs(message.latencyNs) : '-',
-      message.state === 'matched' ? formatConfidence(message.confidence) : '-',
-      message.state,
-      String(message.payloadBytes),
-      describe(message),
-    ]),
-    {
-      paint,
-      width,
-      style: (cell, row, column) => {
-        const style = column === STATE_COLUMN ? STATE_STYLES[messages[row]?.state ?? 'matched'] : undefined;
-        return style === undefined ? cell : paint(style, cell);
-      },
-    },
-  );
+  return renderRows(MESSAGE_COLUMNS, messages, paint, width);
 }
 
 /** One line for a tail. */

@@ -2,47 +2,27 @@
 import type { IncidentDetail, IncidentRow } from '../model/api.ts';
 import type { IncidentSeverity } from '../model/incident.ts';
 import { formatMoment } from './moment.ts';
-import { renderTable } from './table.ts';
+import { type Column, renderRows } from './table.ts';
 import { escapeLine, type Paint, type Style } from './terminal.ts';
 import { formatCount, formatErrorNs, formatSeconds } from './units.ts';
 
 const STYLES: Readonly<Record<IncidentSeverity, Style>> = { critical: 'alarm', error: 'brightRed', warning: 'yellow', info: 'dim' };
-const SEVERITY_COLUMN = 2;
-const STATE_COLUMN = 3;
 /** Of those in flight the last ones; --json has all. */
 const MAX_SHOWN_MESSAGES = 20;
 
+const COLUMNS: readonly Column<IncidentRow>[] = [
+  { title: 'ID', text: ({ id }) => id },
+  { title: 'BEGAN', text: ({ firstUnixNs }) => formatMoment(BigInt(firstUnixNs), 'local') },
+  { title: 'SEVERITY', text: ({ severity }) => severity, style: ({ severity }) => STYLES[severity] },
+  { title: 'STATE', text: ({ state }) => state, style: ({ state }) => (state === 'open' ? 'bold' : undefined) },
+  { title: 'KIND', text: ({ kind }) => kind },
+  { title: 'MACHINE', text: ({ machineName }) => escapeLine(machineName) },
+  { title: 'COUNT', align: 'right', text: ({ count }) => formatCount(count) },
+  { title: 'WHAT', text: ({ title }) => escapeLine(title) },
+];
+
 export function renderIncidents(rows: readonly IncidentRow[], paint: Paint, width: number | undefined): string {
-  const columns = [
-    { title: 'ID' },
-    { title: 'BEGAN' },
-    { title: 'SEVERITY' },
-    { title: 'STATE' },
-    { title: 'KIND' },
-    { title: 'MACHINE' },
-    { title: 'COUNT', align: 'right' as const },
-    { title: 'WHAT' },
-  ];
-  const cells = rows.map((row) => [
-    row.id,
-    formatMoment(BigInt(row.firstUnixNs), 'local'),
-    row.severity,
-    row.state,
-    row.kind,
-    escapeLine(row.machineName),
-    formatCount(row.count),
-    escapeLine(row.title),
-  ]);
-  return renderTable(columns, cells, {
-    paint,
-    width,
-    style: (cell, row, column) => {
-      const incident = rows[row];
-      if (incident === undefined) return cell;
-      if (column === SEVERITY_COLUMN) return paint(STYLES[incident.severity], cell);
-      return column === STATE_COLUMN && incident.state === 'open' ? paint('bold', cell) : cell;
-    },
-  });
+  return renderRows(COLUMNS, rows, paint, width);
 }
 
 export function renderIncident({ incident, from, to, kernels, gaps, inFlight }: IncidentDetail, paint: Paint): string {

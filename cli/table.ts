@@ -1,5 +1,5 @@
 /** Plain text tables: aligned columns, no frames, the last column cut to the terminal's width. */
-import type { Paint } from './terminal.ts';
+import type { Paint, Style } from './terminal.ts';
 
 export interface TableColumn {
   readonly title: string;
@@ -13,7 +13,27 @@ export interface TableOptions {
   readonly style?: (cell: string, row: number, column: number) => string;
 }
 
+/** A column with what stands in it. */
+export interface Column<Row> extends TableColumn {
+  readonly text: (row: Row) => string;
+  /** undefined = plain. */
+  readonly style?: (row: Row) => Style | undefined;
+}
+
 const GAP = '  ';
+
+/** A table of records. */
+export function renderRows<Row>(columns: readonly Column<Row>[], rows: readonly Row[], paint: Paint, width: number | undefined): string {
+  const style = (cell: string, at: number, column: number): string => {
+    const chosen = columns[column]?.style?.(rows[at] as Row);
+    return chosen === undefined ? cell : paint(chosen, cell);
+  };
+  return renderTable(
+    columns,
+    rows.map((row) => columns.map(({ text }) => text(row))),
+    { paint, width, style },
+  );
+}
 
 export function renderTable(columns: readonly TableColumn[], rows: readonly (readonly string[])[], options: TableOptions): string {
   const widths = columns.map((column, i) => rows.reduce((most, row) => Math.max(most, (row[i] ?? '').length), column.title.length));

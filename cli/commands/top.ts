@@ -9,9 +9,8 @@ import { renderKernels } from '../kernels-table.ts';
 import { abortOnSignal } from '../stop-signal.ts';
 import { toStreamRates } from '../stream-rates.ts';
 import type { Reading, StreamRate } from '../stream-rates.ts';
-import { renderTable } from '../table.ts';
+import { type Column, renderRows } from '../table.ts';
 import { createPaint, escapeLine, print, printLine, terminalWidth } from '../terminal.ts';
-import type { Paint } from '../terminal.ts';
 import { parseDurationMs, formatCount, formatRate } from '../units.ts';
 
 const DEFAULT_INTERVAL = '1s';
@@ -62,41 +61,22 @@ function renderPicture(url: string, kernels: readonly KernelRow[], streams: read
   const width = terminalWidth(process.stdout);
   const head = paint('dim', `mkscope top  ${url}  ${new Date().toLocaleTimeString()}`);
   if (kernels.length === 0) return `${head}\n\nNo kernel has reported yet.\n`;
-  return `${head}\n\n${renderKernels(kernels, paint, width)}\n${renderStreams(streams, paint, width)}`;
+  return `${head}\n\n${renderKernels(kernels, paint, width)}\n${renderRows(STREAM_COLUMNS, streams, paint, width)}`;
 }
 
-const STATE_COLUMN = 8;
 const STATE_STYLES = { balanced: 'green', uncounted: 'dim', unbalanced: 'red' } as const;
 
-function renderStreams(streams: readonly StreamRate[], paint: Paint, width: number | undefined): string {
-  const columns = [
-    { title: 'KERNEL' },
-    { title: 'STREAM' },
-    { title: 'WRITTEN/S', align: 'right' as const },
-    { title: 'STORED/S', align: 'right' as const },
-    { title: 'STORED', align: 'right' as const },
-    { title: 'IN FLIGHT', align: 'right' as const },
-    { title: 'LOST', align: 'right' as const },
-    { title: 'DROPPED', align: 'right' as const },
-    { title: 'BOOKS' },
-  ];
-  const rows = streams.map((stream) => [
-    escapeLine(stream.kernelName),
-    escapeLine(stream.stream),
-    stream.writtenPerSecond < 0 ? '-' : formatRate(stream.writtenPerSecond),
-    stream.storedPerSecond < 0 ? '-' : formatRate(stream.storedPerSecond),
-    formatCount(stream.stored),
-    formatCount(stream.inFlight),
-    formatCount(stream.lost),
-    formatCount(stream.dropped),
-    stream.state,
-  ]);
-  return renderTable(columns, rows, {
-    paint,
-    width,
-    style: (cell, row, column) => (column === STATE_COLUMN ? paint(STATE_STYLES[streams[row]?.state ?? 'uncounted'], cell) : cell),
-  });
-}
+const STREAM_COLUMNS: readonly Column<StreamRate>[] = [
+  { title: 'KERNEL', text: ({ kernelName }) => escapeLine(kernelName) },
+  { title: 'STREAM', text: ({ stream }) => escapeLine(stream) },
+  { title: 'WRITTEN/S', align: 'right', text: ({ writtenPerSecond: rate }) => (rate < 0 ? '-' : formatRate(rate)) },
+  { title: 'STORED/S', align: 'right', text: ({ storedPerSecond: rate }) => (rate < 0 ? '-' : formatRate(rate)) },
+  { title: 'STORED', align: 'right', text: ({ stored }) => formatCount(stored) },
+  { title: 'IN FLIGHT', align: 'right', text: ({ inFlight }) => formatCount(inFlight) },
+  { title: 'LOST', align: 'right', text: ({ lost }) => formatCount(lost) },
+  { title: 'DROPPED', align: 'right', text: ({ dropped }) => formatCount(dropped) },
+  { title: 'BOOKS', text: ({ state }) => state, style: ({ state }) => STATE_STYLES[state] },
+];
 
 function toIntervalMs(text: string): number {
   const intervalMs = parseDurationMs(text);
