@@ -56,6 +56,16 @@ export interface AuditCounts {
   worstNs: number;
 }
 
+/** Messages of one kernel to another that were received before they were sent, by more than both bounds. */
+export interface ImpossibleMessages {
+  readonly sender: { readonly bootId: string; readonly kernelId: number };
+  readonly receiver: { readonly bootId: string; readonly kernelId: number };
+  readonly count: number;
+  readonly worstNs: number;
+  /** When the first was received, as aligned. */
+  readonly firstUnixNs: bigint;
+}
+
 export interface ChangedStretch {
   readonly bootId: string;
   readonly clock: ClockDomain;
@@ -155,6 +165,8 @@ export class MachineClocks {
   /** Of counters, one for all kernels: where they share the counter, its ns are the same. */
   #scale: Scale | undefined;
   #changed: ChangedStretch[] = [];
+  /** By both boots. */
+  readonly #impossible = new Map<string, ImpossibleMessages>();
 
   /**
    * A collector says that the trace clock of a kernel is on this line at `raw`, ± its bound. `isOwnUnix`: the Unix time is that of
@@ -259,6 +271,13 @@ export class MachineClocks {
     const changed = this.#changed;
     this.#changed = [];
     return changed;
+  }
+
+  /** What the audit found since the last call. */
+  takeImpossible(): ImpossibleMessages[] {
+    const found = [...this.#impossible.values()];
+    this.#impossible.clear();
+    return found;
   }
 
   standings(): ClockStanding[] {
@@ -396,6 +415,20 @@ export class MachineClocks {
     return { ...found, best: isInside ? beside : (found.low + found.high) / 2n, evidence: found.evidence.join(', ') };
   }
 
+  #noteImpossible(sender: KernelClocks, receiver: KernelClocks, earlyNs: number, receivedNs: bigint): void {
+    this.audit.impossible++;
+    const key = `${sender.bootId}\n${receiver.bootId}`;
+    const known = this.#impossible.get(key);
+    if (known === undefined && this.#impossible.size >= MAX_KERNELS) return;
+    this.#impossible.set(key, {
+      sender,
+      receiver,
+      count: (known?.count ?? 0) + 1,
+      worstNs: Math.max(known?.worstNs ?? 0, earlyNs),
+      firstUnixNs: known !== undefined && known.firstUnixNs < receivedNs ? known.firstUnixNs : receivedNs,
+    });
+  }
+
   #auditMessage(sender: KernelClocks, receiver: KernelClocks, sendRaw: bigint, receiveRaw: bigint): void {
     const sent = sender.trace.aligned.toUnix(sendRaw);
     const received = receiver.trace.aligned.toUnix(receiveRaw);
@@ -404,7 +437,7 @@ export class MachineClocks {
     const earlyNs = Number(sent.unixNs - received.unixNs);
     if (earlyNs <= 0) return;
     this.audit.early++;
-    if (earlyNs > sent.errorNs + received.errorNs) this.audit.impossible++;
+    if (earlyNs > sent.errorNs + received.errorNs) this.#noteImpossible(sender, receiver, earlyNs, received.unixNs);
     if (earlyNs > this.audit.worstNs) this.audit.worstNs = earlyNs;
   }
 

@@ -33,6 +33,8 @@ for (const rule of INCIDENT_RULES) {
   if (rule.endEvent !== undefined) BY_END.set(rule.endEvent, rule);
 }
 
+const CAUSES: ReadonlySet<IncidentKind> = new Set(INCIDENT_RULES.flatMap(({ partOf }) => partOf ?? []));
+
 /** Event names of all rows that can say anything here; gaps are asked for beside them. */
 export const SIGNAL_EVENTS: readonly string[] = [
   ...new Set([...BY_EVENT.keys(), ...BY_END.keys(), ...DEATH_EVENTS, 'mk.instance.identity']),
@@ -104,7 +106,10 @@ export class IncidentTracker {
       for (const part of parts) taken.add(part);
       found.push(this.#toDeathIncident(death, bootId, parts, nowNs));
     }
-    for (const group of groups) if (!taken.has(group)) found.push(toIncident(group, nowNs));
+    const causes = groups.filter(({ rule }) => CAUSES.has(rule.kind));
+    for (const group of groups) {
+      if (!taken.has(group) && !causes.some((cause) => isFollowOf(group, cause))) found.push(toIncident(group, nowNs));
+    }
     return found.sort((a, b) => (a.firstUnixNs < b.firstUnixNs ? -1 : a.firstUnixNs > b.firstUnixNs ? 1 : a.id < b.id ? -1 : 1));
   }
 
@@ -253,6 +258,14 @@ function isPartOf({ rule, subject, first, lastNs }: Group, death: KernelDeath, b
   if (rule.subject !== 'writer' || rule.kind === 'loss_burst' || !rule.events.some((event) => event.startsWith('kernel.')))
     return rule.kind === 'cpu_lost';
   return death.own.some(({ event }) => event.endsWith('kernel.panic')) && lastNs >= firstNs - BEFORE_PANIC_NS;
+}
+
+/** A consequence of another incident between the same two kernels. */
+function isFollowOf({ rule, subject, first, lastNs }: Group, cause: Group): boolean {
+  if (rule.partOf !== cause.rule.kind || subject.bootId !== cause.subject.bootId) return false;
+  if (rule.key.some((name) => first.fields[name] !== cause.first.fields[name])) return false;
+  const joinNs = BigInt(Math.max(rule.joinMs, cause.rule.joinMs)) * NS_PER_MS;
+  return first.unixNs <= cause.lastNs + joinNs && lastNs >= cause.first.unixNs - joinNs;
 }
 
 type State = Pick<Incident, 'state' | 'resolvedUnixNs' | 'resolution'>;

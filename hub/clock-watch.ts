@@ -11,16 +11,18 @@
 import { createLogger } from '../base/log.ts';
 import { isOperational, messageOf } from '../base/errors.ts';
 import { fromFitFields, type ClockFit } from '../clock/fit.ts';
-import { MachineClocks, type ChangedStretch, type MessageMoment } from '../clock/machine-clocks.ts';
+import { MachineClocks, type ChangedStretch, type ImpossibleMessages, type MessageMoment } from '../clock/machine-clocks.ts';
 import type { AlignedClock } from '../clock/aligned-clock.ts';
 import type { ClockRow, Clocks } from '../model/api.ts';
-import type { KernelIdentity } from '../model/identity.ts';
+import { HOST_KERNEL_ID, type KernelIdentity } from '../model/identity.ts';
+import { WATCH_EVENT } from '../model/incident.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { SegmentHeader } from '../model/segment.ts';
 import { isCounter, NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
 import { MAX_REVISIONS, queryLastFits, queryRevisions, toRevision, type Revision } from '../store/queries/clocks.ts';
 import type { ClockFitRow } from '../store/clock-rows.ts';
 import type { Store } from '../store/store.ts';
+import type { WatchRows } from './watch-row.ts';
 
 const STORE_INTERVAL_MS = 1_000;
 /** Changed stretches that wait for a store which does not take them. */
@@ -29,6 +31,8 @@ const MAX_MACHINES = 4_096;
 /** A segment's events are about as old as its fit; a stamp from elsewhere is no moment to know a clock by. */
 const BEFORE_FIT_NS = 400e9;
 const AFTER_FIT_NS = 10e9;
+
+const LEVEL_WARNING = 4;
 
 const log = createLogger('clocks');
 
@@ -47,6 +51,7 @@ interface KnownKernel {
 
 export class ClockWatch {
   readonly #store: Store;
+  readonly #rows: WatchRows | undefined;
   readonly #machines = new Map<string, MachineClocks>();
   readonly #kernels = new Map<string, KnownKernel>();
   #revisions: Revision[] = [];
@@ -56,8 +61,10 @@ export class ClockWatch {
   #storing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(store: Store) {
+  /** `rows`: where it says which clocks cannot be right. */
+  constructor(store: Store, rows?: WatchRows) {
     this.#store = store;
+    this.#rows = rows;
   }
 
   /** Reads what an earlier process knew, and begins. */
@@ -188,6 +195,7 @@ export class ClockWatch {
 
   async #storeChanged(): Promise<void> {
     for (const machine of this.#machines.values()) {
+      for (const found of machine.takeImpossible()) this.#sayImpossible(found);
       for (const [bootId, changed] of Map.groupBy(machine.takeChanged(), (one) => one.bootId)) {
         const identity = this.#kernels.get(bootId)?.identity;
         if (identity !== undefined) this.#note(identity, changed);
@@ -203,6 +211,18 @@ export class ClockWatch {
       log.warn('lines of clocks are not stored yet', { error: messageOf(error) });
       this.#waiting = [...waiting, ...this.#waiting].slice(-MAX_WAITING);
     }
+  }
+
+  /** Of two kernels it is the one whose clock is held against the host's, or that received. */
+  #sayImpossible({ sender, receiver, count, worstNs, firstUnixNs }: ImpossibleMessages): void {
+    const [accused, other] = receiver.kernelId === HOST_KERNEL_ID ? [sender, receiver] : [receiver, sender];
+    const identity = this.#kernels.get(accused.bootId)?.identity;
+    const from = this.#kernels.get(sender.bootId)?.identity.kernelName ?? `kernel ${sender.kernelId}`;
+    const to = this.#kernels.get(receiver.bootId)?.identity.kernelName ?? `kernel ${receiver.kernelId}`;
+    if (identity === undefined) return;
+    const body = `a message from ${from} to ${to} was received ${worstNs} ns before it was sent, by more than both bounds`;
+    const fields = { 'mk.kernel.other': String(other.kernelId) };
+    this.#rows?.add(identity, { event: WATCH_EVENT.impossibleClock, body, level: LEVEL_WARNING, atNs: firstUnixNs, count, fields });
   }
 
   #note(identity: KernelIdentity, changed: readonly ChangedStretch[]): void {

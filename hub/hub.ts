@@ -11,6 +11,7 @@ import { checkExposure, type AccessToken, type Address } from './access.ts';
 import { createApiApp } from './api.ts';
 import { BodyReader } from './body.ts';
 import { Books } from './books.ts';
+import { ChannelWatch } from './channel-watch.ts';
 import { createClickhouseApp } from './clickhouse.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { HubCounters } from './counters.ts';
@@ -30,6 +31,7 @@ import { createReceiveApp } from './receive.ts';
 import { ReportWatch } from './report-watch.ts';
 import { StaticFiles } from './static-files.ts';
 import { TaskNames } from './task-names.ts';
+import { WatchRows } from './watch-row.ts';
 
 /** A batch or query that takes longer to arrive is cut. */
 const REQUEST_TIMEOUT_MS = 120_000;
@@ -99,6 +101,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await parts.clocks.close();
     await parts.lives.close();
     await parts.ikc.close();
+    await parts.channels.close();
     await parts.incidents.close();
     await parts.forwarder?.close();
     await store.close();
@@ -130,6 +133,7 @@ interface HubParts {
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   readonly ikc: IkcWatch;
+  readonly channels: ChannelWatch;
   readonly incidents: IncidentWatch;
   readonly forwarder: Forwarder | undefined;
   readonly pageApp: HubApp;
@@ -154,7 +158,9 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
   const live = new LiveFeed();
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
-  const clocks = new ClockWatch(store);
+  const watched = new WatchRows({ store, live, version, mark: (...of) => incidents.mark(...of) });
+  const clocks = new ClockWatch(store, watched);
+  const channels = new ChannelWatch(watched);
   const packs: readonly IkcPack[] = [...(options.ikcPacks ?? []), ...IKC_PACKS];
   const ikc = new IkcWatch({
     store,
@@ -163,6 +169,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     presence,
     path: join(dataDir, 'ikc', 'watch.json'),
     onMatched: (...of) => clocks.addMessage(...of),
+    onDecided: (...of) => channels.take(...of),
   });
   const lives = new LifeWatch({ store, counters, version });
   const incidents = new IncidentWatch({ store, live, counters, presence, version, path: join(dataDir, 'incidents', 'watch.json') });
@@ -196,6 +203,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     clocks,
     lives,
     ikc,
+    channels,
     incidents,
     forwarder,
     health,

@@ -64,6 +64,8 @@ export interface JoinParts {
   readonly packs: readonly IkcPack[];
   /** Told of each pair that probes recorded: it bounds how the two clocks stand to each other. */
   readonly onMatched?: (machineId: string, send: Moment, receive: Moment, confidence: number) => void;
+  /** Told of all rows of messages before they are stored; columns of kernels are indices of the list. */
+  readonly onDecided?: (batch: MessageBatch, kernels: readonly KernelIdentity[]) => void;
 }
 
 export class IkcJoin {
@@ -71,6 +73,7 @@ export class IkcJoin {
   /** Events that the packs know. */
   readonly eventNames: ReadonlySet<string>;
   readonly #onMatched: JoinParts['onMatched'];
+  readonly #onDecided: JoinParts['onDecided'];
   readonly #store: Store;
   readonly #version: string;
   readonly #machines = new Map<string, MachineJoin>();
@@ -80,8 +83,9 @@ export class IkcJoin {
   readonly #pending: StoreBatch[] = [];
   readonly #halves = new HalfBatch();
 
-  constructor({ store, version, packs, onMatched }: JoinParts) {
+  constructor({ store, version, packs, onMatched, onDecided }: JoinParts) {
     this.#onMatched = onMatched;
+    this.#onDecided = onDecided;
     this.#store = store;
     this.#version = version;
     this.packs = packs;
@@ -258,6 +262,7 @@ export class IkcJoin {
       if (hasExchange) this.#noteAnswer(machine, batch, row, names, sheets);
       this.#tellMatched(machine, batch, row, kernels);
     }
+    this.#onDecided?.(batch, kernels);
     const exchangeRows = Map.groupBy(exchanges.splice(0), ({ kernel }) => kernel);
     return {
       messages: [{ machine: machine.machine, batch, traceId, ...names }],

@@ -8,13 +8,9 @@
  *
  * Not handled: a kernel that fell silent while no hub ran.
  */
-import { ATTR } from '../model/attributes.ts';
-import { toResource, toScope } from '../model/identity.ts';
 import { WATCH_EVENT, type Incident } from '../model/incident.ts';
-import { LogBatch } from '../model/log-batch.ts';
-import type { Store } from '../store/store.ts';
-import type { LiveFeed } from './live.ts';
 import type { Presence, PresenceTable } from './presence.ts';
+import { writeWatchRow, type WatchRowParts } from './watch-row.ts';
 
 /** Twenty books of a collector that do not come; a machine that stalls on its disk is back before. */
 const SILENT_MS = 20_000;
@@ -28,13 +24,8 @@ const LEVEL_INFO = 6;
 /** Boots whose end is remembered. */
 const MAX_ENDED = 10_000;
 
-export interface SilenceParts {
-  readonly store: Store;
-  readonly live: LiveFeed;
+export interface SilenceParts extends WatchRowParts {
   readonly presence: PresenceTable;
-  readonly version: string;
-  /** To be told what was stored. */
-  readonly mark: (machineId: string, fromNs: bigint) => void;
 }
 
 export class SilenceWatch {
@@ -126,18 +117,8 @@ export class SilenceWatch {
     }
   }
 
-  async #append({ identity }: Presence, event: string, body: string, level: number, atNs: bigint, sinceNs: bigint): Promise<void> {
-    const { store, live, version, mark } = this.#parts;
-    const batch = new LogBatch(1);
-    batch.attributes.add('mk.silent.since', String(sinceNs));
-    const row = batch.addText(body, level);
-    batch.unixTime.setBigint(row, atNs);
-    batch.eventName[row] = batch.strings.internString(event);
-    const resource = toResource(identity);
-    const scope = { ...toScope('mkscope', version), attributes: { [ATTR.clock]: 'unix', [ATTR.clockError]: String(NS_PER_MS) } };
-    batch.clock = 'unix';
-    mark(identity.machineId, sinceNs);
-    await store.append({ logs: [{ resource, scope, batch }] });
-    live.publish(resource, scope, batch);
+  #append({ identity }: Presence, event: string, body: string, level: number, atNs: bigint, sinceNs: bigint): Promise<void> {
+    const fields = { 'mk.silent.since': String(sinceNs) };
+    return writeWatchRow(this.#parts, identity, { event, body, level, atNs, fromNs: sinceNs, fields });
   }
 }

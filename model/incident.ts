@@ -18,6 +18,7 @@ export const INCIDENT_KINDS = [
   'ring_full',
   'ikc_timeout',
   'ikc_unmatched',
+  'latency_regression',
   'start_failed',
   'cpu_lost',
   'peer_stopped',
@@ -77,4 +78,10 @@ export const WATCH_EVENT = {
   kernelBack: 'mk.kernel.back',
   collectorGone: 'mk.collector.gone',
   collectorBack: 'mk.collector.back',
+  notReceived: 'mk.ikc.unmatched',
+  slowMessages: 'mk.ikc.slow',
+  impossibleClock: 'mk.clock.infeasible',
 } as const;
+
+/** Attribute of such a row that stands for more than one of what it tells. */
+export const SIGNAL_COUNT = 'mk.signal.count';

@@ -1,7 +1,7 @@
 /** Incidents as they stand, and the rows that they are made of. */
 import type { IncidentDetail, IncidentQuery, IncidentRow } from '../../model/api.ts';
 import { ATTR, GAP_EVENT } from '../../model/attributes.ts';
-import type { Incident } from '../../model/incident.ts';
+import { SIGNAL_COUNT, type Incident } from '../../model/incident.ts';
 import type { IncidentRevision } from '../incident-rows.ts';
 import type { Store } from '../store.ts';
 import { Conditions } from './conditions.ts';
@@ -105,13 +105,13 @@ export async function querySignals(store: Store, query: SignalQuery): Promise<Si
   const { machineId, fromNs, events, singleEvents, fields, limit } = query;
   return store.query<SignalRow>(
     `SELECT toString(EventName) AS event, toString(min(ns)) AS unixNs, toString(max(ns)) AS lastNs, toString(argMin(RawTime, at)) AS raw,
-       toFloat64(argMin(ClockErrorNs, at)) AS errorNs, toFloat64(uniqExact((if(RawTime < 0, ns, intDiv(RawTime, 1000)), text))) AS count,
+       toFloat64(argMin(ClockErrorNs, at)) AS errorNs, toFloat64(greatest(sum(weight), uniqExact((if(RawTime < 0, ns, intDiv(RawTime, 1000)), text)))) AS count,
        any(MachineName) AS machineName, any(KernelId) AS kernelId, any(KernelName) AS kernelName, toString(BootId) AS bootId,
        argMin(text, at) AS body, argMin(picked, at) AS fields
      FROM (
        SELECT EventName, BootId, RawTime, ClockErrorNs, MachineName, KernelId, KernelName, trimRight(Body) AS text,
          toUnixTimestamp64Nano(Timestamp) AS ns, (Timestamp, Sequence) AS at,
-         mapFilter((k, v) -> k IN {fields:Array(String)}, LogAttributes) AS picked,
+         toUInt64OrZero(LogAttributes['${SIGNAL_COUNT}']) AS weight, mapFilter((k, v) -> k IN {fields:Array(String)}, LogAttributes) AS picked,
          if(EventName IN {singles:Array(String)}, ns, intDiv(ns, 1000000000) * 1000000000) AS slot
        FROM otel_logs
        WHERE MachineId = {machine:String} AND Timestamp >= fromUnixTimestamp64Nano({fromNs:Int64}) AND EventName IN {events:Array(String)}

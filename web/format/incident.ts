@@ -24,6 +24,7 @@ export const KIND_NAMES: Readonly<Record<IncidentKind, string>> = {
   ring_full: 'ring full',
   ikc_timeout: 'IKC timeout',
   ikc_unmatched: 'IKC unmatched',
+  latency_regression: 'IKC slower',
   start_failed: 'start failed',
   cpu_lost: 'CPU lost',
   peer_stopped: 'peer stopped',
