@@ -18,17 +18,17 @@ export class Interner {
   /** Number of distinct strings, ids are 0 … size - 1. */
   size = 1;
   /** String `id` is `arena[starts[id], ends[id])`. */
-  arena = new Uint8Array(4096);
-  starts = new Uint32Array(256);
-  ends = new Uint32Array(256);
+  arena = new Uint8Array(1024);
+  starts = new Uint32Array(64);
+  ends = new Uint32Array(64);
   /** Of the arena. */
   usedBytes = 0;
-  #hashes = new Uint32Array(256);
+  #hashes = new Uint32Array(64);
   /** Ids by length and some of their bytes: most strings of a trace come again within a few rows, and comparing is cheaper than hashing. */
   readonly #recent = new Uint32Array(RECENT);
   /** On the arena. */
   #view = new DataView(this.arena.buffer);
-  #slots = new Int32Array(512).fill(-1);
+  #slots = new Int32Array(128).fill(-1);
   #strings: (string | undefined)[] = [];
   /** Strings that `intern` can find. */
   #hashed = 0;

@@ -53,6 +53,9 @@ const SPACE = 32;
 const LETTER_A = 97;
 const DOLLAR = 36;
 
+/** Copied for each table. */
+const NO_SYMBOLS: readonly (KernelSymbol | undefined)[] = Array.from({ length: RECENT_MASK + 1 }, () => undefined);
+
 export class Kallsyms {
   readonly #read: () => string;
   #low = new Uint32Array(0);
@@ -66,7 +69,7 @@ export class Kallsyms {
   readonly #found = new Map<number, Map<number, KernelSymbol | undefined>>();
   #cached = 0;
   /** What was found last, by some bits of the address: a tenth of the time of a map whose keys are beyond 31 bits. */
-  readonly #recent: (KernelSymbol | undefined)[] = Array.from({ length: RECENT_MASK + 1 }, () => undefined);
+  readonly #recent: (KernelSymbol | undefined)[] = [...NO_SYMBOLS];
   readonly #recentLow = new Int32Array(RECENT_MASK + 1);
   readonly #recentHigh = new Int32Array(RECENT_MASK + 1);
   readonly #pick: 'first' | 'bisected';

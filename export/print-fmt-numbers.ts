@@ -12,10 +12,13 @@ import { TWO_POW_32 } from '../base/int64.ts';
 import { elementSizeBytes, isSignedType, type EventFormat, type FormatField } from '../parsers/event-format.ts';
 import type { Expr } from './print-fmt-syntax.ts';
 
+const NO_VIEW = new DataView(new ArrayBuffer(0));
+const NO_BYTES = new Uint8Array(0);
+
 /** One record, and the registers of what is computed from it. One object is filled again and again. */
 export class EventRecord {
-  view: DataView = new DataView(new ArrayBuffer(0));
-  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = NO_VIEW;
+  bytes: Uint8Array = NO_BYTES;
   little = true;
   /** Offset of the payload's first byte, `common_type`. */
   start = 0;

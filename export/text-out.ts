@@ -34,11 +34,13 @@ export class Piece {
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     this.length = bytes.length;
-    if (bytes.some((byte) => byte > 0x7f)) return;
+    for (let i = 0; i < bytes.length; i++) if ((bytes[i] as number) > 0x7f) return;
     const padded = new Uint8Array((bytes.length + 7) & ~7);
     padded.set(bytes);
     const view = new DataView(padded.buffer);
-    this.eights = Array.from({ length: padded.length / 8 }, (_, i) => view.getFloat64(i * 8, true));
+    const eights: number[] = [];
+    for (let at = 0; at < padded.length; at += 8) eights.push(view.getFloat64(at, true));
+    this.eights = eights;
   }
 }
 
@@ -302,7 +304,9 @@ export class TextOut {
 
 /** One byte per character: latin1, or ASCII. */
 export function toBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 function countDigits(value: number): number {

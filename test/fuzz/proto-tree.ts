@@ -45,7 +45,7 @@ export function restructureProto(input: Uint8Array, random: () => number): Uint8
         if (node !== undefined) list[below(list.length)] = { ...node, tag: (below(24) << 3) | (node.tag & 7) };
     }
   }
-  return Uint8Array.from(writeFields(fields, { bytes: MAX_BYTES }));
+  return new FieldWriter().write(fields);
 }
 
 function nest(node: Node, levels: number): Node {
@@ -100,19 +100,35 @@ function readFields(bytes: Uint8Array, depth: number): Node[] | undefined {
   return fields;
 }
 
-/** A field that was put into itself ends where the bytes run out. */
-function writeFields(fields: readonly Node[], left: { bytes: number }): number[] {
-  const out: number[] = [];
-  for (const { tag, fields: inner, bytes } of fields) {
-    left.bytes -= 2 + (bytes?.length ?? 0);
-    if (left.bytes < 0) break;
-    out.push(...(tag < 0x80 ? [tag] : [(tag & 0x7f) | 0x80, tag >>> 7]));
-    if (bytes !== undefined) out.push(...bytes);
-    if (inner === undefined) continue;
-    const content = writeFields(inner, left);
-    let { length } = content;
-    for (; length >= 0x80; length >>>= 7) out.push((length & 0x7f) | 0x80);
-    out.push(length, ...content);
+/** Written backwards, since a length stands in front of what it counts; a field that was put into itself ends where the bytes run out. */
+class FieldWriter {
+  readonly #bytes = new Uint8Array(MAX_BYTES * 2);
+  #at = this.#bytes.length;
+  #left = MAX_BYTES;
+
+  write(fields: readonly Node[]): Uint8Array {
+    this.#fields(fields);
+    return this.#bytes.slice(this.#at);
   }
-  return out;
+
+  #fields(fields: readonly Node[]): void {
+    for (let i = fields.length - 1; i >= 0; i--) {
+      const { tag, fields: inner, bytes } = fields[i] as Node;
+      // A tag and a length of two bytes each at most: what is written stays below twice this.
+      this.#left -= 2 + (bytes?.length ?? 0);
+      if (this.#left < 0) return;
+      if (bytes !== undefined) this.#bytes.set(bytes, (this.#at -= bytes.length));
+      if (inner !== undefined) {
+        const end = this.#at;
+        this.#fields(inner);
+        this.#number(end - this.#at);
+      }
+      this.#number(tag);
+    }
+  }
+
+  #number(value: number): void {
+    if (value >= 0x80) this.#bytes[--this.#at] = value >>> 7;
+    this.#bytes[--this.#at] = value >= 0x80 ? (value & 0x7f) | 0x80 : value;
+  }
 }
