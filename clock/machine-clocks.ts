@@ -19,6 +19,7 @@ import { ClockGraph, type ClockEdge } from './clock-graph.ts';
 import { toUnixNs, type ClockFit } from './fit.ts';
 import { MessageHull, type TimeInterval } from './message-hull.ts';
 import { NANOSECOND_CLOCKS, STEERED_TOGETHER, type RateDoubt } from './offset-hull.ts';
+import { PairEdge } from './pair-edge.ts';
 
 const UNIX = 'unix';
 /** What is known no better is a guess (a console's arrival, a wall clock), and no bound. */
@@ -89,18 +90,14 @@ export interface ClockStanding {
 class HullEdge implements ClockEdge {
   readonly from: string;
   readonly to: string;
+  readonly evidence: string;
   readonly hull: MessageHull;
-  readonly #name: string;
 
-  constructor(from: string, to: string, name: string, rates: RateDoubt = NANOSECOND_CLOCKS) {
+  constructor(from: string, to: string, evidence: string, rates: RateDoubt = NANOSECOND_CLOCKS) {
     this.from = from;
     this.to = to;
-    this.#name = name;
+    this.evidence = evidence;
     this.hull = new MessageHull(rates);
-  }
-
-  get evidence(): string {
-    return this.hull.messages === 0 || this.#name !== '' ? this.#name : this.hull.intervals === 0 ? 'messages' : 'messages and pings';
   }
 
   at(from: bigint): TimeInterval | undefined {
@@ -153,7 +150,7 @@ interface KernelClocks {
   readonly own: HullEdge;
   link: HullEdge | undefined;
   /** By the other's boot id. */
-  readonly pairs: Map<string, HullEdge>;
+  readonly pairs: Map<string, PairEdge>;
   readonly shared: Map<string, SharedCounter>;
 }
 
@@ -187,9 +184,11 @@ export class MachineClocks {
     const unixNs = toUnixNs(fit, raw);
     const error = BigInt(Math.ceil(fit.errorNs));
     known.own.hull.addInterval(ns, unixNs - error, unixNs + error);
+    const unix = known.own.at(ns);
+    if (unix === undefined) return;
     for (const [bootId, pair] of known.pairs) {
       const peer = this.#kernels.get(bootId);
-      if (peer !== undefined && pair.from === known.trace.name) this.#tellPair(pair, known, peer, ns);
+      if (peer !== undefined && pair.from === known.trace.name && pair.isDue(ns)) tellPair(pair, unix, peer, ns);
     }
   }
 
@@ -229,8 +228,8 @@ export class MachineClocks {
     const pair = sender.pairs.get(receiver.bootId) ?? this.#openPair(sender, receiver);
     const sentNs = this.#toNs(sender.trace.clock, send.raw);
     const receivedNs = this.#toNs(receiver.trace.clock, receive.raw);
-    if (pair.from === sender.trace.name) pair.hull.addForward(sentNs, receivedNs, confidence);
-    else pair.hull.addBackward(sentNs, receivedNs, confidence);
+    if (pair.from === sender.trace.name) pair.addForward(sentNs, receivedNs, confidence);
+    else pair.addBackward(sentNs, receivedNs, confidence);
     if (confidence >= SURE) this.#auditMessage(sender, receiver, send.raw, receive.raw);
   }
 
@@ -288,9 +287,21 @@ export class MachineClocks {
     });
   }
 
-  #standingOf(kernel: KernelClocks, { clock, name, aligned: { last } }: NodeClock, host: KernelClocks | undefined): ClockStanding {
-    const pairs = [...kernel.pairs.values()].map(({ hull }) => hull);
-    const there = host && last && this.#graph.convert(name, this.#toNs(clock, last.toRaw), host.trace.name);
+  /** Half-width of the bound of a record of now, of all clocks of a kernel, ns; undefined where none has a line. */
+  errorOf(bootId: string): number | undefined {
+    const kernel = this.#kernels.get(bootId);
+    const errors = [kernel?.trace, kernel?.printk].flatMap((node) => node?.aligned.last?.fit.errorNs ?? []);
+    return errors.length === 0 ? undefined : Math.max(...errors);
+  }
+
+  #standingOf(
+    kernel: KernelClocks,
+    { clock, name, newestRaw, aligned: { last } }: NodeClock,
+    host: KernelClocks | undefined,
+  ): ClockStanding {
+    const pairs = [...kernel.pairs.values()];
+    // Where evidence is of: a line reaches some seconds further, and there less is known.
+    const there = host && last && this.#graph.convert(name, this.#toNs(clock, newestRaw), host.trace.name);
     return {
       bootId: kernel.bootId,
       clock,
@@ -370,21 +381,13 @@ export class MachineClocks {
     return { low: maxOf(pings.low, messages.low), high: minOf(pings.high, messages.high) };
   }
 
-  #openPair(a: KernelClocks, b: KernelClocks): HullEdge {
+  #openPair(a: KernelClocks, b: KernelClocks): PairEdge {
     const [from, to] = isBefore(a, b) ? [b, a] : [a, b];
-    const pair = new HullEdge(from.trace.name, to.trace.name, '');
+    const pair = new PairEdge(from.trace.name, to.trace.name);
     from.pairs.set(to.bootId, pair);
     to.pairs.set(from.bootId, pair);
     this.#graph.add(pair);
     return pair;
-  }
-
-  /** What both collectors say, as evidence between the two clocks: it bounds the side that has no messages. */
-  #tellPair(pair: HullEdge, from: KernelClocks, to: KernelClocks, fromNs: bigint): void {
-    const unix = from.own.at(fromNs);
-    const low = unix && to.own.back(unix.low);
-    const high = unix && to.own.back(unix.high);
-    if (low !== undefined && high !== undefined) pair.hull.addInterval(fromNs, low.low, high.high);
   }
 
   #placeTrace(kernel: KernelClocks, raw: bigint): Placing | undefined {
@@ -444,7 +447,7 @@ export class MachineClocks {
   /** Segments of a kernel's clocks: a step of a pair is laid to the kernel that is placed by it. */
   #stepsOf({ own, link, pairs, trace }: KernelClocks): number {
     let steps = own.hull.steps + (link?.hull.steps ?? 0);
-    for (const pair of pairs.values()) if (pair.from === trace.name) steps += pair.hull.steps;
+    for (const pair of pairs.values()) if (pair.from === trace.name) steps += pair.steps;
     return steps;
   }
 
@@ -469,6 +472,13 @@ function minOf(a: bigint, b: bigint): bigint {
 
 function createNode(bootId: string, clock: ClockDomain): NodeClock {
   return { clock, name: `${bootId} ${clock}`, aligned: new AlignedClock(), newestRaw: 0n };
+}
+
+/** What both collectors say, as evidence between the two clocks: it bounds the side that has no messages. */
+function tellPair(pair: PairEdge, unix: TimeInterval, to: KernelClocks, fromNs: bigint): void {
+  const low = to.own.back(unix.low);
+  const high = to.own.back(unix.high);
+  if (low !== undefined && high !== undefined) pair.addInterval(fromNs, low.low, high.high);
 }
 
 /** The host is placed first, then by id; of one kernel's boots one before the other. */

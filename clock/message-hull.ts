@@ -14,7 +14,7 @@
  *         │  - - - - - - (×) - - - - -     (·) the bound of this slot
  *         └ slot ────────────────────┴──── a
  *
- * Sorting needs the slope, which is known from the hull so far; what it may be wrong by over the slot is added.
+ * Sorting needs the slope, which is known from the hull when the slot is opened; what it may be wrong by over the slot is added.
  *
  * What contradicts the hull: an interval is certain, so a clock was stepped (or a wrong match got in): a new segment begins with
  * it. A slot's bound is left out and counted; REJECTIONS in a row are taken for a step, too.
@@ -22,6 +22,9 @@
 import { NANOSECOND_CLOCKS, OffsetHull, type RateDoubt } from './offset-hull.ts';
 
 const SLOT_NS = 250e6;
+/** Shorter at first, when nothing better is known than pings. */
+const FIRST_SLOT_NS = 50e6;
+const FIRST_SLOTS = 8;
 /** A slot with too few messages stays open, at most so long. */
 const LONG_SLOT_NS = 10e9;
 /** Slots are closed with so many messages for each that is left out. */
@@ -45,22 +48,40 @@ interface Point {
   readonly y: number;
 }
 
-/** Messages of one direction; y counts from the line that the slot was opened with, upwards. */
+/** What the slope is, to ± `error`. */
+interface Slope {
+  readonly of: number;
+  readonly error: number;
+}
+
+/** Messages of one direction; y counts upwards. */
 class Slot {
   count = 0;
   fromX = Number.POSITIVE_INFINITY;
   toX = Number.NEGATIVE_INFINITY;
+  /** One for all its messages: two ranks by different slopes cannot be compared. */
+  #slope: Slope = { of: 0, error: 0 };
+  #zeroX = 0;
   /** How many are wrong, on average. */
   #wrong = 0;
   /** The tightest, in order of what they leave above the slope. */
   readonly #best: (Point & { readonly rank: number })[] = [];
+  readonly #lengthNs: number;
 
-  add(x: number, y: number, confidence: number, slope: number): void {
-    this.count++;
+  constructor(lengthNs: number) {
+    this.#lengthNs = lengthNs;
+  }
+
+  /** `slope` counts for the first one. */
+  add(x: number, y: number, confidence: number, slope: Slope): void {
+    if (this.count++ === 0) {
+      this.#slope = slope;
+      this.#zeroX = x;
+    }
     this.#wrong += Math.max(0, 1 - confidence);
     if (x < this.fromX) this.fromX = x;
     if (x > this.toX) this.toX = x;
-    const rank = y - slope * x;
+    const rank = y - this.#slope.of * (x - this.#zeroX);
     let at = this.#best.length;
     if (at > MAX_LEFT_OUT && rank >= (this.#best[at - 1]?.rank ?? 0)) return;
     while (at > 0 && (this.#best[at - 1]?.rank ?? 0) > rank) at--;
@@ -76,16 +97,19 @@ class Slot {
     return countWrong(this.#wrong);
   }
 
-  isFull(x: number): boolean {
-    const ageNs = x - this.fromX;
-    return ageNs >= LONG_SLOT_NS || (ageNs >= SLOT_NS && this.count > FULL_SLOT * this.leftOut);
+  /** By the newest evidence, and for one that nothing follows by the moment that is asked for. */
+  isFull(newestX: number, x: number): boolean {
+    if (x - this.fromX >= LONG_SLOT_NS) return true;
+    return newestX - this.fromX >= this.#lengthNs && this.count > FULL_SLOT * this.leftOut;
   }
 
-  /** The bound, the slope being known to ± `slopeError`; undefined where too few came. */
-  bound(slopeError: number): Point | undefined {
+  /** The bound, by what is known of the slope now; undefined where too few came. */
+  bound(now: Slope): Point | undefined {
     const { leftOut } = this;
     const point = this.#best[leftOut];
-    return point && { x: point.x, y: leftOut === 0 ? point.y : point.y + slopeError * this.spanNs };
+    if (point === undefined || leftOut === 0) return point;
+    const slopeError = Math.min(this.#slope.error, Math.abs(this.#slope.of - now.of) + now.error);
+    return { x: point.x, y: point.y + slopeError * this.spanNs };
   }
 }
 
@@ -109,7 +133,9 @@ export class MessageHull {
   #base: { readonly from: bigint; readonly offset: bigint } | undefined;
   #newestX = Number.NEGATIVE_INFINITY;
   /** Above, and below with y mirrored. */
-  #slots: [Slot, Slot] = [new Slot(), new Slot()];
+  #slots: [Slot, Slot] = [new Slot(FIRST_SLOT_NS), new Slot(FIRST_SLOT_NS)];
+  /** Since the segment began. */
+  #closed = 0;
   #slope = 0;
   #slopeError: number;
   /** By side: a clock that is set contradicts on one only. */
@@ -145,7 +171,7 @@ export class MessageHull {
     this.intervals++;
     const known = this.#hull.bounds(x);
     const agrees = known !== undefined && yHigh >= known.low && yLow <= known.high;
-    if (!agrees) this.#restart();
+    if (!agrees) this.restart();
     this.#hull.addUpper(x, yHigh);
     this.#hull.addLower(x, yLow);
     this.#advance(x);
@@ -157,7 +183,7 @@ export class MessageHull {
     const base = this.#base;
     if (base === undefined) return undefined;
     const x = Number(from - base.from);
-    this.#closeSlots(Math.max(x, this.#newestX));
+    for (const side of [0, 1] as const) this.#closeSlot(side, x);
     const bounds = this.#hull.bounds(x);
     if (bounds === undefined || !Number.isFinite(bounds.high - bounds.low)) return undefined;
     const zero = from + base.offset;
@@ -188,29 +214,34 @@ export class MessageHull {
     const x = this.#toX(from, to);
     const y = this.#toY(from, to);
     this.messages++;
-    if (this.#slots[side].count > 0 && this.#slots[side].isFull(x)) this.#closeSlot(side);
-    if (side === 0) this.#slots[0].add(x, y, confidence, this.#slope);
-    else this.#slots[1].add(x, -y, confidence, -this.#slope);
     if (x > this.#newestX) this.#newestX = x;
+    this.#closeSlot(side, x);
+    this.#slots[side].add(x, side === 0 ? y : -y, confidence, this.#slopeOf(side));
   }
 
-  #closeSlots(x: number): void {
-    for (const side of [0, 1] as const) if (this.#slots[side].count > 0 && this.#slots[side].isFull(x)) this.#closeSlot(side);
+  #closeSlot(side: 0 | 1, x: number): void {
+    const slot = this.#slots[side];
+    if (slot.count === 0 || !slot.isFull(this.#newestX, x)) return;
+    this.#slots[side] = new Slot(++this.#closed < FIRST_SLOTS ? FIRST_SLOT_NS : SLOT_NS);
+    this.#take(side, slot.bound(this.#slopeOf(side)));
   }
 
-  #closeSlot(side: 0 | 1): void {
-    const point = this.#slots[side].bound(this.#slopeError);
-    this.#slots[side] = new Slot();
+  #slopeOf(side: 0 | 1): Slope {
+    return { of: side === 0 ? this.#slope : -this.#slope, error: this.#slopeError };
+  }
+
+  /** The bound of a slot, which is closed. */
+  #take(side: 0 | 1, point: Point | undefined): void {
     if (point === undefined) return;
     const known = this.#hull.bounds(point.x);
     // Widened from here, older points may contradict each other although they did not when they came: the clock wandered more.
-    if (known === undefined) this.#restart();
+    if (known === undefined) this.restart();
     else if ((side === 0 ? point.y - known.low : point.y + known.high) < 0) {
       this.rejected++;
       const since = this.#contradictions[side];
       since.push(point);
       if (since.length < REJECTIONS) return;
-      this.#restart();
+      this.restart();
       for (const one of since) this.#addPoint(side, one);
       return this.#advance(point.x);
     }
@@ -224,11 +255,13 @@ export class MessageHull {
     else this.#hull.addLower(x, -y);
   }
 
-  #restart(): void {
+  /** What was known is of before a step. */
+  restart(): void {
     if (this.#hull.corners > 0) this.steps++;
     this.#hull.clear();
     this.#contradictions = [[], []];
-    this.#slots = [new Slot(), new Slot()];
+    this.#slots = [new Slot(FIRST_SLOT_NS), new Slot(FIRST_SLOT_NS)];
+    this.#closed = 0;
     this.#slope = 0;
     this.#slopeError = this.#maxDrift;
   }

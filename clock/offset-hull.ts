@@ -32,13 +32,22 @@ export const STEERED_TOGETHER: RateDoubt = { maxDrift: 0, wander: 0 };
 const MAX_CORNERS = 64;
 /** Stamps are whole ns, and so are bases. */
 const ROUNDING_NS = 1;
-/** A third goes with each: less than a double resolves is left of a range of 2e-3. */
-const SEARCH_STEPS = 80;
 
-/** Half of the hull: corners of the line that runs below all points. */
+/**
+ * Half of the hull: points that others do not make superfluous. Seen from afar that is the line that runs below all points; a point
+ * above it counts as long as the wander between its neighbours leaves more open at its place than it does itself:
+ *
+ *         ○ ╱╲ ×   ○        ○ corners   × above the line between them, and still of use
+ *          ╱    ╲╱          ╱╲ what the two of them say in between: at most wander × distance more than the line
+ */
 class Chain {
   readonly x: number[] = [];
   readonly y: number[] = [];
+  readonly #wander: number;
+
+  constructor(wander: number) {
+    this.#wander = wander;
+  }
 
   add(x: number, y: number): void {
     let at = this.x.length;
@@ -46,7 +55,7 @@ class Chain {
     const hasSame = at > 0 && this.x[at - 1] === x;
     if (hasSame && (this.y[at - 1] as number) <= y) return;
     if (hasSame) this.#remove(--at);
-    if (at > 0 && at < this.x.length && !this.#turnsUp(at - 1, x, y, at)) return;
+    if (at > 0 && at < this.x.length && this.#gain(at - 1, x, y, at) <= 0) return;
     this.x.splice(at, 0, x);
     this.y.splice(at, 0, y);
     while (at > 1 && !this.#isCorner(at - 1)) this.#remove(--at);
@@ -72,19 +81,29 @@ class Chain {
   }
 
   #isCorner(at: number): boolean {
-    return this.#turnsUp(at - 1, this.x[at] as number, this.y[at] as number, at + 1);
+    return this.#gain(at - 1, this.x[at] as number, this.y[at] as number, at + 1) > 0;
   }
 
-  /** The point lies below the line between two corners. */
-  #turnsUp(before: number, x: number, y: number, after: number): boolean {
+  /** How much less a point leaves open at its own place than two others do, ns. Where that is nothing, it is nothing anywhere. */
+  #gain(before: number, x: number, y: number, after: number): number {
     const [x0, y0] = [this.x[before] as number, this.y[before] as number];
     const [x1, y1] = [this.x[after] as number, this.y[after] as number];
-    return (y - y0) * (x1 - x0) < (y1 - y0) * (x - x0);
+    const span = x1 - x0;
+    if (span <= 0) return 0;
+    return (y0 * (x1 - x) + y1 * (x - x0) + 2 * this.#wander * (x - x0) * (x1 - x)) / span - y;
   }
 
-  /** Of the older half, each second corner goes. */
+  /** Of the older half the one goes that says least. */
   #thin(): void {
-    for (let at = MAX_CORNERS >> 1; at > 0; at -= 2) this.#remove(at);
+    let least = 1;
+    let leastGain = Number.POSITIVE_INFINITY;
+    for (let at = 1; at <= MAX_CORNERS >> 1; at++) {
+      const gain = this.#gain(at - 1, this.x[at] as number, this.y[at] as number, at + 1);
+      if (gain >= leastGain) continue;
+      least = at;
+      leastGain = gain;
+    }
+    this.#remove(least);
   }
 }
 
@@ -94,13 +113,15 @@ export interface Bounds {
 }
 
 export class OffsetHull {
-  readonly #above = new Chain();
+  readonly #above: Chain;
   /** Mirrored. */
-  readonly #below = new Chain();
+  readonly #below: Chain;
   readonly #rates: RateDoubt;
 
   constructor(rates: RateDoubt = NANOSECOND_CLOCKS) {
     this.#rates = rates;
+    this.#above = new Chain(rates.wander);
+    this.#below = new Chain(rates.wander);
   }
 
   /** The clock is at most `y` ahead at `x`, ns. */
@@ -160,23 +181,46 @@ export class OffsetHull {
   }
 }
 
-/** How high a line of these slopes can be at `x` and stay below the chain: a concave function of the slope. */
-function highest({ x: xs, y: ys }: Chain, x: number, slopes: Bounds, wander: number): number {
-  if (xs.length === 0) return Number.POSITIVE_INFINITY;
-  const heightOf = (slope: number): number => {
-    let lowest = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < xs.length; i++) {
-      const away = x - (xs[i] as number);
-      const height = (ys[i] as number) + wander * Math.abs(away) + slope * away;
-      if (height < lowest) lowest = height;
-    }
-    return lowest;
-  };
-  let { low, high } = slopes;
-  for (let step = 0; step < SEARCH_STEPS && low < high; step++) {
-    const third = (high - low) / 3;
-    if (heightOf(low + third) < heightOf(high - third)) low += third;
-    else high -= third;
+/** A line of the heights that a point allows, by the slope. */
+interface Limit {
+  readonly height: number;
+  readonly away: number;
+}
+
+/** The point that allows least at a slope; of several the one that allows less further on, or before. */
+function tightest({ x: xs, y: ys }: Chain, x: number, slope: number, wander: number, isFurther: boolean): Limit {
+  let found = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < xs.length; i++) {
+    const away = x - (xs[i] as number);
+    const height = (ys[i] as number) + wander * Math.abs(away) + slope * away;
+    if (height > least || (height === least && isFurther === away > x - (xs[found] as number))) continue;
+    found = i;
+    least = height;
   }
-  return Math.max(heightOf(low), heightOf(high));
+  const away = x - (xs[found] as number);
+  return { height: (ys[found] as number) + wander * Math.abs(away), away };
+}
+
+/**
+ * How high a line of these slopes can be at `x` and stay below the chain: a concave function of the slope, of straight pieces. Its top
+ * is an end of the range, or where a piece that rises meets one that falls; each step takes the piece that undercuts the two.
+ */
+function highest(chain: Chain, x: number, slopes: Bounds, wander: number): number {
+  if (chain.x.length === 0) return Number.POSITIVE_INFINITY;
+  let rising = tightest(chain, x, slopes.low, wander, true);
+  if (rising.away <= 0) return rising.height + slopes.low * rising.away;
+  let falling = tightest(chain, x, slopes.high, wander, false);
+  if (falling.away >= 0) return falling.height + slopes.high * falling.away;
+  for (let step = 0; step < chain.x.length; step++) {
+    const slope = (falling.height - rising.height) / (rising.away - falling.away);
+    const top = rising.height + slope * rising.away;
+    const under = tightest(chain, x, slope, wander, true);
+    const height = under.height + slope * under.away;
+    if (height >= top || under.away === rising.away || under.away === falling.away) return top;
+    if (under.away > 0) rising = under;
+    else if (under.away < 0) falling = under;
+    else return height;
+  }
+  return rising.height + ((falling.height - rising.height) / (rising.away - falling.away)) * rising.away;
 }

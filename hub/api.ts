@@ -105,7 +105,7 @@ export function createApiApp(settings: ApiSettings): HubApp {
   get('/api/kernels', NO_PARAMS, () => kernels.list());
   get('/api/logs', LOG_PARAMS, (params) => queryLogs(store, params, clocks.revisions));
   app.get('/api/logs/live', (c) => live.subscribe(readParams(c.req.url, LIVE_PARAMS)));
-  get('/api/events', EVENT_PARAMS, (params) => queryEvents(store, params));
+  get('/api/events', EVENT_PARAMS, (params) => queryEvents(store, params, clocks.revisions));
   get('/api/events/names', EVENT_NAME_PARAMS, async (params) => ({ names: await queryEventNames(store, params) }));
   get('/api/timeline', TIMELINE_PARAMS, (params) => queryTimeline(store, params, clocks.revisions));
   get('/api/metrics/names', NO_PARAMS, async () => ({ metrics: await queryMetricNames(store) }));

@@ -133,9 +133,7 @@ export class ClockWatch {
   /** Half-width of the bound of a record of now, ns; undefined where the graph knows nothing. */
   errorOf(bootId: string): number | undefined {
     const known = this.#kernels.get(bootId);
-    const machine = known && this.#machines.get(known.identity.machineId);
-    const own = machine?.standings().filter((one) => one.bootId === bootId && one.last !== undefined) ?? [];
-    return own.length === 0 ? undefined : Math.max(...own.map(({ last }) => last?.fit.errorNs ?? 0));
+    return known && this.#machines.get(known.identity.machineId)?.errorOf(bootId);
   }
 
   list(): Clocks {

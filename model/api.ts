@@ -232,6 +232,8 @@ export interface EventRow {
   readonly unixNs: string;
   readonly raw: string;
   readonly clock: string;
+  /** Half-width of the bound of `unixNs`, -1 = unknown. */
+  readonly errorNs: number;
   readonly kernelId: number;
   readonly kernelName: string;
   readonly bootId: string;

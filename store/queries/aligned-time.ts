@@ -4,6 +4,7 @@
  */
 import type { Conditions } from './conditions.ts';
 import type { Revision } from './clocks.ts';
+import type { Cursor } from './cursor.ts';
 
 /** SQL over a table with Timestamp, ClockErrorNs, BootId, ClockDomain and RawTime; `params` go with both expressions. */
 export interface AlignedTime {
@@ -58,4 +59,40 @@ export function addAlignedRange(
   if (first !== undefined) where.add('Timestamp >= fromUnixTimestamp64Nano({firstNs:Int64})', { firstNs: first });
   if (last !== undefined) where.add('Timestamp <= fromUnixTimestamp64Nano({lastNs:Int64})', { lastNs: last });
   return where.addRange(`(${time})`, from, to).addParams(params);
+}
+
+/** What a page of a list by time is asked for. */
+interface PageRange {
+  readonly limit: number;
+  readonly cursor: Cursor | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly boot?: string | undefined;
+}
+
+/** How a page has to be read, by the times (Unix ns) that its rows would have as they were stored; one more than the limit are given. */
+export function alignedTimeOfPage(
+  storedNs: readonly string[],
+  { limit, cursor, from, to, boot }: PageRange,
+  revisions: readonly Revision[],
+): AlignedTime {
+  if (revisions.length === 0) return STORED_TIME;
+  const slackNs = 2n * revisions.reduce((most, { shiftNs }) => (shiftNs > most ? shiftNs : most), 0n);
+  const times = storedNs.map(BigInt);
+  if (cursor !== undefined) times.push(cursorTime(cursor, 0n));
+  for (const bound of [from, to]) if (bound !== undefined) times.push(BigInt(bound));
+  const isWhole = storedNs.length <= limit;
+  const least = times.reduce((a, b) => (a < b ? a : b), times[0] ?? 0n);
+  const most = times.reduce((a, b) => (a > b ? a : b), times[0] ?? 0n);
+  return toAlignedTime(revisions, isWhole && from === undefined ? undefined : least - slackNs, most + slackNs, boot);
+}
+
+export function addTimeBound(where: Conditions, than: '<' | '<=' | '>' | '>=', name: string, ns: bigint): void {
+  where.add(`Timestamp ${than} fromUnixTimestamp64Nano({${name}:Int64})`, { [name]: String(ns) });
+}
+
+/** The moment that a cursor stands at, moved. */
+export function cursorTime(cursor: Cursor, byNs: bigint): bigint {
+  const text = cursor.key[0] ?? '';
+  return /^-?\d{1,19}$/.test(text) ? BigInt(text) + byNs : byNs;
 }

@@ -1,7 +1,7 @@
 /** Log records, all kernels merged. The same filter over rows in memory is hub/log-filter.ts. */
 import type { LogPage, LogQuery, LogRow } from '../../model/api.ts';
 import type { Store } from '../store.ts';
-import { addAlignedRange, STORED_TIME, toAlignedTime, type AlignedTime } from './aligned-time.ts';
+import { addAlignedRange, addTimeBound, alignedTimeOfPage, cursorTime, STORED_TIME, type AlignedTime } from './aligned-time.ts';
 import type { Revision } from './clocks.ts';
 import { Conditions } from './conditions.ts';
 import { decodeCursor, toCursorCondition, toPage, type Cursor, type KeyColumn } from './cursor.ts';
@@ -37,7 +37,11 @@ export async function queryLogs(store: Store, query: BootsLogQuery, revisions: r
   const limit = query.limit ?? DEFAULT_LIMIT;
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, KEY.length);
   const stored = await fetchRows(store, query, { limit, cursor, aligned: STORED_TIME, edge: undefined });
-  const aligned = alignedTimeOf(stored, limit, query, cursor, revisions);
+  const aligned = alignedTimeOfPage(
+    stored.map(({ unixNs }) => unixNs),
+    { ...query, limit, cursor },
+    revisions,
+  );
   const edge = aligned === STORED_TIME ? undefined : await findEdge(store, query, { limit, cursor, aligned });
   const fetched = aligned === STORED_TIME ? stored : await fetchRows(store, query, { limit, cursor, aligned, edge });
   const page = toPage(fetched, limit, cursor?.direction, (row) => [row.unixNs, row.bootId, row.stream, row.position, row.tie]);
@@ -60,9 +64,14 @@ async function fetchRows(store: Store, query: BootsLogQuery, { limit, cursor, al
     const { sql, params } = toCursorCondition(key, cursor);
     where.add(sql, params);
     if (aligned.slackNs > 0n)
-      addBound(where, order === 'ASC' ? '>=' : '<=', 'cursorNs', timeOf(cursor, order === 'ASC' ? -aligned.slackNs : aligned.slackNs));
+      addTimeBound(
+        where,
+        order === 'ASC' ? '>=' : '<=',
+        'cursorNs',
+        cursorTime(cursor, order === 'ASC' ? -aligned.slackNs : aligned.slackNs),
+      );
   }
-  if (edge !== undefined) addBound(where, order === 'ASC' ? '<=' : '>=', 'edgeNs', edge);
+  if (edge !== undefined) addTimeBound(where, order === 'ASC' ? '<=' : '>=', 'edgeNs', edge);
   // The leading expression is the table's sort key: rows are read in order and reading stops at the limit.
   const leading = aligned === STORED_TIME ? ['toStartOfFiveMinutes(Timestamp)'] : [];
   const sort = [...leading, ...key.map((column) => column.expression)].map((one) => `${one} ${order}`).join(', ');
@@ -70,25 +79,6 @@ async function fetchRows(store: Store, query: BootsLogQuery, { limit, cursor, al
     `SELECT ${toColumns(aligned)} FROM otel_logs${where.toSql()} ORDER BY ${sort} LIMIT ${limit + 1}`,
     where.addParams(aligned.params).toOptions(),
   );
-}
-
-/** How the page has to be read, by the rows that it would have by their stored times. */
-function alignedTimeOf(
-  rows: readonly StoredRow[],
-  limit: number,
-  query: BootsLogQuery,
-  cursor: Cursor | undefined,
-  revisions: readonly Revision[],
-): AlignedTime {
-  if (revisions.length === 0) return STORED_TIME;
-  const slackNs = 2n * revisions.reduce((most, { shiftNs }) => (shiftNs > most ? shiftNs : most), 0n);
-  const times = rows.map(({ unixNs }) => BigInt(unixNs));
-  if (cursor !== undefined) times.push(timeOf(cursor, 0n));
-  for (const bound of [query.from, query.to]) if (bound !== undefined) times.push(BigInt(bound));
-  const isWhole = rows.length <= limit;
-  const least = times.reduce((a, b) => (a < b ? a : b), times[0] ?? 0n);
-  const most = times.reduce((a, b) => (a > b ? a : b), times[0] ?? 0n);
-  return toAlignedTime(revisions, isWhole && query.from === undefined ? undefined : least - slackNs, most + slackNs, query.boot);
 }
 
 /**
@@ -99,22 +89,13 @@ async function findEdge(store: Store, query: BootsLogQuery, { limit, cursor, ali
   const where = toConditions(query, aligned);
   const order = cursor?.direction === 'newer' ? 'ASC' : 'DESC';
   const slackNs = order === 'ASC' ? aligned.slackNs : -aligned.slackNs;
-  if (cursor !== undefined) addBound(where, order === 'ASC' ? '>' : '<', 'cursorNs', timeOf(cursor, slackNs));
+  if (cursor !== undefined) addTimeBound(where, order === 'ASC' ? '>' : '<', 'cursorNs', cursorTime(cursor, slackNs));
   const [row] = await store.query<{ ns: string }>(
     `SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS ns FROM otel_logs${where.toSql()}
      ORDER BY toStartOfFiveMinutes(Timestamp) ${order}, Timestamp ${order} LIMIT ${limit}, 1`,
     where.addParams(aligned.params).toOptions(),
   );
   return row === undefined ? undefined : BigInt(row.ns) + 2n * slackNs;
-}
-
-function addBound(where: Conditions, than: '<' | '<=' | '>' | '>=', name: string, ns: bigint): void {
-  where.add(`Timestamp ${than} fromUnixTimestamp64Nano({${name}:Int64})`, { [name]: String(ns) });
-}
-
-function timeOf(cursor: Cursor, byNs: bigint): bigint {
-  const text = cursor.key[0] ?? '';
-  return /^-?\d{1,19}$/.test(text) ? BigInt(text) + byNs : byNs;
 }
 
 function toConditions(query: BootsLogQuery, aligned: AlignedTime): Conditions {
