@@ -14,17 +14,19 @@ import { fromFitFields, type ClockFit } from '../clock/fit.ts';
 import { MachineClocks, type ChangedStretch, type ImpossibleMessages, type MessageMoment } from '../clock/machine-clocks.ts';
 import type { AlignedClock } from '../clock/aligned-clock.ts';
 import type { ClockRow, Clocks } from '../model/api.ts';
-import { HOST_KERNEL_ID, type KernelIdentity } from '../model/identity.ts';
+import { HOST_KERNEL_ID, toResource, toScope, type KernelIdentity } from '../model/identity.ts';
 import { WATCH_EVENT } from '../model/incident.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { SegmentHeader } from '../model/segment.ts';
 import { isCounter, NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
 import { MAX_REVISIONS, queryLastFits, queryRevisions, toRevision, type Revision } from '../store/queries/clocks.ts';
 import type { ClockFitRow } from '../store/clock-rows.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreBatch } from '../store/store.ts';
+import { toAuditBatch } from './audit-metrics.ts';
 import type { WatchRows } from './watch-row.ts';
 
 const STORE_INTERVAL_MS = 1_000;
+const AUDIT_INTERVAL_MS = 10_000;
 /** Changed stretches that wait for a store which does not take them. */
 const MAX_WAITING = 10_000;
 const MAX_MACHINES = 4_096;
@@ -51,6 +53,11 @@ interface KnownKernel {
 
 export class ClockWatch {
   readonly #store: Store;
+  readonly #version: string;
+  readonly #startNs = BigInt(Date.now()) * 1_000_000n;
+  /** By machine: messages looked at when its audit was last stored. */
+  readonly #audited = new Map<string, number>();
+  #auditedMs = 0;
   readonly #rows: WatchRows | undefined;
   readonly #machines = new Map<string, MachineClocks>();
   readonly #kernels = new Map<string, KnownKernel>();
@@ -62,8 +69,9 @@ export class ClockWatch {
   #timer: NodeJS.Timeout | undefined;
 
   /** `rows`: where it says which clocks cannot be right. */
-  constructor(store: Store, rows?: WatchRows) {
+  constructor(store: Store, version: string, rows?: WatchRows) {
     this.#store = store;
+    this.#version = version;
     this.#rows = rows;
   }
 
@@ -81,6 +89,7 @@ export class ClockWatch {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#storing;
+    this.#auditedMs = 0;
     await this.#storeChanged();
   }
 
@@ -178,6 +187,7 @@ export class ClockWatch {
     if (this.#machines.size > MAX_MACHINES) {
       const [oldest] = this.#machines.keys();
       this.#machines.delete(oldest as string);
+      this.#audited.delete(oldest as string);
       for (const [bootId, { identity }] of this.#kernels) if (identity.machineId === oldest) this.#kernels.delete(bootId);
     }
     return machine;
@@ -200,10 +210,11 @@ export class ClockWatch {
       }
     }
     const waiting = this.#waiting;
-    if (waiting.length === 0) return;
+    const metrics = this.#takeAudits(Date.now());
+    if (waiting.length === 0 && metrics.length === 0) return;
     this.#waiting = [];
     try {
-      await this.#store.append({ clockFits: waiting });
+      await this.#store.append({ clockFits: waiting, metrics });
     } catch (error) {
       if (!isOperational(error)) throw error;
       log.warn('lines of clocks are not stored yet', { error: messageOf(error) });
@@ -221,6 +232,21 @@ export class ClockWatch {
     const body = `a message from ${from} to ${to} was received ${worstNs} ns before it was sent, by more than both bounds`;
     const fields = { 'mk.kernel.other': String(other.kernelId) };
     this.#rows?.add(identity, { event: WATCH_EVENT.impossibleClock, body, level: LEVEL_WARNING, atNs: firstUnixNs, count, fields });
+  }
+
+  /** Of machines where messages were looked at since; a point that the store does not take is followed by one that counts on. */
+  #takeAudits(nowMs: number): NonNullable<StoreBatch['metrics']> {
+    if (nowMs - this.#auditedMs < AUDIT_INTERVAL_MS) return [];
+    this.#auditedMs = nowMs;
+    const kernels = Map.groupBy(this.#kernels.values(), ({ identity }) => identity.machineId);
+    return [...this.#machines].flatMap(([machineId, { audit }]) => {
+      const own = kernels.get(machineId) ?? [];
+      const known = own.findLast(({ identity }) => identity.kernelId === HOST_KERNEL_ID) ?? own[0];
+      if (known === undefined || audit.messages === (this.#audited.get(machineId) ?? 0)) return [];
+      this.#audited.set(machineId, audit.messages);
+      const batch = toAuditBatch(audit, this.#startNs, BigInt(nowMs) * 1_000_000n);
+      return [{ resource: toResource(known.identity), scope: toScope('mkscope.clocks', this.#version), batch }];
+    });
   }
 
   #note(identity: KernelIdentity, changed: readonly ChangedStretch[]): void {

@@ -159,7 +159,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
   const watched = new WatchRows({ store, live, version, mark: (...of) => incidents.mark(...of) });
-  const clocks = new ClockWatch(store, watched);
+  const clocks = new ClockWatch(store, version, watched);
   const channels = new ChannelWatch(watched);
   const packs: readonly IkcPack[] = [...(options.ikcPacks ?? []), ...IKC_PACKS];
   const ikc = new IkcWatch({

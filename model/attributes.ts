@@ -111,6 +111,14 @@ export const GAP_EVENT = 'mk.gap';
 /** Half-width, in ns, of the interval that holds the true time of a record stamped now; attribute `mk.clock.domain`. */
 export const CLOCK_ERROR_METRIC = 'mk.clock.error';
 
+/** Of a machine, by the hub: is a message received before it was sent, as aligned? Counters since the hub started, and the worst, ns. */
+export const AUDIT_METRIC = {
+  messages: 'mk.causality.messages',
+  early: 'mk.causality.early',
+  impossible: 'mk.causality.impossible',
+  worst: 'mk.causality.worst',
+} as const;
+
 /** A gauge that a collector sends once, with its last books: it was told to stop, and its silence from now on is no fault. */
 export const COLLECTOR_STOPPED_METRIC = 'mk.collector.stopped';
 

@@ -7,7 +7,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openSession, replaySession } from '../../cli/session.ts';
 import { type Hub, startHub } from '../../hub/hub.ts';
-import type { IkcLatency, IkcMessage, IkcSummary, Trace, TraceRow } from '../../model/api.ts';
+import type { Clocks, IkcLatency, IkcMessage, IkcSummary, Trace, TraceRow } from '../../model/api.ts';
 import { type Browser, NO_BROWSER, openBrowser } from './browser.ts';
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
@@ -134,6 +134,26 @@ test('page: IKC shows who sends to whom, the picture of a channel, and its slowe
   await page.waitForURL(new RegExp(`#/trace\\?id=${messages[0]?.traceId}`));
   await page.locator('.waterfall-row', { hasText: 'process spawn1' }).waitFor();
   await open.keep('trace-message');
+  assert.deepEqual(open.complaints, []);
+});
+
+test('page: IKC says whether a message is received before it was sent, and so do the stored metrics', async (t) => {
+  const { audit } = await ask<Clocks>('/api/clocks');
+  assert.ok(audit.messages > 500 && audit.impossible === 0, JSON.stringify(audit));
+  const sql = `SELECT MetricName, max(Value) FROM otel_metrics_sum WHERE MetricName LIKE 'mk.causality.%' GROUP BY ALL ORDER BY ALL`;
+  const deadlineMs = Date.now() + 30_000;
+  for (;;) {
+    const body = JSON.stringify({ sql });
+    const answer = await fetch(`${hub?.addresses.page}/api/sql`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    const { rows } = (await answer.json()) as { rows: [string, number][] };
+    if (rows.length === 3 && (rows[2]?.[1] ?? 0) > 0) break;
+    assert.ok(Date.now() < deadlineMs, `after 30 s: ${JSON.stringify(rows)}`);
+    await sleep(500);
+  }
+  const open = useBrowser(t);
+  if (open === undefined) return;
+  await open.page.goto(`${open.url}/#/ikc`);
+  await open.page.getByText(/^Of [\d,]+ matched messages (none is|[\d,]+ are) received before/).waitFor();
   assert.deepEqual(open.complaints, []);
 });
 

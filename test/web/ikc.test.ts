@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { IkcChannel, IkcLatency, TraceSpan } from '../../model/api.ts';
-import { explainReason, isUnordered, toIkcCommand, toLatencyErrorNs } from '../../web/format/ikc.ts';
+import { describeAudit, explainReason, isUnordered, toIkcCommand, toLatencyErrorNs } from '../../web/format/ikc.ts';
 import { countAt, NONE_PX, toBucketBounds, toCellRect, toHeatPoint, toHeatScale, toLatencyY, toShade, toY } from '../../web/ikc/heat.ts';
 import { countMessages, toHeatStep, toMatrices, toPairKey } from '../../web/ikc/matrix.ts';
 import { toBounds, toRangeFlags, toSeconds } from '../../web/state/range.ts';
@@ -201,4 +201,19 @@ test('waterfall: bars stay within the whole, also where it takes no time', () =>
 test('waterfall: a chain of 20,000 spans is laid out', () => {
   const chain = Array.from({ length: 20_000 }, (_, at) => toSpan(`s${at}`, at === 0 ? '' : `s${at - 1}`, at, 1));
   assert.equal(toWaterfall(chain).rows.at(-1)?.depth, 19_999);
+});
+
+test('ikc: the audit says how many effects come before their causes, and whether the bounds allow it', () => {
+  const none = { messages: 0, early: 0, impossible: 0, worstNs: 0 };
+  assert.equal(describeAudit(none).tone, 'muted');
+  assert.deepEqual(describeAudit({ ...none, messages: 1200 }), {
+    text: 'Of 1,200 matched messages none is received before it was sent.',
+    tone: 'muted',
+  });
+  const early = { messages: 1200, early: 3, impossible: 0, worstNs: 45_300 };
+  assert.deepEqual(describeAudit(early), {
+    text: 'Of 1,200 matched messages 3 are received before they were sent, by 45.3 µs at most, all within the bounds of their times.',
+    tone: 'text-warn',
+  });
+  assert.equal(describeAudit({ ...early, impossible: 1 }).tone, 'text-bad');
 });

@@ -1,7 +1,8 @@
 /** Messages between kernels in words. */
-import type { IkcMessage } from '../../model/api.ts';
+import type { CausalityAudit, IkcMessage } from '../../model/api.ts';
 import type { MessageReason } from '../../model/ikc-message.ts';
 import { quoteShell } from './command.ts';
+import { formatCount } from './number.ts';
 import { formatClockError, formatDuration } from './time.ts';
 
 /** Why a message has one end only. */
@@ -36,6 +37,20 @@ export function explainOrder(message: Timed): string {
   const errorNs = toLatencyErrorNs(message);
   if (errorNs < 0) return 'the bounds of its times are not known, so neither is which came first';
   return `which came first cannot be known by the clocks: ${formatDuration(message.latencyNs)} lies within ${formatClockError(errorNs)}`;
+}
+
+/** What was found of effects before their causes, and how bad that is. */
+export function describeAudit({ messages, early, impossible, worstNs }: CausalityAudit): {
+  readonly text: string;
+  /** Style of the text. */
+  readonly tone: 'muted' | 'text-warn' | 'text-bad';
+} {
+  if (messages === 0) return { text: 'No match has been held against the clocks yet.', tone: 'muted' };
+  const counted = `Of ${formatCount(messages)} matched messages`;
+  if (early === 0) return { text: `${counted} none is received before it was sent.`, tone: 'muted' };
+  const found = `${counted} ${formatCount(early)} are received before they were sent, by ${formatDuration(worstNs)} at most`;
+  if (impossible === 0) return { text: `${found}, all within the bounds of their times.`, tone: 'text-warn' };
+  return { text: `${found}; ${formatCount(impossible)} by more than the bounds allow: a bound or a match is wrong.`, tone: 'text-bad' };
 }
 
 /** `mkscope ikc …` with these words. */

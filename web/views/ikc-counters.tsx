@@ -5,6 +5,7 @@ import { explainReason } from '../format/ikc.ts';
 import { formatCompact, formatCount } from '../format/number.ts';
 import { formatDuration } from '../format/time.ts';
 import { toEndName } from '../ikc/matrix.ts';
+import { IkcCausality } from './ikc-causality.tsx';
 import type { IkcPair } from './ikc.tsx';
 
 export function IkcCounters(props: {
@@ -53,6 +54,7 @@ export function IkcCounters(props: {
           </li>
         )}
       </ul>
+      <IkcCausality />
     </section>
   );
 }
