@@ -7,11 +7,13 @@
  *   task 80                 pend_add ─ mk_send ─ … ─ pend_wait_ret                 request: the next sending of that subtype is its
  *   CPU 0, in hardirq       mk_recv ─ pend_done                                    answer: the receiving right before it is its
  */
-import { Int64Array, TWO_POW_32 } from '../base/int64.ts';
-import type { EventBatch, EventTable } from '../model/event-batch.ts';
+import { TWO_POW_32 } from '../base/int64.ts';
+import type { EventBatch } from '../model/event-batch.ts';
+import { parseEventFilter } from './event-filter.ts';
+import { keyOf, slotOf, toReaders, type KnownEvent, type Reader } from './half-readers.ts';
 import { HALF, HalfBatch, NONE } from './ikc-halves.ts';
 import { mixWords, toIdSeed, type IdSeed } from './ikc-ids.ts';
-import { NO_SUBTYPE, type IkcEvent, type IkcFields, type IkcPack } from './ikc-pack.ts';
+import { NO_SUBTYPE, type IkcPack } from './ikc-pack.ts';
 
 /** `common_flags` that tell an interrupt from the task it interrupts: hardirq, softirq, NMI. */
 const CONTEXT_FLAGS = 8 | 16 | 64;
@@ -20,7 +22,6 @@ const OPEN_NS = 2e9;
 /** Requests are given up by the kernel after 30 s at most (graceful halt). */
 const REQUEST_NS = 60e9;
 const MAX_OPEN = 4096;
-const PAGE_BYTES = 4096;
 const ROLES: Readonly<Record<string, number>> = {
   send: 0,
   inner_send: 1,
@@ -30,6 +31,7 @@ const ROLES: Readonly<Record<string, number>> = {
   request: 5,
   answer: 6,
   request_end: 7,
+  failed: 8,
 };
 
 /** A request and what became of it. */
@@ -70,23 +72,6 @@ interface OpenRequest extends IkcExchange {
 
 const ETIMEDOUT = -110;
 
-interface KnownEvent {
-  readonly event: IkcEvent;
-  readonly role: number;
-  readonly pack: number;
-}
-
-/** Reads the columns of one event table; made once for a batch. */
-interface Reader {
-  readonly role: number;
-  readonly table: EventTable;
-  readonly event: IkcEvent;
-  readonly pack: number;
-  readonly low: Readonly<Record<string, (row: number) => number>>;
-  readonly keys: readonly ((row: number) => number)[];
-  readonly resource: (row: number) => bigint;
-}
-
 export interface ExtractCounts {
   halves: number;
   /** Returns without an entry, entries without a return: the other record is lost. */
@@ -100,7 +85,8 @@ export class HalfExtractor {
   /** By pack: without returns a sending is whole with its entry. */
   readonly #hasReturns: readonly boolean[];
   readonly #seed: IdSeed;
-  readonly #known = new Map<string, KnownEvent>();
+  /** Entries of the first pack that has an event of the name. */
+  readonly #known = new Map<string, KnownEvent[]>();
   /** Sendings whose return is still to come; their rows are in `#held`. */
   readonly #open = new Map<number, OpenSend>();
   #held = new HalfBatch(64);
@@ -108,8 +94,8 @@ export class HalfExtractor {
   readonly #requests: OpenRequest[] = [];
   readonly #ended: IkcExchange[] = [];
   #baseNs: bigint | undefined;
-  #lastSlot = NONE;
-  #lastSlotAtNs = -Infinity;
+  /** The last receiving of each ring: of a pack, and of its queue where it has several. */
+  readonly #lastSlots = new Map<string | number, { readonly slot: number; readonly atNs: number }>();
   /** Row of the last receiving of each CPU in the batch at hand. */
   readonly #lastReceive = new Map<number, { readonly row: number; readonly atNs: number }>();
 
@@ -124,10 +110,16 @@ export class HalfExtractor {
         // Text input has the bare names; those of probes are not likely another event's.
         const bare = event.event.slice(event.event.indexOf(':') + 1);
         for (const name of event.probe === undefined ? [event.event] : [event.event, bare]) {
-          if (!this.#known.has(name)) this.#known.set(name, { event, role, pack });
+          this.#know(name, { event, role, pack, filter: event.filter === undefined ? undefined : parseEventFilter(event.filter) });
         }
       }
     }
+  }
+
+  #know(name: string, entry: KnownEvent): void {
+    const entries = this.#known.get(name);
+    if (entries === undefined) this.#known.set(name, [entry]);
+    else if (entries[0]?.pack === entry.pack) entries.push(entry);
   }
 
   /** Appends the halves of a batch whose times are aligned. `errorNs`: bound of these times. */
@@ -159,22 +151,24 @@ export class HalfExtractor {
   #readersOf(events: EventBatch): Reader[] {
     return events.tables.flatMap((table) => {
       const known = table.length === 0 ? undefined : this.#known.get(table.schema.name);
-      return known === undefined ? [] : toReader(events, table, known.event, known.role, known.pack);
+      return known === undefined ? [] : toReaders(events, table, known);
     });
   }
 
   /** All rows of all readers by time; of one stamp, entries go before returns. */
   #sort(readers: readonly Reader[]): { order: Uint32Array; times: Float64Array; sources: Float64Array } {
-    const total = readers.reduce((sum, { table }) => sum + table.length, 0);
+    const total = readers.reduce((sum, { table, rows }) => sum + (rows ?? table).length, 0);
     const times = new Float64Array(total);
     const sources = new Float64Array(total);
     this.#baseNs ??= readers[0]?.table.unixTime.getBigint(0) ?? 0n;
     const [low, high] = wordsOf(this.#baseNs);
     let at = 0;
     let isSorted = true;
-    for (const [index, { table }] of readers.entries()) {
+    for (const [index, { table, rows }] of readers.entries()) {
       const { words } = table.unixTime;
-      for (let row = 0; row < table.length; row++, at++) {
+      const count = (rows ?? table).length;
+      for (let place = 0; place < count; place++, at++) {
+        const row = rows === undefined ? place : (rows[place] as number);
         times[at] = (((words[row * 2 + 1] as number) - high) | 0) * TWO_POW_32 + ((words[row * 2] as number) - low);
         sources[at] = index * TWO_POW_32 + row;
         if (at > 0 && (times[at] as number) < (times[at - 1] as number)) isSorted = false;
@@ -214,6 +208,9 @@ export class HalfExtractor {
       case 6:
         this.#answer(reader, row, atNs, cpu, out);
         break;
+      case 8:
+        this.#fail(reader, row, errorNs, out);
+        break;
       default:
         this.#endRequest(reader, row, task);
     }
@@ -245,7 +242,11 @@ export class HalfExtractor {
     of.kind[held] = HALF.send;
     const pack = this.#packs[reader.pack];
     if (pack?.rawTypes.includes(of.type[held] as number)) of.subtype[held] = 0;
-    else of.messageBytes[held] = Math.max(0, (of.messageBytes[held] as number) - (pack?.headerBytes ?? 0));
+    else {
+      of.messageBytes[held] = Math.max(0, (of.messageBytes[held] as number) - (pack?.headerBytes ?? 0));
+      // Its words begin with the header.
+      of.key[held] = 0;
+    }
     this.#open.set(context, { isInner: true, row: held, atNs, claimAtNs: atNs });
     this.#bound(out);
   }
@@ -268,19 +269,33 @@ export class HalfExtractor {
     out.kind[to] = HALF.receive;
     out.claimNs[to] = 0;
     out.endNs[to] = NONE;
-    out.missing[to] = this.#stepTo(out.slot[to] as number, atNs, reader.pack);
+    out.missing[to] = this.#stepTo(out.slot[to] as number, atNs, reader.pack, out.queue[to] as number);
     this.#lastReceive.set(out.cpu[to] as number, { row: to, atNs });
     this.counts.halves++;
   }
 
+  /** The kernel has an event of its own for it. */
+  #fail(reader: Reader, row: number, errorNs: number, out: HalfBatch): void {
+    const to = out.openRow();
+    this.#fill(out, to, reader, row, errorNs);
+    const error = reader.low['error']?.(row) ?? -1;
+    out.kind[to] = HALF.failed;
+    out.error[to] = error < 0 ? Math.max(error, -0x7fff) : -1;
+    this.counts.halves++;
+  }
+
   /** Ring positions between the last receiving and this one that no record names. */
-  #stepTo(slot: number, atNs: number, pack: number): number {
-    if (slot === NONE || atNs < this.#lastSlotAtNs) return NONE;
+  #stepTo(slot: number, atNs: number, pack: number, queue: number): number {
+    if (slot === NONE) return NONE;
+    const ring = queue === 0 ? pack : `${pack}/${queue}`;
+    const last = this.#lastSlots.get(ring);
+    if (last !== undefined && atNs < last.atNs) return NONE;
     const slots = Object.values(this.#packs[pack]?.rings ?? {})[0]?.slots ?? 64;
-    const step = this.#lastSlot === NONE ? NONE : (slot - this.#lastSlot + slots) % slots;
-    this.#lastSlot = slot;
-    this.#lastSlotAtNs = atNs;
-    return step === NONE ? NONE : step === 0 ? slots - 1 : step - 1;
+    this.#lastSlots.set(ring, { slot, atNs });
+    if (this.#lastSlots.size > MAX_OPEN) this.#lastSlots.delete(this.#lastSlots.keys().next().value as string);
+    if (last === undefined) return NONE;
+    const step = (slot - last.slot + slots) % slots;
+    return step === 0 ? slots - 1 : step - 1;
   }
 
   #request(reader: Reader, row: number, atNs: number, task: number, errorNs: number): void {
@@ -361,7 +376,8 @@ export class HalfExtractor {
     this.#ended.push(exchange);
   }
 
-  #fill(to: HalfBatch, at: number, { table, event, low, keys, pack }: Reader, row: number, errorNs: number): void {
+  #fill(to: HalfBatch, at: number, reader: Reader, row: number, errorNs: number): void {
+    const { table, event, low, pack } = reader;
     const { fixed } = event;
     to.time.words[at * 2] = table.unixTime.words[row * 2] as number;
     to.time.words[at * 2 + 1] = table.unixTime.words[row * 2 + 1] as number;
@@ -382,9 +398,8 @@ export class HalfExtractor {
     to.type[at] = low['type']?.(row) ?? fixed?.type ?? 0;
     to.subtype[at] = low['subtype']?.(row) ?? fixed?.subtype ?? NO_SUBTYPE;
     to.messageBytes[at] = Math.max(0, (low['length']?.(row) ?? low['size']?.(row) ?? 0) + (event.lengthBias ?? 0));
-    let key = 0;
-    for (const read of keys) key = mixWords(key, read(row), 0, 1);
-    to.key[at] = key;
+    to.key[at] = keyOf(reader, row, to.messageBytes[at] as number);
+    to.queue[at] = low['queue']?.(row) ?? fixed?.queue ?? 0;
     to.slot[at] = low['slot'] === undefined ? NONE : slotOf(low['slot'](row), event, this.#packs[pack]);
     to.missing[at] = NONE;
     to.error[at] = 0;
@@ -426,61 +441,6 @@ export class HalfExtractor {
     for (const [context, { atNs }] of this.#open) if (nowNs - atNs > OPEN_NS) this.#forceClosed(context, out);
     while (this.#requests[0] !== undefined && nowNs - this.#requests[0].atNs > REQUEST_NS) this.#endOf(this.#requests[0]);
   }
-}
-
-function toReader(batch: EventBatch, table: EventTable, event: IkcEvent, role: number, pack: number): Reader {
-  const low: Record<string, (row: number) => number> = {};
-  for (const [meaning, field] of Object.entries(event.fields) as [keyof IkcFields, string | readonly string[]][]) {
-    const read = typeof field === 'string' ? toNumberReader(batch, table, field) : undefined;
-    if (read !== undefined) low[meaning] = read;
-  }
-  const keys = (event.fields.keys ?? []).flatMap((field) => toNumberReader(batch, table, field) ?? []);
-  return { role, table, event, pack, low, keys, resource: toWideReader(batch, table, event.fields.resource) };
-}
-
-/** The low 32 bits of a field, signed where it is: enough for ids, types, lengths and places in a ring. */
-function toNumberReader(batch: EventBatch, table: EventTable, field: string): ((row: number) => number) | undefined {
-  const column = table.column(field);
-  if (column === undefined) return undefined;
-  if (column.kind === 'string') return (row) => lowBitsOf(batch.strings.get(column.values[row] as number));
-  const { values, kind } = column;
-  if (!(values instanceof Int64Array)) return (row) => values[row] as number;
-  const { words } = values;
-  return kind === 'int64' ? (row) => (words[row * 2] as number) | 0 : (row) => words[row * 2] as number;
-}
-
-/** Of a number as text: text input and rows read back have all fields so. */
-function lowBitsOf(text: string): number {
-  const value = Number(text);
-  return Number.isSafeInteger(value) ? value : Number(BigInt.asUintN(32, toBigint(text)));
-}
-
-function toBigint(text: string): bigint {
-  return /^(0x[0-9a-f]{1,16}|-?\d{1,20})$/i.test(text) ? BigInt(text) : 0n;
-}
-
-/** All 64 bits of a field, unsigned. */
-function toWideReader(batch: EventBatch, table: EventTable, field: string | undefined): (row: number) => bigint {
-  const column = field === undefined ? undefined : table.column(field);
-  if (column === undefined) return () => 0n;
-  if (column.kind === 'string') return (row) => BigInt.asUintN(64, toBigint(batch.strings.get(column.values[row] as number)));
-  const { values } = column;
-  if (values instanceof Int64Array) return (row) => BigInt.asUintN(64, values.getBigint(row));
-  return (row) => BigInt((values[row] as number) >>> 0);
-}
-
-/**
- * The index of a slot from the low bits of its address: a ring begins at a page, and the slots are such that no two of one ring
- * stand at the same place of a page. NONE where the pack's slots are not so.
- */
-function slotOf(address: number, event: IkcEvent, pack: IkcPack | undefined): number {
-  const generation = event.generations?.[0] ?? Object.keys(pack?.rings ?? {})[0] ?? '';
-  const ring = pack?.rings[generation];
-  if (ring === undefined || ring.slots === 0) return NONE;
-  const stride = ring.slotBytes % PAGE_BYTES;
-  const place = ((((address >>> 0) - ring.headerBytes) % PAGE_BYTES) + PAGE_BYTES) % PAGE_BYTES;
-  const index = place / stride;
-  return stride * ring.slots <= PAGE_BYTES && Number.isInteger(index) && index < ring.slots ? index : NONE;
 }
 
 function wordsOf(value: bigint): [number, number] {

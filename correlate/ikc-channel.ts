@@ -1,6 +1,6 @@
-/** A channel (sender kernel → receiver kernel): what waits in it, and what is usual in it. */
+/** A channel (sender kernel → receiver kernel, in one queue of one protocol): what waits in it, and what is usual in it. */
 import type { AlignInput, Alignment } from './align-halves.ts';
-import { NONE } from './ikc-halves.ts';
+import { NONE, PRINTED_LATE_NS } from './ikc-halves.ts';
 import { HalfPool, TimeOrder } from './ikc-queue.ts';
 
 /** Before a channel has a history: the usual delay, beyond what the clocks leave open. */
@@ -9,6 +9,8 @@ const DELAYS = 512;
 const LEAST_DELAY_WIDTH_NS = 20_000;
 /** Share of receivings whose sending has no record: before anything is known, and at least and at most. */
 const FIRST_LOSS = 1e-4;
+/** Receivings that are decided together. */
+export const MAX_BLOCK = 2048;
 export const LEAST_LOSS = 2e-6;
 export const MOST_LOSS = 0.3;
 /** Where so many receivings find nothing the rest is not to be trusted either. */
@@ -19,6 +21,8 @@ export interface Channel {
   readonly machineId: string;
   readonly senderId: number;
   readonly receiverId: number;
+  readonly pack: number;
+  readonly queue: number;
   readonly sends: HalfPool;
   readonly receives: HalfPool;
   readonly sendOrder: TimeOrder;
@@ -38,13 +42,11 @@ export interface Channel {
   delayHighNs: number;
 }
 
-export function createChannel(machineId: string, senderId: number, receiverId: number): Channel {
+export function createChannel(ends: Pick<Channel, 'machineId' | 'senderId' | 'receiverId' | 'pack' | 'queue'>): Channel {
   const sends = new HalfPool();
   const receives = new HalfPool();
   return {
-    machineId,
-    senderId,
-    receiverId,
+    ...ends,
     sends,
     receives,
     sendOrder: new TimeOrder(sends),
@@ -105,4 +107,27 @@ export function learnDelays(channel: Channel, input: AlignInput, { match, confid
   const width = Math.max(LEAST_DELAY_WIDTH_NS, lengthAt(best));
   channel.delayLowNs = (sorted[best] as number) - width / 2;
   channel.delayHighNs = (sorted[best + half] as number) + width;
+}
+
+/** Bound of the difference of two times of the channel, from what waits at its heads. */
+export function toleranceOf({ sends, receives, sendOrder, receiveOrder }: Channel): number {
+  let sendError = 0;
+  let receiveError = 0;
+  let printed = 0;
+  const look = (count: number): number => Math.min(count, MAX_BLOCK);
+  for (let place = 0; place < look(sendOrder.length); place += 16) {
+    const row = sendOrder.rows[place] as number;
+    sendError = Math.max(sendError, sends.rows.errorNs[row] as number);
+    if (sends.rows.printed[row] === 1) printed = PRINTED_LATE_NS;
+  }
+  for (let place = 0; place < look(receiveOrder.length); place += 16) {
+    receiveError = Math.max(receiveError, receives.rows.errorNs[receiveOrder.rows[place] as number] as number);
+  }
+  return sendError + receiveError + printed;
+}
+
+/** Whether any of the first halves of an order has key fields. */
+export function someKey({ pool, rows }: TimeOrder, count: number): boolean {
+  for (let place = 0; place < count; place++) if (pool.rows.key[rows[place] as number] !== 0) return true;
+  return false;
 }

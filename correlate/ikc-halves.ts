@@ -36,6 +36,8 @@ export class HalfBatch {
   messageBytes: Uint32Array;
   /** Hash of further key fields. */
   key: Uint32Array;
+  /** Which of several rings or links of the two kernels; 0 where there is one. */
+  queue: Uint32Array;
   slot: Int16Array;
   /** Ring positions since the receiver's last record that no record names; NONE = not known. */
   missing: Int16Array;
@@ -65,6 +67,7 @@ export class HalfBatch {
     this.subtype = new Uint32Array(capacity);
     this.messageBytes = new Uint32Array(capacity);
     this.key = new Uint32Array(capacity);
+    this.queue = new Uint32Array(capacity);
     this.slot = new Int16Array(capacity);
     this.missing = new Int16Array(capacity);
     this.error = new Int16Array(capacity);
@@ -98,6 +101,7 @@ export class HalfBatch {
     this.subtype[to] = source.subtype[from] as number;
     this.messageBytes[to] = source.messageBytes[from] as number;
     this.key[to] = source.key[from] as number;
+    this.queue[to] = source.queue[from] as number;
     this.slot[to] = source.slot[from] as number;
     this.missing[to] = source.missing[from] as number;
     this.error[to] = source.error[from] as number;
@@ -125,6 +129,7 @@ export class HalfBatch {
     this.subtype = copyInto(new Uint32Array(capacity), this.subtype);
     this.messageBytes = copyInto(new Uint32Array(capacity), this.messageBytes);
     this.key = copyInto(new Uint32Array(capacity), this.key);
+    this.queue = copyInto(new Uint32Array(capacity), this.queue);
     this.slot = copyInto(new Int16Array(capacity), this.slot);
     this.missing = copyInto(new Int16Array(capacity), this.missing);
     this.error = copyInto(new Int16Array(capacity), this.error);

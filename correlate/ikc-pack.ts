@@ -18,6 +18,8 @@ export type IkcRole =
   | 'inner_send'
   | 'inner_return'
   | 'receive'
+  /** A sending that was refused, where the kernel has an event for it. */
+  | 'failed'
   /** The receiver's interrupt, once for any number of messages: not matched. */
   | 'interrupt'
   /** A request that waits for an answer, the answer, and the end of the wait. */
@@ -50,6 +52,10 @@ export interface IkcFields {
   readonly result?: string;
   /** Further fields that a send and its receive have in common. */
   readonly keys?: readonly string[];
+  /** Words of eight bytes from the beginning of the payload, which both ends have; those beyond the length count as nothing. */
+  readonly payload?: readonly string[];
+  /** Which of several rings or links of two kernels: order is kept within one only. */
+  readonly queue?: string;
 }
 
 export interface IkcProbe {
@@ -60,8 +66,6 @@ export interface IkcProbe {
   readonly module?: string;
   /** As in kprobe_events, with `$argN`. */
   readonly args: string;
-  /** Of the event: written to its `filter`. */
-  readonly filter?: string;
 }
 
 export interface IkcEvent {
@@ -70,18 +74,30 @@ export interface IkcEvent {
   readonly role: IkcRole;
   readonly fields: IkcFields;
   /** What the event does not say because it is always the same. */
-  readonly fixed?: { readonly peer?: number; readonly type?: number; readonly subtype?: number };
+  readonly fixed?: { readonly peer?: number; readonly type?: number; readonly subtype?: number; readonly queue?: number };
   /** Added to a length so that both ends count the same bytes. */
   readonly lengthBias?: number;
   /** Not there = an event that the kernel has anyhow. */
   readonly probe?: IkcProbe;
+  /** Which events of this name it is (event-filter.ts); of several entries the first one takes an event. Not there = all. */
+  readonly filter?: string;
   /** Layouts and signatures differ: generations of the tree in which this one stands; not there = all. */
   readonly generations?: readonly string[];
 }
 
+/** A line that a kernel without probes prints: an event of the message catalogue, or of a user's own. */
+export interface IkcLine {
+  /** EventName of the row. */
+  readonly event: string;
+  readonly role: 'send' | 'receive' | 'failed';
+  /** Attribute of each field. */
+  readonly fields: IkcFields;
+  readonly fixed?: IkcEvent['fixed'];
+}
+
 export interface IkcRing {
   readonly slots: number;
-  /** Bytes of a slot, and of what stands in front of the first one. */
+  /** Bytes of a slot, and of what stands in front of the first one; 0 = the field is no address but the position itself. */
   readonly slotBytes: number;
   readonly headerBytes: number;
 }
@@ -91,6 +107,7 @@ export interface IkcPack {
   readonly name: string;
   readonly title: string;
   readonly events: readonly IkcEvent[];
+  readonly lines?: readonly IkcLine[];
   /** By generation; the first is the default. */
   readonly rings: Readonly<Record<string, IkcRing>>;
   /** Bytes of a message's header: what `size` has beyond `length`. */

@@ -10,12 +10,22 @@
  * Nothing here does I/O: what must outlive the process is in the rows that come out (docs/decisions/008-ikc-matching.md).
  */
 import { Aligner, createAlignInput, type AlignInput, type Alignment } from './align-halves.ts';
-import { HALF, NONE, PRINTED_LATE_NS, type HalfBatch } from './ikc-halves.ts';
+import { HALF, NONE, type HalfBatch } from './ikc-halves.ts';
 import { mixWords } from './ikc-ids.ts';
 import { IkcKernels, type Incarnation } from './ikc-kernels.ts';
 import { NO_SUBTYPE } from './ikc-pack.ts';
 import type { TimeOrder } from './ikc-queue.ts';
-import { createChannel, LEAST_LOSS, learnDelays, MOST_LOSS, mostCertain, type Channel } from './ikc-channel.ts';
+import {
+  createChannel,
+  LEAST_LOSS,
+  learnDelays,
+  MAX_BLOCK,
+  MOST_LOSS,
+  mostCertain,
+  someKey,
+  toleranceOf,
+  type Channel,
+} from './ikc-channel.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { MESSAGE_REASON_NAMES, MESSAGE_SPANS, MESSAGE_STATE, type MessageBatch, type MessageReason } from '../model/ikc-message.ts';
 
@@ -27,7 +37,6 @@ const SETTLE_NS = 1e9;
 /** Receivings at the end of a block that wait for what follows, unless they are this old. */
 const EDGE = 48;
 const EDGE_NS = 1e9;
-const MAX_BLOCK = 2048;
 /** A sending is left over when its receiver has been heard this far beyond it. */
 const LAG_NS = 3e9;
 /** A half that waits this long gets a row that says so. */
@@ -66,6 +75,12 @@ interface Loss {
   readonly toNs: number;
 }
 
+/** Ring positions without a record so far, and which count that is: it begins anew behind a hole of unknown width. */
+interface RingCount {
+  missing: number;
+  count: number;
+}
+
 interface Life {
   readonly fromNs: number;
   readonly index: number;
@@ -92,9 +107,8 @@ export class IkcMatcher {
   #baseNs: bigint | undefined;
   #baseLow = 0;
   #baseHigh = 0;
-  /** By incarnation: ring positions without a record so far, and how often that count began anew. */
-  readonly #cumulative: number[] = [];
-  readonly #count: number[] = [];
+  /** By receiver, pack and queue. */
+  readonly #rings = new Map<number, RingCount>();
   #nextCount = 1;
   #restoring = 0;
   /** By incarnation, Unix ns. */
@@ -176,7 +190,7 @@ export class IkcMatcher {
   #addSend(kernel: Incarnation, halves: HalfBatch, row: number, nowMs: number, out: MessageBatch): void {
     const { machineId, kernelId } = kernel.identity;
     const peer = this.#peerOf(kernel, halves, row);
-    const channel = this.#channelOf(machineId, kernelId, peer);
+    const channel = this.#channelOf(machineId, kernelId, peer, halves, row);
     const at = channel.sends.add(halves, row, this.#baseLow, this.#baseHigh);
     channel.sends.kernel[at] = kernel.index;
     channel.sends.arrivedMs[at] = nowMs;
@@ -198,14 +212,14 @@ export class IkcMatcher {
   #addReceive(kernel: Incarnation, halves: HalfBatch, row: number, nowMs: number, out: MessageBatch): void {
     const { machineId, kernelId } = kernel.identity;
     const sender = this.#senderOf(kernel, halves, row);
-    const channel = this.#channelOf(machineId, sender, kernelId);
+    const channel = this.#channelOf(machineId, sender, kernelId, halves, row);
     const at = channel.receives.add(halves, row, this.#baseLow, this.#baseHigh);
     channel.receives.kernel[at] = kernel.index;
     channel.receives.arrivedMs[at] = nowMs;
     channel.receives.isWritten[at] = Math.min(1, this.#restoring);
-    this.#countPosition(kernel.index, halves.missing[row] as number);
-    channel.receives.cumulative[at] = this.#cumulative[kernel.index] ?? 0;
-    channel.receives.count[at] = this.#count[kernel.index] ?? 0;
+    const ring = this.#countPosition(kernel.index, halves, row);
+    channel.receives.cumulative[at] = ring.missing;
+    channel.receives.count[at] = ring.count;
     this.counts.receives++;
     if ((channel.receives.atNs[at] as number) < channel.decidedNs) this.#addLate(channel, channel.receiveLeft, at);
     else channel.receiveOrder.insert(at);
@@ -226,7 +240,7 @@ export class IkcMatcher {
         const peer = isSend ? this.#peerOf(own, pool.rows, row) : this.#senderOf(own, pool.rows, row);
         if (peer === NONE) continue;
         const { kernelId } = own.identity;
-        const target = this.#channelOf(channel.machineId, isSend ? kernelId : peer, isSend ? peer : kernelId);
+        const target = this.#channelOf(channel.machineId, isSend ? kernelId : peer, isSend ? peer : kernelId, pool.rows, row);
         (isSend ? target.sendOrder : target.receiveOrder).insert((isSend ? target.sends : target.receives).adopt(pool, row));
         pool.free(row);
         goes[place] = 1;
@@ -254,29 +268,38 @@ export class IkcMatcher {
     channel.hasLate = true;
   }
 
-  #countPosition(kernel: number, missing: number): void {
+  /** All channels into a ring count together. */
+  #countPosition(kernel: number, halves: HalfBatch, row: number): RingCount {
+    const key = (kernel * 256 + (halves.pack[row] as number)) * 2 ** 32 + (halves.queue[row] as number);
+    const known = this.#rings.get(key) ?? { missing: 0, count: 0 };
+    this.#rings.set(key, known);
+    const missing = halves.missing[row] as number;
     if (missing === NONE) {
-      this.#cumulative[kernel] = 0;
-      this.#count[kernel] = this.#nextCount++;
-      return;
+      known.missing = 0;
+      known.count = this.#nextCount++;
+    } else {
+      known.missing += missing;
+      this.counts.slotJumps += missing;
     }
-    this.#cumulative[kernel] = (this.#cumulative[kernel] ?? 0) + missing;
-    this.counts.slotJumps += missing;
+    return known;
   }
 
-  #channelOf(machineId: string, senderId: number, receiverId: number): Channel {
+  /** Order holds within the messages of one protocol, and of one of its queues. */
+  #channelOf(machineId: string, senderId: number, receiverId: number, halves: HalfBatch, row: number): Channel {
+    const pack = halves.pack[row] as number;
+    const queue = halves.queue[row] as number;
     // Halves come in runs of one channel.
     for (const recent of this.#recent) {
-      if (recent.receiverId === receiverId && recent.senderId === senderId && recent.machineId === machineId) return recent;
+      if (recent.receiverId !== receiverId || recent.senderId !== senderId || recent.pack !== pack || recent.queue !== queue) continue;
+      if (recent.machineId === machineId) return recent;
     }
-    const channel = this.#channels.get(`${machineId}\n${senderId}\n${receiverId}`) ?? this.#openChannel(machineId, senderId, receiverId);
+    const key = [machineId, senderId, receiverId, pack, queue].join('\n');
+    let channel = this.#channels.get(key);
+    if (channel === undefined) {
+      channel = createChannel({ machineId, senderId, receiverId, pack, queue });
+      this.#channels.set(key, channel);
+    }
     this.#recent = [channel, ...this.#recent.slice(0, 1)];
-    return channel;
-  }
-
-  #openChannel(machineId: string, senderId: number, receiverId: number): Channel {
-    const channel = createChannel(machineId, senderId, receiverId);
-    this.#channels.set(`${machineId}\n${senderId}\n${receiverId}`, channel);
     return channel;
   }
 
@@ -339,6 +362,8 @@ export class IkcMatcher {
     input.toleranceNs = toleranceNs;
     input.delayLowNs = channel.delayLowNs - (channel.delayCount === 0 ? toleranceNs : 0);
     input.delayHighNs = channel.delayHighNs + (channel.delayCount === 0 ? toleranceNs : 0);
+    // Where one end does not record them (an older collector, lines) they tell nothing apart.
+    const hasKeys = someKey(sendOrder, sendCount) && someKey(receiveOrder, receiveCount);
     for (let i = 0; i < sendCount; i++) {
       const row = sendOrder.rows[i] as number;
       const { rows } = sends;
@@ -347,9 +372,11 @@ export class IkcMatcher {
       input.claimNs[i] = claim;
       input.claimEndNs[i] = end === NONE ? claim + UNKNOWN_CALL_NS : claim - (rows.claimNs[row] as number) + end;
       const boots = (sends.kernel[row] as number) * 65_536 + lifeAt(receiverLives, claim);
-      input.sendLoose[i] = mixWords(boots, rows.type[row] as number, rows.messageBytes[row] as number, rows.key[row] as number);
+      const isLoose = rows.subtype[row] === NO_SUBTYPE;
+      const key = hasKeys && !isLoose ? (rows.key[row] as number) : 0;
+      input.sendLoose[i] = mixWords(boots, rows.type[row] as number, rows.messageBytes[row] as number, key);
       input.sendLabel[i] = mixWords(input.sendLoose[i] as number, rows.subtype[row] as number, 0, 0);
-      input.isLoose[i] = rows.subtype[row] === NO_SUBTYPE ? 1 : 0;
+      input.isLoose[i] = isLoose ? 1 : 0;
       input.isDoubtful[i] = rows.error[row] === 1 ? 1 : 0;
     }
     const losses = this.#lossesOf(channel.machineId, channel.senderId);
@@ -365,8 +392,9 @@ export class IkcMatcher {
       const isNearLoss = nextLoss < losses.length && (losses[nextLoss] as Loss).fromNs - NEAR_LOSS_NS <= at;
       input.lostSend[j] = isNearLoss ? Math.max(KNOWN_LOSS, channel.lostSends) : channel.lostSends;
       const boots = lifeAt(senderLives, at) * 65_536 + (receives.kernel[row] as number);
-      input.receiveLoose[j] = mixWords(boots, rows.type[row] as number, rows.messageBytes[row] as number, rows.key[row] as number);
-      input.receiveLabel[j] = mixWords(input.receiveLoose[j] as number, rows.subtype[row] as number, 0, 0);
+      const [type, bytes, key] = [rows.type[row] as number, rows.messageBytes[row] as number, hasKeys ? (rows.key[row] as number) : 0];
+      input.receiveLoose[j] = mixWords(boots, type, bytes, 0);
+      input.receiveLabel[j] = mixWords(mixWords(boots, type, bytes, key), rows.subtype[row] as number, 0, 0);
       const own = receives.cumulative[row] as number;
       const isKnown = rows.slot[row] !== NONE && receives.count[row] === count && own >= cumulative;
       input.skipped[j] = isKnown ? own - cumulative : NONE;
@@ -645,6 +673,7 @@ export class IkcMatcher {
     out.spans[at] = isSend && sends.isWritten[sendRow] === 2 ? MESSAGE_SPANS.producer : 0;
     out.isAnswer[at] = ofReceive ? 1 : 0;
     out.key[at] = first.key[row] as number;
+    out.queue[at] = first.queue[row] as number;
   }
 }
 
@@ -652,23 +681,6 @@ export class IkcMatcher {
 function lifeAt(lives: readonly Life[], atNs: number): number {
   for (const { fromNs, index } of lives) if (fromNs <= atNs) return index;
   return lives.at(-1)?.index ?? NONE;
-}
-
-/** Bound of the difference of two times of the channel, from what waits at its heads. */
-function toleranceOf({ sends, receives, sendOrder, receiveOrder }: Channel): number {
-  let sendError = 0;
-  let receiveError = 0;
-  let printed = 0;
-  const look = (count: number): number => Math.min(count, MAX_BLOCK);
-  for (let place = 0; place < look(sendOrder.length); place += 16) {
-    const row = sendOrder.rows[place] as number;
-    sendError = Math.max(sendError, sends.rows.errorNs[row] as number);
-    if (sends.rows.printed[row] === 1) printed = PRINTED_LATE_NS;
-  }
-  for (let place = 0; place < look(receiveOrder.length); place += 16) {
-    receiveError = Math.max(receiveError, receives.rows.errorNs[receiveOrder.rows[place] as number] as number);
-  }
-  return sendError + receiveError + printed;
 }
 
 /** Why a sending between others was not received, by the slots of the receivings around it. */

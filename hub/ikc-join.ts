@@ -11,7 +11,7 @@ import { HalfBatch } from '../correlate/ikc-halves.ts';
 import type { Incarnation } from '../correlate/ikc-kernels.ts';
 import { nameOfSubtype, nameOfType, type IkcPack } from '../correlate/ikc-pack.ts';
 import { IkcMatcher } from '../correlate/match-ikc.ts';
-import { readPrintedHalves } from '../correlate/printed-halves.ts';
+import { PrintedReader } from '../correlate/printed-halves.ts';
 import type { EventBatch } from '../model/event-batch.ts';
 import type { Gap } from '../model/gap.ts';
 import { MESSAGE_STATE, MessageBatch, type IkcExchangeRow } from '../model/ikc-message.ts';
@@ -41,8 +41,8 @@ class MachineJoin {
   readonly matcher = new IkcMatcher();
   readonly machine: Pick<KernelIdentity, 'machineId' | 'machineName'>;
   readonly extractors = new Map<string, HalfExtractor>();
-  /** Incarnations with probes: their lines are not read. */
-  readonly probed = new Set<string>();
+  /** By incarnation, the packs of which it has probes: their lines are not read. */
+  readonly probed = new Map<string, Set<number>>();
   readonly exchanges: { readonly kernel: Incarnation; readonly exchange: IkcExchange }[] = [];
   readonly halfAnswered = new Map<string, HalfAnswered>();
   out = new MessageBatch();
@@ -77,8 +77,10 @@ export class IkcJoin {
   readonly #store: Store;
   readonly #version: string;
   readonly #machines = new Map<string, MachineJoin>();
-  readonly #probeNames: ReadonlySet<string>;
-  readonly #formats = new WeakMap<FormatSet, boolean>();
+  /** The pack of each event that is a probe. */
+  readonly #probePacks = new Map<string, number>();
+  readonly #formats = new WeakMap<FormatSet, ReadonlySet<number>>();
+  readonly #printed: PrintedReader;
   /** Rows that could not be stored yet. */
   readonly #pending: StoreBatch[] = [];
   readonly #halves = new HalfBatch();
@@ -93,13 +95,15 @@ export class IkcJoin {
     // Text input has the bare names of events; those of probes are not likely another event's.
     const bare = events.filter(({ probe }) => probe !== undefined).map(({ event }) => event.slice(event.indexOf(':') + 1));
     this.eventNames = new Set([...events.map(({ event }) => event), ...bare]);
-    this.#probeNames = new Set(events.filter(({ probe }) => probe !== undefined).map(({ event }) => event));
+    for (const [pack, { events: own }] of packs.entries())
+      for (const { event, probe } of own) if (probe !== undefined && !this.#probePacks.has(event)) this.#probePacks.set(event, pack);
+    this.#printed = new PrintedReader(packs);
   }
 
   /** A kernel is there; with formats of probes its lines about messages are not read. */
   noteKernel(identity: KernelIdentity, seenNs: bigint, formats?: FormatSet): Incarnation {
     const machine = this.#machineOf(identity);
-    if (formats !== undefined && this.#hasProbes(formats)) machine.probed.add(identity.bootId);
+    if (formats !== undefined) for (const pack of this.#packsIn(formats)) noteProbed(machine, identity, pack);
     return machine.matcher.kernels.note(identity, seenNs);
   }
 
@@ -117,7 +121,7 @@ export class IkcJoin {
     const halves = known === undefined ? this.#halves : withoutKnown(this.#halves, known);
     const ended = extractor.takeExchanges();
     if (this.#halves.length === 0 && ended.length === 0) return;
-    machine.probed.add(identity.bootId);
+    for (let row = 0; row < this.#halves.length; row++) noteProbed(machine, identity, this.#halves.pack[row] as number);
     const kernel = machine.matcher.kernels.note(identity, earliestOf(this.#halves) ?? ended[0]?.startNs ?? 0n);
     machine.matcher.add(kernel, halves, nowMs, machine.out);
     for (const exchange of ended) if (known?.has(toHex(toIdBytes(exchange.id))) !== true) machine.exchanges.push({ kernel, exchange });
@@ -128,9 +132,9 @@ export class IkcJoin {
     const machine = this.#machineOf(identity);
     if (batch.length > 0) machine.matcher.kernels.note(identity, batch.unixTime.getBigint(0));
     if (identity.kernelId === HOST_KERNEL_ID) this.#readHostLines(machine, batch);
-    if (machine.probed.has(identity.bootId) || stream.startsWith('console')) return;
+    if (stream.startsWith('console')) return;
     this.#halves.length = 0;
-    readPrintedHalves(batch, identity.bootId, Math.max(0, errorNs), this.#halves);
+    this.#printed.read(batch, identity.bootId, Math.max(0, errorNs), this.#halves, machine.probed.get(identity.bootId));
     if (this.#halves.length === 0) return;
     const kernel = machine.matcher.kernels.note(identity, earliestOf(this.#halves) ?? 0n);
     machine.matcher.add(kernel, this.#halves, nowMs, machine.out);
@@ -354,13 +358,16 @@ export class IkcJoin {
     }
   }
 
-  #hasProbes(formats: FormatSet): boolean {
-    let has = this.#formats.get(formats);
-    if (has === undefined) {
-      has = formats.events.some(({ system, format }) => this.#probeNames.has(`${system}:${/^name: (\S+)/.exec(format)?.[1] ?? ''}`));
-      this.#formats.set(formats, has);
+  /** Packs whose probes a kernel has. */
+  #packsIn(formats: FormatSet): ReadonlySet<number> {
+    let found = this.#formats.get(formats);
+    if (found === undefined) {
+      found = new Set(
+        formats.events.flatMap(({ system, format }) => this.#probePacks.get(`${system}:${/^name: (\S+)/.exec(format)?.[1] ?? ''}`) ?? []),
+      );
+      this.#formats.set(formats, found);
     }
-    return has;
+    return found;
   }
 
   #machineOf({ machineId, machineName }: Pick<KernelIdentity, 'machineId' | 'machineName'>): MachineJoin {
@@ -370,6 +377,12 @@ export class IkcJoin {
     this.#machines.set(machineId, made);
     return made;
   }
+}
+
+function noteProbed({ probed }: MachineJoin, { bootId }: KernelIdentity, pack: number): void {
+  const known = probed.get(bootId);
+  if (known === undefined) probed.set(bootId, new Set([pack]));
+  else known.add(pack);
 }
 
 function toIdBytes([high, low]: readonly [number, number]): Uint8Array {

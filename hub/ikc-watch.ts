@@ -219,6 +219,7 @@ function toHalves(rows: readonly OpenMessageRow[], packs: readonly IkcPack[]): H
     halves.subtype[at] = row.subtype;
     halves.messageBytes[at] = row.payloadBytes;
     halves.key[at] = row.keyHash;
+    halves.queue[at] = row.queue;
     halves.slot[at] = row.slot;
     // Its neighbours in the ring are not all here again.
     halves.missing[at] = NONE;

@@ -100,6 +100,8 @@ export class MessageBatch {
   isAnswer: Uint8Array;
   /** Hash of further key fields. */
   key: Uint32Array;
+  /** Which of several rings or links of the two kernels; 0 where there is one. */
+  queue: Uint32Array;
 
   constructor(capacity = 256) {
     this.capacity = capacity;
@@ -137,6 +139,7 @@ export class MessageBatch {
     this.spans = new Uint8Array(capacity);
     this.isAnswer = new Uint8Array(capacity);
     this.key = new Uint32Array(capacity);
+    this.queue = new Uint32Array(capacity);
   }
 
   /** Index of a new row; every column of it is the caller's to set. */

@@ -97,6 +97,7 @@ export function writeMessages(writer: NativeWriter, rows: MessageRows): void {
   writer.hexIds('ReceiveSpanId', batch.receiveId, 8);
   writer.hexIds('ExchangeId', batch.exchangeId, 8);
   writer.numbers('KeyHash', 'UInt32', batch.key);
+  writer.numbers('Queue', 'UInt32', batch.queue);
   writer.closeBlock();
 }
 

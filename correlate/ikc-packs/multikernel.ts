@@ -13,7 +13,14 @@
  * MKIPI007: its handlers are told the sender). A function that a kernel does not have is left out when probes are made.
  * Source: kernel/multikernel/messaging.c, kernel/multikernel/ipi.c.
  */
-import type { IkcEvent, IkcPack } from '../ikc-pack.ts';
+import type { IkcEvent, IkcLine, IkcPack } from '../ikc-pack.ts';
+
+/**
+ * The first two words of a payload: which CPU, page or device a request is about, operation, result and resource of an
+ * answer, ends of a vsock connection, console and length of what a console says.
+ */
+const PAYLOAD = ['p0', 'p1'] as const;
+const PAYLOAD_ARGS = 'p0=+0($arg4):x64 p1=+8($arg4):x64';
 
 const WITH_MESSAGES = ['g2', 'g3', 'g1', 'rfc2', 'fork'];
 
@@ -21,11 +28,12 @@ const WITH_MESSAGES = ['g2', 'g3', 'g1', 'rfc2', 'fork'];
 function receiveOf(event: string, name: string, generations: readonly string[], layout: 'wide' | 'narrow'): IkcEvent {
   const [cpu, type, size, message] = layout === 'wide' ? (['+0($arg1):u64', 8, 16, 24] as const) : (['+0($arg1):s32', 4, 8, 16] as const);
   const at = (offset: number): string => `+${message + offset}($arg1)`;
-  const args = `slot=$arg1:x64 from_cpu=${cpu} type=+${type}($arg1):x32 size=+${size}($arg1):u64 sub=${at(4)}:x32 msg_id=${at(8)}:u64 len=${at(16)}:u32`;
+  const head = `slot=$arg1:x64 from_cpu=${cpu} type=+${type}($arg1):x32 size=+${size}($arg1):u64`;
+  const args = `${head} sub=${at(4)}:x32 msg_id=${at(8)}:u64 len=${at(16)}:u32 p0=${at(20)}:x64 p1=${at(28)}:x64`;
   return {
     event,
     role: 'receive',
-    fields: { slot: 'slot', fromCpu: 'from_cpu', type: 'type', subtype: 'sub', length: 'len' },
+    fields: { slot: 'slot', fromCpu: 'from_cpu', type: 'type', subtype: 'sub', length: 'len', payload: PAYLOAD },
     probe: { at: 'entry', function: name, args },
     generations,
   };
@@ -33,13 +41,18 @@ function receiveOf(event: string, name: string, generations: readonly string[], 
 
 /** The console's messages are raw: no subtype, and their bytes are all there is. */
 function consoleOf(event: string, name: string, generations: readonly string[], layout: 'wide' | 'narrow'): IkcEvent {
-  const [cpu, type, size] = layout === 'wide' ? ['+0($arg1):u64', 8, 16] : ['+0($arg1):s32', 4, 8];
+  const [cpu, type, size, message] = layout === 'wide' ? (['+0($arg1):u64', 8, 16, 24] as const) : (['+0($arg1):s32', 4, 8, 16] as const);
+  const payload = `p0=+${message}($arg1):x64 p1=+${message + 8}($arg1):x64`;
   return {
     event,
     role: 'receive',
-    fields: { slot: 'slot', fromCpu: 'from_cpu', type: 'type', length: 'size' },
+    fields: { slot: 'slot', fromCpu: 'from_cpu', type: 'type', length: 'size', payload: PAYLOAD },
     fixed: { subtype: 0 },
-    probe: { at: 'entry', function: name, args: `slot=$arg1:x64 from_cpu=${cpu} type=+${type}($arg1):x32 size=+${size}($arg1):u64` },
+    probe: {
+      at: 'entry',
+      function: name,
+      args: `slot=$arg1:x64 from_cpu=${cpu} type=+${type}($arg1):x32 size=+${size}($arg1):u64 ${payload}`,
+    },
     generations,
   };
 }
@@ -48,8 +61,8 @@ const SENDS: readonly IkcEvent[] = [
   {
     event: 'ikc:mk_send',
     role: 'send',
-    fields: { peer: 'inst', type: 'type', subtype: 'sub', length: 'len' },
-    probe: { at: 'entry', function: 'mk_send_message', args: 'inst=$arg1:s32 type=$arg2:x32 sub=$arg3:x32 len=$arg5:u32' },
+    fields: { peer: 'inst', type: 'type', subtype: 'sub', length: 'len', payload: PAYLOAD },
+    probe: { at: 'entry', function: 'mk_send_message', args: `inst=$arg1:s32 type=$arg2:x32 sub=$arg3:x32 len=$arg5:u32 ${PAYLOAD_ARGS}` },
     generations: WITH_MESSAGES,
   },
   {
@@ -62,8 +75,12 @@ const SENDS: readonly IkcEvent[] = [
   {
     event: 'ikc:mk_send_to',
     role: 'send',
-    fields: { peer: 'inst', type: 'type', subtype: 'sub', length: 'len' },
-    probe: { at: 'entry', function: 'mk_send_message_to', args: 'inst=+0($arg1):s32 type=$arg2:x32 sub=$arg3:x32 len=$arg5:u32' },
+    fields: { peer: 'inst', type: 'type', subtype: 'sub', length: 'len', payload: PAYLOAD },
+    probe: {
+      at: 'entry',
+      function: 'mk_send_message_to',
+      args: `inst=+0($arg1):s32 type=$arg2:x32 sub=$arg3:x32 len=$arg5:u32 ${PAYLOAD_ARGS}`,
+    },
     generations: ['g3'],
   },
   {
@@ -76,8 +93,12 @@ const SENDS: readonly IkcEvent[] = [
   {
     event: 'ikc:ipi_send',
     role: 'inner_send',
-    fields: { peer: 'inst', type: 'type', size: 'size' },
-    probe: { at: 'entry', function: 'multikernel_send_ipi_data', args: 'inst=$arg1:s32 size=$arg3:u64 type=$arg4:x64' },
+    fields: { peer: 'inst', type: 'type', size: 'size', payload: PAYLOAD },
+    probe: {
+      at: 'entry',
+      function: 'multikernel_send_ipi_data',
+      args: 'inst=$arg1:s32 size=$arg3:u64 type=$arg4:x64 p0=+0($arg2):x64 p1=+8($arg2):x64',
+    },
   },
   {
     event: 'ikc:ipi_send_ret',
@@ -88,8 +109,12 @@ const SENDS: readonly IkcEvent[] = [
   {
     event: 'ikc:ipi_send_to',
     role: 'inner_send',
-    fields: { peer: 'inst', type: 'type', size: 'size' },
-    probe: { at: 'entry', function: 'multikernel_send_ipi_data_to', args: 'inst=+0($arg1):s32 size=$arg3:u64 type=$arg4:x64' },
+    fields: { peer: 'inst', type: 'type', size: 'size', payload: PAYLOAD },
+    probe: {
+      at: 'entry',
+      function: 'multikernel_send_ipi_data_to',
+      args: 'inst=+0($arg1):s32 size=$arg3:u64 type=$arg4:x64 p0=+0($arg2):x64 p1=+8($arg2):x64',
+    },
     generations: ['g3'],
   },
   {
@@ -117,11 +142,11 @@ const RECEIVES: readonly IkcEvent[] = [
   ...['system', 'resource', 'pci'].map((handler): IkcEvent => ({
     event: `ikc:fork_${handler}_recv`,
     role: 'receive',
-    fields: { fromKernel: 'from', type: 'type', subtype: 'sub', length: 'len' },
+    fields: { fromKernel: 'from', type: 'type', subtype: 'sub', length: 'len', payload: PAYLOAD },
     probe: {
       at: 'entry',
       function: `mk_${handler}_msg_handler`,
-      args: 'type=$arg1:x32 sub=$arg2:x32 len=$arg4:u32 from=$arg5:s32',
+      args: 'type=$arg1:x32 sub=$arg2:x32 len=$arg4:u32 from=$arg5:s32 p0=+0($arg3):x64 p1=+8($arg3):x64',
     },
     generations: ['fork'],
   })),
@@ -161,6 +186,20 @@ const REQUESTS: readonly IkcEvent[] = [
   },
 ];
 
+/** What dynamic debug prints (correlate/messages/ikc.ts). */
+const LINES: readonly IkcLine[] = [
+  {
+    event: 'mk.ikc.send',
+    role: 'send',
+    fields: { peer: 'mk.ikc.to', type: 'mk.ikc.type', subtype: 'mk.ikc.subtype', length: 'mk.ikc.length' },
+  },
+  {
+    event: 'mk.ikc.recv',
+    role: 'receive',
+    fields: { fromCpu: 'mk.ikc.from_cpu', type: 'mk.ikc.type', subtype: 'mk.ikc.subtype', length: 'mk.ikc.length' },
+  },
+];
+
 /** The first slot's address in a ring at a page's beginning, and the one after it. */
 const SLOT_0 = 0xffff_c900_0020_0008n;
 const HARDIRQ = 8;
@@ -169,6 +208,7 @@ export const multikernel: IkcPack = {
   name: 'multikernel',
   title: 'Multikernel messages over shared rings',
   events: [...SENDS, ...RECEIVES, ...REQUESTS],
+  lines: LINES,
   rings: {
     g2: { slots: 64, slotBytes: 4120, headerBytes: 8 },
     g3: { slots: 64, slotBytes: 4120, headerBytes: 8 },
@@ -219,8 +259,8 @@ export const multikernel: IkcPack = {
     {
       title: 'a message that was sent: the claim lies in the inner call',
       events: [
-        { event: 'ikc:mk_send', atNs: 1000, pid: 77, fields: { inst: 1, type: 0x4000, sub: 1, len: 64 } },
-        { event: 'ikc:ipi_send', atNs: 1200, pid: 77, fields: { inst: 1, size: 88n, type: 0x4000n } },
+        { event: 'ikc:mk_send', atNs: 1000, pid: 77, fields: { inst: 1, type: 0x4000, sub: 1, len: 64, p0: 5n, p1: 0n } },
+        { event: 'ikc:ipi_send', atNs: 1200, pid: 77, fields: { inst: 1, size: 88n, type: 0x4000n, p0: 5n, p1: 0n } },
         { event: 'ikc:ipi_send_ret', atNs: 1900, pid: 77, fields: { ret: 0 } },
         { event: 'ikc:mk_send_ret', atNs: 2000, pid: 77, fields: { ret: 0 } },
       ],
@@ -229,8 +269,8 @@ export const multikernel: IkcPack = {
     {
       title: 'a full ring',
       events: [
-        { event: 'ikc:mk_send', atNs: 1000, pid: 77, fields: { inst: 1, type: 0x4000, sub: 1, len: 64 } },
-        { event: 'ikc:ipi_send', atNs: 1200, pid: 77, fields: { inst: 1, size: 88n, type: 0x4000n } },
+        { event: 'ikc:mk_send', atNs: 1000, pid: 77, fields: { inst: 1, type: 0x4000, sub: 1, len: 64, p0: 5n, p1: 0n } },
+        { event: 'ikc:ipi_send', atNs: 1200, pid: 77, fields: { inst: 1, size: 88n, type: 0x4000n, p0: 5n, p1: 0n } },
         { event: 'ikc:ipi_send_ret', atNs: 1900, pid: 77, fields: { ret: -28 } },
         { event: 'ikc:mk_send_ret', atNs: 2000, pid: 77, fields: { ret: -28 } },
       ],
@@ -239,8 +279,14 @@ export const multikernel: IkcPack = {
     {
       title: 'an interrupt of the idle task sends while the task of the same CPU does',
       events: [
-        { event: 'ikc:mk_send', atNs: 1000, pid: 77, fields: { inst: 1, type: 0x2000, sub: 0x2001, len: 20 } },
-        { event: 'ikc:mk_send', atNs: 1100, pid: 77, flags: HARDIRQ, fields: { inst: 0, type: 0x2000, sub: 0x2100, len: 16 } },
+        { event: 'ikc:mk_send', atNs: 1000, pid: 77, fields: { inst: 1, type: 0x2000, sub: 0x2001, len: 20, p0: 5n, p1: 0n } },
+        {
+          event: 'ikc:mk_send',
+          atNs: 1100,
+          pid: 77,
+          flags: HARDIRQ,
+          fields: { inst: 0, type: 0x2000, sub: 0x2100, len: 16, p0: 5n, p1: 0n },
+        },
         { event: 'ikc:mk_send_ret', atNs: 1200, pid: 77, flags: HARDIRQ, fields: { ret: 0 } },
         { event: 'ikc:mk_send_ret', atNs: 1300, pid: 77, fields: { ret: -19 } },
       ],
@@ -252,9 +298,9 @@ export const multikernel: IkcPack = {
     {
       title: 'a message of which only the inner call was recorded, and one of the console',
       events: [
-        { event: 'ikc:ipi_send', atNs: 1200, pid: 77, fields: { inst: 1, size: 88n, type: 0x4000n } },
+        { event: 'ikc:ipi_send', atNs: 1200, pid: 77, fields: { inst: 1, size: 88n, type: 0x4000n, p0: 5n, p1: 0n } },
         { event: 'ikc:ipi_send_ret', atNs: 1900, pid: 77, fields: { ret: 0 } },
-        { event: 'ikc:ipi_send', atNs: 2200, pid: 77, fields: { inst: 1, size: 40n, type: 0x4d4b_5459n } },
+        { event: 'ikc:ipi_send', atNs: 2200, pid: 77, fields: { inst: 1, size: 40n, type: 0x4d4b_5459n, p0: 5n, p1: 0n } },
         { event: 'ikc:ipi_send_ret', atNs: 2900, pid: 77, fields: { ret: 0 } },
       ],
       halves: [
@@ -268,9 +314,13 @@ export const multikernel: IkcPack = {
         {
           event: 'ikc:mk_recv',
           atNs: 5000,
-          fields: { slot: SLOT_0 + 5n * 4120n, from_cpu: 8n, type: 0x4000, size: 88n, sub: 1, msg_id: 0n, len: 64 },
+          fields: { slot: SLOT_0 + 5n * 4120n, from_cpu: 8n, type: 0x4000, size: 88n, sub: 1, msg_id: 0n, len: 64, p0: 5n, p1: 0n },
         },
-        { event: 'ikc:tty_host_recv', atNs: 6000, fields: { slot: SLOT_0 + 63n * 4120n, from_cpu: 10n, type: 0x4d4b_5459, size: 40n } },
+        {
+          event: 'ikc:tty_host_recv',
+          atNs: 6000,
+          fields: { slot: SLOT_0 + 63n * 4120n, from_cpu: 10n, type: 0x4d4b_5459, size: 40n, p0: 5n, p1: 0n },
+        },
       ],
       halves: [
         { kind: 'receive', atNs: 5000, fromCpu: 8, type: 0x4000, subtype: 1, length: 64, slot: 5 },
@@ -283,14 +333,14 @@ export const multikernel: IkcPack = {
         {
           event: 'ikc:mk_recv_g1',
           atNs: 5000,
-          fields: { slot: SLOT_0 + 7n * 4112n, from_cpu: 8, type: 0x3000, size: 32n, sub: 0x3004, msg_id: 0n, len: 8 },
+          fields: { slot: SLOT_0 + 7n * 4112n, from_cpu: 8, type: 0x3000, size: 32n, sub: 0x3004, msg_id: 0n, len: 8, p0: 5n, p1: 0n },
         },
       ],
       halves: [{ kind: 'receive', atNs: 5000, fromCpu: 8, type: 0x3000, subtype: 0x3004, length: 8, slot: 7 }],
     },
     {
       title: 'the fork’s handlers are told who sent',
-      events: [{ event: 'ikc:fork_pci_recv', atNs: 5000, fields: { type: 0x6000, sub: 0x6001, len: 24, from: 2 } }],
+      events: [{ event: 'ikc:fork_pci_recv', atNs: 5000, fields: { type: 0x6000, sub: 0x6001, len: 24, from: 2, p0: 5n, p1: 0n } }],
       halves: [{ kind: 'receive', atNs: 5000, peer: 2, type: 0x6000, subtype: 0x6001, length: 24 }],
     },
   ],

@@ -24,6 +24,7 @@ export interface OpenMessageRow {
   readonly isPrinted: number;
   readonly exchangeId: string;
   readonly keyHash: number;
+  readonly queue: number;
   readonly spans: number;
 }
 
@@ -38,7 +39,7 @@ export async function queryOpenMessages(store: Store, sinceUnixMs: number): Prom
        toFloat64(if(isSend, SendErrorNs, ReceiveErrorNs)) AS errorNs, toFloat64(SendNs) AS sendNs, ReceiverId AS receiverId, Type AS type,
        Subtype AS subtype, PayloadBytes AS payloadBytes, Slot AS slot, Missing AS missing, FromCpu AS fromCpu, SendPid AS pid,
        if(isSend, SendCpu, ReceiveCpu) AS cpu, toString(System) AS system, IsPrinted AS isPrinted, ExchangeId AS exchangeId,
-       KeyHash AS keyHash, Spans AS spans
+       KeyHash AS keyHash, Queue AS queue, Spans AS spans
      FROM ikc_messages FINAL
      WHERE State IN ('waiting', 'unmatched') AND IsFinal = 0 AND StoredAt >= fromUnixTimestamp64Milli({since:Int64})
      ORDER BY Timestamp, MessageId LIMIT ${MAX_OPEN}`,

@@ -76,7 +76,10 @@ test('ikc pack lab: is what the forwarders of the lab are given', () => {
 test('ikc packs: definitions name portable arguments off x86-64, and the module of a function that comes later', () => {
   const send = multikernel.events.find(({ event }) => event === 'ikc:mk_send');
   assert.ok(send !== undefined);
-  assert.equal(toProbeDefinition(send, 'arm64'), 'p:ikc/mk_send mk_send_message inst=$arg1:s32 type=$arg2:x32 sub=$arg3:x32 len=$arg5:u32');
+  assert.equal(
+    toProbeDefinition(send, 'arm64'),
+    'p:ikc/mk_send mk_send_message inst=$arg1:s32 type=$arg2:x32 sub=$arg3:x32 len=$arg5:u32 p0=+0($arg4):x64 p1=+8($arg4):x64',
+  );
   assert.equal(
     toProbeDefinition({ ...send, probe: { at: 'entry', function: 'mk_send_pkt', module: 'mk_transport', args: '' } }, 'arm64'),
     'p:ikc/mk_send mk_transport:mk_send_pkt',
@@ -129,6 +132,20 @@ test('ikc halves: ring positions without a record are counted, over the end of t
     ],
   );
   assert.deepEqual([...batch.missing.subarray(0, 5)], [NONE, 0, 2, 0, 63]);
+});
+
+test('ikc halves: the words of a payload count as far as it is long, whatever lies behind it', () => {
+  const send = (len: number, p0: bigint, p1: bigint): IkcSample['events'] => [
+    { event: 'ikc:mk_send', atNs: 10, pid: 7, fields: { inst: 1, type: 0x4000, sub: 1, len, p0, p1 } },
+    { event: 'ikc:mk_send_ret', atNs: 20, pid: 7, fields: { ret: 0 } },
+  ];
+  const keyOf = (len: number, p0: bigint, p1: bigint): number | undefined => halvesOf([multikernel], [send(len, p0, p1)]).batch.key[0];
+  assert.equal(keyOf(0, 0xaan, 0xbbn), 0);
+  assert.equal(keyOf(3, 0x11_2233n, 5n), keyOf(3, 0xffff_ff11_2233n, 6n));
+  assert.notEqual(keyOf(4, 0x11_2233n, 5n), keyOf(4, 0xff11_2233n, 5n));
+  assert.equal(keyOf(8, 0x1122_3344_5566_7788n, 5n), keyOf(8, 0x1122_3344_5566_7788n, 6n));
+  assert.notEqual(keyOf(12, 7n, 5n), keyOf(12, 7n, 6n));
+  assert.equal(keyOf(12, 7n, 5n), keyOf(12, 7n, 0xff_0000_0005n));
 });
 
 test('ikc exchanges: a request is the next sending of its task, its answer the receiving right before', () => {
