@@ -60,6 +60,7 @@ const tokens = z
 export const CONFIG_KEYS = {
   data: key(text, './data', 'folder of the store and of the collector’s disk buffer'),
   messages: key(list, [], 'files of your own kernel messages, beside those of the catalogue (docs/messages.md)'),
+  ikc: key(list, [], 'files of your own packs of messages between kernels (docs/ikc.md)'),
 
   'hub.page': key(address, '127.0.0.1:4319', 'address of the page and the API'),
   'hub.otlp': key(address, '127.0.0.1:4318', 'address that takes OTLP and segments'),
@@ -126,7 +127,7 @@ export const CONFIG_KEYS = {
   'collector.ikc': key(
     list,
     ['multikernel'],
-    'probes for messages between kernels: packs, as multikernel, multikernel/g1, popcorn; [] = none',
+    'probes for messages between kernels: packs, as multikernel, multikernel/g1, popcorn; [] = none; not set = also all of your own',
   ),
   'collector.spans': key(list, undefined, 'names of the span rules that run over trace events', { unset: 'all' }),
   'collector.console': key(names, {}, 'consoles to follow: name → file, FIFO, unix:PATH, tcp:HOST:PORT, mktty:ID, or - for standard input'),

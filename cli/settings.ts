@@ -4,13 +4,14 @@ import { join, resolve } from 'node:path';
 
 import { messageOf, OperationalError } from '../base/errors.ts';
 import type { CollectorOptions, SourceOptions } from '../collector/options.ts';
-import { eventsOf, type IkcEvent } from '../correlate/ikc-pack.ts';
-import { findIkcPack, IKC_PACKS } from '../correlate/ikc-packs/index.ts';
+import { eventsOf, type IkcEvent, type IkcPack } from '../correlate/ikc-pack.ts';
+import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { AccessToken, HubOptions } from '../hub/hub.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import type { Config } from './config.ts';
 import type { ConfigValue } from './config-keys.ts';
+import { readIkcFiles, type OwnPack } from './ikc-file.ts';
 import { readMessageFile } from './message-file.ts';
 import { findPackageRoot, readVersion } from './package-root.ts';
 
@@ -26,6 +27,7 @@ export function toHubOptions(config: Config): HubOptions {
     clickhouse: config.get('hub.clickhouse'),
     tokens: readTokens(config.get('hub.tokens')),
     messages: readMessages(config),
+    ikcPacks: readIkcPacks(config),
     ...toForward(config),
     store: toStoreOptions(config),
   };
@@ -40,9 +42,19 @@ function toForward(config: Config): Pick<HubOptions, 'forward'> {
   };
 }
 
-/** Of all files together. Throws E_CONFIG_* with file and line. */
+/** Of all files together, and the lines of the user's packs. Throws E_CONFIG_* with file and line. */
 export function readMessages(config: Config): MessageRule[] {
-  return config.get('messages').flatMap((path) => readMessageFile(path).map(({ rule }) => rule));
+  const own = config.get('messages').flatMap((path) => readMessageFile(path).map(({ rule }) => rule));
+  return [...own, ...readOwnPacks(config).flatMap(({ rules }) => rules)];
+}
+
+/** Packs of the user's files, then ours. Throws E_CONFIG_* with file and line. */
+export function readIkcPacks(config: Config): IkcPack[] {
+  return [...readOwnPacks(config).map(({ pack }) => pack), ...IKC_PACKS];
+}
+
+function readOwnPacks(config: Config): OwnPack[] {
+  return readIkcFiles(config.get('ikc')).flatMap(({ packs }) => packs);
 }
 
 export function toStoreOptions(config: Config): NonNullable<HubOptions['store']> {
@@ -103,12 +115,15 @@ function readTokenFile(path: string): string {
 }
 
 /** Events of packs by `pack` or `pack/generation`. Of Multikernel the newest is a superset of the one before: what is not there is left out. */
-function readProbes(names: readonly string[]): IkcEvent[] {
-  return names.flatMap((name) => {
+function readProbes(config: Config): IkcEvent[] {
+  const packs = readIkcPacks(config);
+  const isChosen = config.originOf('collector.ikc') !== 'default';
+  const own = isChosen ? [] : packs.slice(0, packs.length - IKC_PACKS.length).map(({ name }) => name);
+  return [...config.get('collector.ikc'), ...own].flatMap((name) => {
     const [packName = '', generation] = name.split('/');
-    const pack = findIkcPack(packName);
+    const pack = packs.find((one) => one.name === packName);
     if (pack === undefined || (generation !== undefined && pack.rings[generation] === undefined)) {
-      const known = IKC_PACKS.map((one) => [one.name, Object.keys(one.rings).map((of) => `${one.name}/${of}`)]).flat(2);
+      const known = packs.map((one) => [one.name, Object.keys(one.rings).map((of) => `${one.name}/${of}`)]).flat(2);
       throw new OperationalError('E_CONFIG_VALUE', `collector.ikc: there is no pack ${name}`, `packs are ${known.join(', ')}`);
     }
     return eventsOf(pack, generation ?? (packName === 'multikernel' ? 'g3' : undefined));
@@ -188,7 +203,7 @@ function toSources(config: Config): SourceOptions {
       ? {
           tracefs: {
             events: config.get('collector.tracefs.events'),
-            probes: readProbes(config.get('collector.ikc')),
+            probes: readProbes(config),
             clock: config.get('collector.tracefs.clock'),
             ...defined('bufferSizeKb', bufferBytes === undefined ? undefined : Math.ceil(bufferBytes / 1024)),
           },

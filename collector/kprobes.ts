@@ -38,7 +38,8 @@ export class KprobeSet {
     const skipped: SkippedProbe[] = [];
     for (const one of events) {
       const definition = toProbeDefinition(one, arch);
-      if (definition === undefined || one.probe === undefined) continue;
+      // Two entries of a pack may share a probe, each with a filter of its own.
+      if (definition === undefined || one.probe === undefined || this.#installed.includes(one.event)) continue;
       // A module's functions are not there before it is; the kernel takes the definition and waits.
       if (functions !== undefined && one.probe.module === undefined && !functions.has(one.probe.function)) {
         skipped.push({ event: one.event, reason: `no function ${one.probe.function}` });

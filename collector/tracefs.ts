@@ -97,6 +97,11 @@ export class TraceInstance {
     this.write(join('events', name.replace(':', '/'), 'enable'), '1');
   }
 
+  /** Which of an event's records are kept: see correlate/event-filter.ts. */
+  filterEvent(name: string, filter: string): void {
+    this.write(join('events', name.replace(':', '/'), 'filter'), filter);
+  }
+
   openMarker(): number {
     return openSync(join(this.path, 'trace_marker'), constants.O_WRONLY);
   }

@@ -51,8 +51,16 @@ export function fieldsOfFilter(filter: EventFilter): string[] {
   return filter.kind === 'not' ? fieldsOfFilter(filter.part) : filter.parts.flatMap(fieldsOfFilter);
 }
 
-/** As the kernel takes it: texts in quotes. */
-export function formatEventFilter(filter: EventFilter): string {
+/** What passes any of the filters, as the kernel takes it; undefined = everything does. */
+export function joinEventFilters(sources: readonly (string | undefined)[]): string | undefined {
+  const given = sources.filter((source) => source !== undefined);
+  if (given.length < sources.length || given.length === 0) return undefined;
+  const parts = given.map((source) => parseEventFilter(source));
+  return formatEventFilter(parts.length === 1 ? (parts[0] as EventFilter) : { kind: 'any', parts });
+}
+
+/** Texts in quotes: the kernel takes no others. */
+function formatEventFilter(filter: EventFilter): string {
   if (filter.kind === 'compare') {
     const { field, operator, number, text } = filter;
     return `${field} ${operator} ${number === undefined ? `"${text}"` : text}`;

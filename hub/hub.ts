@@ -56,7 +56,7 @@ export interface HubOptions {
   readonly tokens?: readonly AccessToken[];
   /** Messages beside those of the catalogue. */
   readonly messages?: readonly MessageRule[];
-  /** Packs of messages between kernels, beside our own; theirs go first. */
+  /** Packs of messages between kernels; of several that name an event the first one has it. Default: those that mkscope brings. */
   readonly ikcPacks?: readonly IkcPack[];
   /** An OTLP receiver that gets every span; undefined = none does. */
   readonly forward?: EndpointOptions;
@@ -161,7 +161,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
   const watched = new WatchRows({ store, live, version, mark: (...of) => incidents.mark(...of) });
   const clocks = new ClockWatch(store, version, watched);
   const channels = new ChannelWatch(watched);
-  const packs: readonly IkcPack[] = [...(options.ikcPacks ?? []), ...IKC_PACKS];
+  const packs = options.ikcPacks ?? IKC_PACKS;
   const ikc = new IkcWatch({
     store,
     version,

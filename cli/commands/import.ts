@@ -15,12 +15,11 @@ import { planImport } from '../import-plan.ts';
 import type { PlannedFile } from '../import-plan.ts';
 import { uploadFile } from '../import-upload.ts';
 import { HUB_FLAGS, openHubClient } from '../hub-flags.ts';
-import { IKC_PACKS } from '../../correlate/ikc-packs/index.ts';
 import { parseMoment } from '../moment.ts';
 import { readVersion } from '../package-root.ts';
 import { ProgressBar } from '../progress-bar.ts';
 import { reportError } from '../report-error.ts';
-import { readMessages, toStoreOptions } from '../settings.ts';
+import { readIkcPacks, readMessages, toStoreOptions } from '../settings.ts';
 import { createPaint, print } from '../terminal.ts';
 
 export const command = defineCommand({
@@ -170,7 +169,7 @@ async function openDirect(config: ReturnType<typeof loadConfig>, { machine, form
   const store = await openStore({ ...toStoreOptions(config), dataDir });
   let firstNs: bigint | undefined;
   if (!existsSync(workDir)) mkdirSync(workDir, { recursive: true });
-  const ikc = new IkcJoin({ store, version: readVersion(), packs: IKC_PACKS });
+  const ikc = new IkcJoin({ store, version: readVersion(), packs: readIkcPacks(config) });
   let host: ImportOptions['host'];
   const lifeMachines = new Set<string>();
   return {

@@ -16,6 +16,7 @@ import type { Sink, Source, SourcePosition, SourceStatus, StreamCounts } from '.
 import type { ClockDomain } from '../../model/time.ts';
 import type { KernelClock } from '../kernel-clock.ts';
 import { readFormatSet, type NamedFormatSet } from '../format-set.ts';
+import { joinEventFilters } from '../../correlate/event-filter.ts';
 import { KprobeSet } from '../kprobes.ts';
 import { PageSpans } from '../page-spans.ts';
 import { TaskNames } from '../task-names.ts';
@@ -100,6 +101,7 @@ export class TracefsSource implements Source {
     instance.create(clockDomain, this.#options.bufferSizeKb ?? defaultBufferKb(tracefs));
     try {
       this.#reader = new TraceReader(tracefs, instance);
+      this.#filter(instance, tracefs, events);
       this.#enable(instance, events);
     } catch (error) {
       this.#reader?.close();
@@ -174,6 +176,23 @@ export class TracefsSource implements Source {
   #removeOldProbes(probes: KprobeSet, events: readonly string[]): void {
     const removed = probes.removeLeftOver(events);
     if (removed.length > 0) log.info('removed the probes of a collector that was killed', { probes: removed.join(' ') });
+  }
+
+  /** Of events that are recorded for packs alone; the hub applies the filters again, so one that is refused costs room only. */
+  #filter(instance: TraceInstance, tracefs: string, events: readonly string[]): void {
+    const { probes, events: patterns } = this.#options;
+    const whole = new Set(resolveEvents(tracefs, patterns).events);
+    for (const event of events) {
+      const entries = probes.filter((one) => one.event === event);
+      if (whole.has(event) || entries.every(({ filter }) => filter === undefined)) continue;
+      const filter = joinEventFilters(entries.map((one) => one.filter));
+      if (filter === undefined) continue;
+      try {
+        instance.filterEvent(event, filter);
+      } catch (error) {
+        log.warn('the kernel refuses a filter: the event is recorded whole', { event, filter, error: messageOf(error) });
+      }
+    }
   }
 
   #enable(instance: TraceInstance, events: readonly string[]): void {

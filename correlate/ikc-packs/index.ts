@@ -7,7 +7,3 @@ import { tcp } from './tcp.ts';
 import { vsock } from './vsock.ts';
 
 export const IKC_PACKS: readonly IkcPack[] = [multikernel, lab, popcorn, vsock, tcp];
-
-export function findIkcPack(name: string): IkcPack | undefined {
-  return IKC_PACKS.find((pack) => pack.name === name);
-}

@@ -112,6 +112,37 @@ test('tracefs: the books balance: written = parsed + lost, under overload of a t
   assert.equal(existsSync(join(findTracefs(), 'instances', OWN_INSTANCE)), false, 'the instance is gone');
 });
 
+test('tracefs: of an event that is recorded for a pack the kernel keeps what passes a filter; one that is asked for is whole', async (t) => {
+  const why = whyNoTracefs();
+  if (why !== undefined) return t.skip(why);
+  const entry = (event: string, filter: string): TracefsOptions['probes'][number] => ({ event, role: 'send', fields: {}, filter });
+  const sink = new KeepingSink();
+  const source = openSource(t, {
+    events: ['sched:sched_wakeup'],
+    probes: [
+      entry('sched:sched_switch', `prev_pid == ${process.pid}`),
+      entry('sched:sched_switch', 'prev_comm == "no such task" && prev_prio > 5'),
+      entry('sched:sched_wakeup', 'pid == 1'),
+    ],
+  });
+  await source.start(sink);
+  const instance = new TraceInstance(findTracefs(), OWN_INSTANCE);
+  assert.equal(
+    instance.read('events/sched/sched_switch/filter').trim(),
+    `(prev_pid == ${process.pid}) || ((prev_comm == "no such task") && (prev_prio > 5))`,
+  );
+  assert.equal(instance.read('events/sched/sched_wakeup/filter').trim(), 'none');
+  await new Promise((resolve) => {
+    setTimeout(resolve, 200);
+  });
+  await source.stop();
+  const { batch } = decode(sink);
+  const table = batch.find('sched:sched_switch');
+  const previous = table?.column('prev_pid')?.values;
+  assert.ok(table !== undefined && table.length > 0 && previous instanceof Int32Array);
+  assert.deepEqual([...new Set(previous.subarray(0, table.length))], [process.pid]);
+});
+
 test('tracefs: leaves the machine’s own tracing alone', async (t) => {
   const why = whyNoTracefs();
   if (why !== undefined) return t.skip(why);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { HalfExtractor, type IkcExchange } from '../../correlate/extract-halves.ts';
 import { HALF, HalfBatch, NONE } from '../../correlate/ikc-halves.ts';
 import { eventsOf, NO_SUBTYPE, toProbeDefinition, type IkcSample } from '../../correlate/ikc-pack.ts';
-import { findIkcPack, IKC_PACKS } from '../../correlate/ikc-packs/index.ts';
+import { IKC_PACKS } from '../../correlate/ikc-packs/index.ts';
 import { lab } from '../../correlate/ikc-packs/lab.ts';
 import { multikernel } from '../../correlate/ikc-packs/multikernel.ts';
 import { BASE_NS, toEventBatch } from '../support/ikc-events.ts';
@@ -96,7 +96,6 @@ test('ikc packs: a generation has its own layout and the functions that it has',
     const known = names(generation);
     assert.equal(new Set(known).size, known.length, generation);
   }
-  assert.equal(findIkcPack('nothing'), undefined);
 });
 
 test('ikc halves: what only the inner call told has the ids of a sending of its own, and ids are repeatable', () => {

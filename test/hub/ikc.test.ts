@@ -8,10 +8,13 @@ import { IKC_PACKS } from '../../correlate/ikc-packs/index.ts';
 import { IkcWatch } from '../../hub/ikc-watch.ts';
 import { PresenceTable } from '../../hub/presence.ts';
 import type { IkcMessage, IkcSummary } from '../../model/api.ts';
+import { AttributeColumns } from '../../model/attribute-columns.ts';
+import { LogBatch } from '../../model/log-batch.ts';
+import { LEVEL_UNKNOWN } from '../../model/severity.ts';
 import { openStore } from '../../store/open.ts';
 import type { Store } from '../../store/store.ts';
 import { BASE_NS, toEventBatch } from '../support/ikc-events.ts';
-import type { IkcSample } from '../../correlate/ikc-pack.ts';
+import type { IkcPack, IkcSample } from '../../correlate/ikc-pack.ts';
 import { runCli } from '../support/run-cli.ts';
 import { HOST, runHub, SPAWN, toLogsBody } from './running-hub.ts';
 
@@ -61,7 +64,10 @@ async function spansOf(store: Store): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ kind, count }) => [kind, count]));
 }
 
-async function inStore(run: (store: Store, open: () => Promise<IkcWatch>, path: string) => Promise<void>): Promise<void> {
+async function inStore(
+  run: (store: Store, open: () => Promise<IkcWatch>, path: string) => Promise<void>,
+  packs: readonly IkcPack[] = IKC_PACKS,
+): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'mkscope-ikc-'));
   const store = await openStore({ dataDir });
   const path = join(dataDir, 'ikc', 'watch.json');
@@ -72,7 +78,7 @@ async function inStore(run: (store: Store, open: () => Promise<IkcWatch>, path: 
     await run(
       store,
       async () => {
-        const watch = new IkcWatch({ store, version: 'test', packs: IKC_PACKS, presence: new PresenceTable(), path });
+        const watch = new IkcWatch({ store, version: 'test', packs, presence: new PresenceTable(), path });
         watches.push(watch);
         await watch.start();
         return watch;
@@ -127,6 +133,133 @@ test('ikc: both sides become rows with times, names and states, and two spans of
       { ...common, latency: 20_000, Slot: 52, Reason: '', Missing: 2 },
     ]);
   }));
+
+/** A protocol of a user, with two links between the same two kernels, the second one slower. */
+const LINKS: IkcPack = {
+  name: 'links',
+  title: 'two links',
+  events: [
+    {
+      event: 'ikc:link_send',
+      role: 'send',
+      fields: { peer: 'to', type: 'type', length: 'len', queue: 'link' },
+      fixed: { subtype: 0 },
+      filter: 'type != 9',
+      probe: { at: 'entry', function: 'link_send', args: 'to=$arg1:s32 type=$arg2:u32 len=$arg3:u32 link=$arg4:u32' },
+    },
+    {
+      event: 'ikc:link_recv',
+      role: 'receive',
+      fields: { fromKernel: 'from', slot: 'at', type: 'type', length: 'len', queue: 'link' },
+      fixed: { subtype: 0 },
+      probe: { at: 'entry', function: 'link_recv', args: 'from=$arg1:s32 type=$arg2:u32 len=$arg3:u32 link=$arg4:u32 at=$arg5:u32' },
+    },
+  ],
+  lines: [{ event: 'ikc.links.send', role: 'send', fields: { peer: 'ikc.links.to', type: 'ikc.links.type' }, fixed: { subtype: 0 } }],
+  rings: { any: { slots: 8, slotBytes: 0, headerBytes: 0 } },
+  headerBytes: 0,
+  rawTypes: [],
+  typeNames: { 1: 'WORD' },
+  subtypeNames: {},
+  answerSubtypes: [],
+  samples: [],
+};
+
+test('ikc: a pack of a user has queues of its own, each in order, and takes what its filter takes; a new process goes on with both', () =>
+  inStore(
+    async (store, open) => {
+      // Ten seconds later, where the rings go on as they stood.
+      const NEXT = 100_040;
+      const first = await open();
+      const send = (at: number): Events => [
+        {
+          event: 'ikc:link_send',
+          atNs: at * 100 * US,
+          cpu: 1,
+          pid: 9,
+          fields: { to: 1, type: at % 10 === 0 ? 9 : 1, len: at % 37, link: at % 2 },
+        },
+        ...hostSends(1, at),
+      ];
+      // Link 1 takes longer, so that each of its messages is out of the order of link 0; and of some of them the record is lost.
+      const receive = (at: number): Events[number][] =>
+        at % 10 === 0 || at % 50 === 5
+          ? []
+          : [
+              {
+                event: 'ikc:link_recv',
+                cpu: 1,
+                atNs: at * 100 * US + (at % 2 === 1 ? 150 : 20) * US,
+                fields: {
+                  from: 0,
+                  type: 1,
+                  len: at % 37,
+                  link: at % 2,
+                  at: at % 2 === 1 ? (at - 1) / 2 : Math.floor(at / 10) * 4 + (at % 10) / 2 - 1,
+                },
+              },
+            ];
+      const times = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, at) => at + from);
+      const receives = (from: number, to: number): Events =>
+        [...times(from, to).flatMap(receive), ...spawnReceives(to - from, [], from)].toSorted((a, b) => a.atNs - b.atNs);
+      await take(store, first, HOST, times(0, 200).flatMap(send));
+      await take(store, first, SPAWN, receives(0, 200));
+      for (const one of [HOST, SPAWN]) first.join.noteFront(one, BASE_NS + 3_000_000_000n);
+      await first.join.advance(Date.now());
+      await take(store, first, HOST, times(NEXT, NEXT + 200).flatMap(send));
+      await take(store, first, SPAWN, receives(NEXT, NEXT + 200));
+      const second = await open();
+      for (const one of [HOST, SPAWN]) second.join.noteFront(one, BASE_NS + 60_000_000_000n);
+      await second.join.advance(Date.now());
+      const rows = await store.query<Record<string, unknown>>(
+        `SELECT toString(System) AS system, Queue AS queue, toString(State) AS state, toFloat64(count()) AS count,
+           toFloat64(countIf(State = 'matched' AND LatencyNs = if(System = 'links' AND Queue = 1, 150000, 20000))) AS right, any(TypeName) AS name
+         FROM ikc_messages FINAL GROUP BY ALL ORDER BY ALL`,
+      );
+      assert.deepEqual(rows, [
+        { system: 'links', queue: 0, state: 'matched', count: 160, right: 160, name: 'WORD' },
+        { system: 'links', queue: 1, state: 'matched', count: 192, right: 192, name: 'WORD' },
+        { system: 'links', queue: 1, state: 'unmatched', count: 8, right: 0, name: 'WORD' },
+        { system: 'multikernel', queue: 0, state: 'matched', count: 400, right: 400, name: 'USER' },
+      ]);
+    },
+    [LINKS, ...IKC_PACKS],
+  ));
+
+test('ikc: lines of a pack make messages where its probes are not, whatever other probes the kernel has', () =>
+  inStore(
+    async (store, open) => {
+      const watch = await open();
+      await take(store, watch, HOST, hostSends(2));
+      const logs = new LogBatch();
+      for (const [at, event] of ['ikc.links.send', 'mk.ikc.send'].entries()) {
+        const row = logs.addText('a line', LEVEL_UNKNOWN);
+        logs.unixTime.setBigint(row, BASE_NS + BigInt(at * US));
+        logs.eventName[row] = logs.strings.internString(event);
+      }
+      for (const name of ['to', 'type', 'subtype', 'length']) {
+        const more = new AttributeColumns(logs.strings);
+        for (const event of ['ikc.links', 'mk.ikc']) {
+          more.add(`${event}.${name}`, '1');
+          more.closeRow();
+        }
+        logs.attributes.addToRows([0, 1], more);
+      }
+      watch.takeLogs(HOST, 'kmsg', logs, 0);
+      watch.join.noteFront(HOST, BASE_NS + 60_000_000_000n);
+      await watch.join.advance(Date.now(), true);
+      assert.deepEqual(
+        await store.query(
+          'SELECT toString(System) AS system, toFloat64(count()) AS count, max(IsPrinted) AS printed FROM ikc_messages FINAL GROUP BY system ORDER BY system',
+        ),
+        [
+          { system: 'links', count: 1, printed: 1 },
+          { system: 'multikernel', count: 2, printed: 0 },
+        ],
+      );
+    },
+    [LINKS, ...IKC_PACKS],
+  ));
 
 test('ikc: killed between storing events and matching them, the next process matches each once', () =>
   inStore(async (store, open) => {
