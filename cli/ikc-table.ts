@@ -3,7 +3,7 @@ import type { IkcChannel, IkcExchangeSum, IkcMessage } from '../model/api.ts';
 import { formatMoment } from './moment.ts';
 import { type Column, renderRows } from './table.ts';
 import { escapeLine, type Paint, type Style } from './terminal.ts';
-import { formatCount } from './units.ts';
+import { formatCount, formatNs } from './units.ts';
 
 const STATE_STYLES: Readonly<Partial<Record<IkcMessage['state'], Style>>> = { failed: 'red', unmatched: 'yellow', waiting: 'dim' };
 
@@ -86,13 +86,4 @@ function kernelOf(name: string, id: number): string {
 
 function formatConfidence(confidence: number): string {
   return confidence >= 0.9995 ? '>99.9 %' : `${(confidence * 100).toFixed(confidence >= 0.99 ? 1 : 0)} %`;
-}
-
-/** Three digits and a unit. */
-function formatNs(ns: number): string {
-  const size = Math.abs(ns);
-  if (size < 1e3) return `${ns.toFixed(0)} ns`;
-  if (size < 1e6) return `${(ns / 1e3).toFixed(size < 1e5 ? 1 : 0)} µs`;
-  if (size < 1e9) return `${(ns / 1e6).toFixed(size < 1e8 ? 1 : 0)} ms`;
-  return `${(ns / 1e9).toFixed(1)} s`;
 }

@@ -19,12 +19,22 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
 
 /** `500ms`, `5m`, `1h30m`, `2d`; undefined when it is none. */
 export function parseDurationMs(text: string): number | undefined {
+  const ms = sumMs(text);
+  return ms === undefined ? undefined : Math.round(ms);
+}
+
+/** `250us`, `10ms`, `1.5s`, `1m30s`, as ns; undefined when it is none. */
+export function parseDurationNs(text: string): number | undefined {
+  const small = /^(\d+(?:\.\d+)?)(ns|us|µs)$/.exec(text);
+  if (small !== null) return Math.round(Number(small[1]) * (small[2] === 'ns' ? 1 : 1e3));
+  const ms = sumMs(text);
+  return ms === undefined ? undefined : Math.round(ms * 1e6);
+}
+
+function sumMs(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(ms|s|m|h|d|w))+$/.test(text)) return undefined;
-  let totalMs = 0;
-  for (const [, value, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g)) {
-    totalMs += Number(value) * (DURATION_MS[unit as string] as number);
-  }
-  return Math.round(totalMs);
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/g)];
+  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (DURATION_MS[unit as string] as number), 0);
 }
 
 /** `4096`, `64MiB`, `1.5G`; undefined when it is none. */
@@ -88,4 +98,13 @@ export function formatErrorNs(errorNs: number): string {
   const [ns, name] = units.find(([least]) => errorNs >= least) ?? [1, 'ns'];
   const value = errorNs / ns;
   return `±${value >= 10 || ns === 1 ? Math.round(value) : value.toFixed(1)} ${name}`;
+}
+
+/** A duration, three digits and a unit: `12.3 µs`. */
+export function formatNs(ns: number): string {
+  const size = Math.abs(ns);
+  if (size < 1e3) return `${ns.toFixed(0)} ns`;
+  if (size < 1e6) return `${(ns / 1e3).toFixed(size < 1e5 ? 1 : 0)} µs`;
+  if (size < 1e9) return `${(ns / 1e6).toFixed(size < 1e8 ? 1 : 0)} ms`;
+  return `${(ns / 1e9).toFixed(1)} s`;
 }

@@ -9,6 +9,8 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   incidents: { summary: 'what went wrong, each thing once, with its reason', load: async () => (await import('./incidents.ts')).command },
   kernels: { summary: 'the kernels and how they are', load: async () => (await import('./kernels.ts')).command },
   ikc: { summary: 'messages between kernels, matched, with latencies', load: async () => (await import('./ikc.ts')).command },
+  traces: { summary: 'traces over all kernels: search', load: async () => (await import('./traces.ts')).command },
+  trace: { summary: 'one trace as a waterfall over its kernels', load: async () => (await import('./trace.ts')).command },
   clocks: { summary: 'how well the clocks of the kernels are known', load: async () => (await import('./clocks.ts')).command },
   top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
   import: {
@@ -34,7 +36,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./lab/index.ts')).group,
   },
   'test-rules': {
-    summary: 'run the samples of kernel messages, yours or those that mkscope brings',
+    summary: 'run the samples of kernel messages and packs, yours or those that mkscope brings',
     load: async () => (await import('./test-rules.ts')).command,
   },
   check: { summary: 'validate mkscope.yaml and show what is in force', load: async () => (await import('./check.ts')).command },

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { formatBytes, formatCount, formatErrorNs, formatRate, formatSeconds, parseDurationMs, parseSizeBytes } from '../../cli/units.ts';
+import {
+  formatBytes,
+  formatCount,
+  formatErrorNs,
+  formatNs,
+  formatRate,
+  formatSeconds,
+  parseDurationMs,
+  parseDurationNs,
+  parseSizeBytes,
+} from '../../cli/units.ts';
 
 test('units: durations are read with their unit, and only so', () => {
   const cases: readonly (readonly [string, number | undefined])[] = [
@@ -17,6 +27,29 @@ test('units: durations are read with their unit, and only so', () => {
     ['5m garbage', undefined],
   ];
   for (const [text, ms] of cases) assert.equal(parseDurationMs(text), ms, text);
+});
+
+test('units: short durations are read, and written with three digits', () => {
+  const cases: readonly (readonly [string, number | undefined])[] = [
+    ['250us', 250_000],
+    ['1.5µs', 1500],
+    ['12ns', 12],
+    ['0.5ms', 500_000],
+    ['1m30s', 90_000_000_000],
+    ['5', undefined],
+    ['5us3ms', undefined],
+  ];
+  for (const [text, ns] of cases) assert.equal(parseDurationNs(text), ns, text);
+  assert.deepEqual([0, 999, 12_345, 123_456, 1_234_567, 123_456_789, 1.5e9, -2000].map(formatNs), [
+    '0 ns',
+    '999 ns',
+    '12.3 µs',
+    '123 µs',
+    '1.2 ms',
+    '123 ms',
+    '1.5 s',
+    '-2.0 µs',
+  ]);
 });
 
 test('units: sizes are read in powers of two and of ten', () => {

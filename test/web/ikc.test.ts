@@ -6,7 +6,7 @@ import { countAt, NONE_PX, toBucketBounds, toCellRect, toHeatPoint, toHeatScale,
 import { countMessages, toHeatStep, toMatrices, toPairKey } from '../../web/ikc/matrix.ts';
 import { toBounds, toRangeFlags, toSeconds } from '../../web/state/range.ts';
 import { MESSAGE_REASON_NAMES } from '../../model/ikc-message.ts';
-import { toBar, toWaterfall } from '../../web/traces/waterfall.ts';
+import { toBar, toWaterfall } from '../../base/waterfall.ts';
 
 const CHANNEL: IkcChannel = {
   machineId: 'm',

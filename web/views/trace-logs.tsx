@@ -1,5 +1,5 @@
 /** What the kernels of a trace said while it went on, and a little before and after. */
-import type { LogPage, LogRow, Trace } from '../../model/api.ts';
+import type { LogPage, LogRow, Trace, TraceSpan } from '../../model/api.ts';
 import { usePolled } from '../api/polled.ts';
 import { toLogsCommand, toRfc3339 } from '../format/command.ts';
 import { levelClass, levelName } from '../format/level.ts';
@@ -8,7 +8,7 @@ import { formatClockError, formatDateTime, formatDuration, formatWall } from '..
 import { CopyButton, ErrorNote } from '../parts/controls.tsx';
 import { KernelTag } from '../parts/kernel-tag.tsx';
 import { formatRoute } from '../state/route.ts';
-import type { Waterfall } from '../traces/waterfall.ts';
+import type { Waterfall } from '../../base/waterfall.ts';
 
 const REFRESH_MS = 5000;
 const SHOWN = 200;
@@ -16,7 +16,7 @@ const SHOWN_CHARS = 600;
 /** Before and after the trace: a tenth of it, and at least as long as what leads to a message takes to be printed. */
 const LEAST_AROUND_NS = 250_000_000n;
 
-export function TraceLogs({ trace, waterfall }: { readonly trace: Trace; readonly waterfall: Waterfall }) {
+export function TraceLogs({ trace, waterfall }: { readonly trace: Trace; readonly waterfall: Waterfall<TraceSpan> }) {
   const kernel = [...new Set(trace.spans.map(({ kernelName }) => kernelName))].filter((name) => name !== '').join(',');
   const tenth = BigInt(Math.round(waterfall.durationNs / 10));
   const aroundNs = tenth > LEAST_AROUND_NS ? tenth : LEAST_AROUND_NS;
@@ -59,7 +59,7 @@ export function TraceLogs({ trace, waterfall }: { readonly trace: Trace; readonl
   );
 }
 
-function Line({ row, waterfall }: { readonly row: LogRow; readonly waterfall: Waterfall }) {
+function Line({ row, waterfall }: { readonly row: LogRow; readonly waterfall: Waterfall<TraceSpan> }) {
   const unixNs = BigInt(row.unixNs);
   const sinceNs = Number(unixNs - waterfall.originNs);
   const isWithin = sinceNs >= 0 && sinceNs <= waterfall.durationNs;

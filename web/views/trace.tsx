@@ -11,7 +11,7 @@ import { KernelTag, useTone } from '../parts/kernel-tag.tsx';
 import { useApp, useAppState, useParams } from '../state/app-state.ts';
 import { useKeys } from '../state/keys.ts';
 import { formatRoute } from '../state/route.ts';
-import { toBar, toWaterfall, type Waterfall, type WaterfallRow } from '../traces/waterfall.ts';
+import { toBar, toWaterfall, type Waterfall, type WaterfallRow } from '../../base/waterfall.ts';
 import { SpanDetail } from './span-detail.tsx';
 import { TraceLogs } from './trace-logs.tsx';
 
@@ -99,7 +99,11 @@ function OneTrace({ trace }: { readonly trace: Trace }) {
   );
 }
 
-function Rows(props: { readonly rows: readonly WaterfallRow[]; readonly waterfall: Waterfall; readonly chosen: TraceSpan | undefined }) {
+function Rows(props: {
+  readonly rows: readonly WaterfallRow<TraceSpan>[];
+  readonly waterfall: Waterfall<TraceSpan>;
+  readonly chosen: TraceSpan | undefined;
+}) {
   const { durationNs } = props.waterfall;
   return (
     <div class="waterfall" role="group" aria-label="Spans of the trace">
@@ -120,7 +124,7 @@ function Rows(props: { readonly rows: readonly WaterfallRow[]; readonly waterfal
   );
 }
 
-function Row({ row, totalNs, isChosen }: { readonly row: WaterfallRow; readonly totalNs: number; readonly isChosen: boolean }) {
+function Row({ row, totalNs, isChosen }: { readonly row: WaterfallRow<TraceSpan>; readonly totalNs: number; readonly isChosen: boolean }) {
   const app = useApp();
   const tone = useTone(row.span.bootId);
   const isKnown = useAppState((state) => state.tones.has(row.span.bootId));

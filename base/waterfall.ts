@@ -1,8 +1,15 @@
-/** Spans of one trace → rows of a waterfall: children below their parents, in the order in which they began. */
-import type { TraceSpan } from '../../model/api.ts';
+/** Intervals that name their parents → rows of a waterfall: children below their parents, in the order in which they began. */
 
-export interface WaterfallRow {
-  readonly span: TraceSpan;
+export interface Interval {
+  readonly spanId: string;
+  /** Empty = none. */
+  readonly parentSpanId: string;
+  readonly startUnixNs: string;
+  readonly durationNs: number;
+}
+
+export interface WaterfallRow<Span extends Interval> {
+  readonly span: Span;
   readonly depth: number;
   /** From the first start of the trace, ns. */
   readonly startNs: number;
@@ -10,26 +17,26 @@ export interface WaterfallRow {
   readonly isOrphan: boolean;
 }
 
-export interface Waterfall {
+export interface Waterfall<Span extends Interval> {
   readonly originNs: bigint;
   readonly durationNs: number;
-  readonly rows: readonly WaterfallRow[];
+  readonly rows: readonly WaterfallRow<Span>[];
 }
 
-export function toWaterfall(spans: readonly TraceSpan[]): Waterfall {
+export function toWaterfall<Span extends Interval>(spans: readonly Span[]): Waterfall<Span> {
   const originNs = spans.reduce<bigint | undefined>((least, { startUnixNs }) => {
     const startNs = BigInt(startUnixNs);
     return least === undefined || startNs < least ? startNs : least;
   }, undefined);
   if (originNs === undefined) return { originNs: 0n, durationNs: 0, rows: [] };
-  const startOf = (span: TraceSpan): number => Number(BigInt(span.startUnixNs) - originNs);
+  const startOf = (span: Span): number => Number(BigInt(span.startUnixNs) - originNs);
   const ids = new Set(spans.map(({ spanId }) => spanId));
-  const hasParent = ({ parentSpanId, spanId }: TraceSpan): boolean => parentSpanId !== spanId && ids.has(parentSpanId);
+  const hasParent = ({ parentSpanId, spanId }: Span): boolean => parentSpanId !== spanId && ids.has(parentSpanId);
   const children = Map.groupBy(spans.filter(hasParent), ({ parentSpanId }) => parentSpanId);
-  const rows: WaterfallRow[] = [];
+  const rows: WaterfallRow<Span>[] = [];
   const placed = new Set<string>();
-  const byStart = (a: TraceSpan, b: TraceSpan): number => startOf(a) - startOf(b) || b.durationNs - a.durationNs;
-  const place = (first: TraceSpan): void => {
+  const byStart = (a: Span, b: Span): number => startOf(a) - startOf(b) || b.durationNs - a.durationNs;
+  const place = (first: Span): void => {
     // A stack of its own: a chain of spans may be longer than calls can be deep.
     const stack = [{ span: first, depth: 0 }];
     for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
@@ -49,8 +56,11 @@ export function toWaterfall(spans: readonly TraceSpan[]): Waterfall {
 }
 
 /** Left edge and width of a bar, percent of the whole. */
-export function toBar(row: Pick<WaterfallRow, 'startNs'> & { readonly span: Pick<TraceSpan, 'durationNs'> }, totalNs: number) {
+export function toBar(
+  { startNs, span }: Pick<WaterfallRow<Interval>, 'startNs'> & { readonly span: Pick<Interval, 'durationNs'> },
+  totalNs: number,
+): { readonly left: number; readonly width: number } {
   if (totalNs <= 0) return { left: 0, width: 100 };
-  const left = Math.min(100, (row.startNs / totalNs) * 100);
-  return { left, width: Math.min(100 - left, (row.span.durationNs / totalNs) * 100) };
+  const left = Math.min(100, (startNs / totalNs) * 100);
+  return { left, width: Math.min(100 - left, (span.durationNs / totalNs) * 100) };
 }
