@@ -16,6 +16,7 @@ import {
   list,
   names,
   senders,
+  shipping,
   sizeBytes,
   streams,
   text,
@@ -82,6 +83,7 @@ export const CONFIG_KEYS = {
   'hub.forward.headers': key(names, {}, 'headers of these requests, such as authorization', { secret: true }),
   'hub.forward.compression': key(choice(['none', 'gzip', 'zstd']), 'gzip', 'compression of these requests'),
   'hub.forward.ca': key(text, undefined, 'PEM file of the authority to trust there', { unset: 'the system’s' }),
+  'hub.recorder.window': key(durationMs(1000, 600_000), '5s', 'how much to either side of an incident is asked of flight recorders'),
   'hub.retention.logs': key(days, '30d', 'how long logs are kept'),
   'hub.retention.quiet_logs': key(days, undefined, 'how long logs of level info and debug are kept', { unset: 'as the other logs' }),
   'hub.retention.traces': key(days, '30d', 'how long spans are kept'),
@@ -123,7 +125,16 @@ export const CONFIG_KEYS = {
   'collector.tracefs.buffer': key(sizeBytes(64 * 1024, 1024 * MIB), undefined, 'ring buffer of each CPU', {
     unset: '64MiB over all CPUs, 512KiB to 4MiB each',
   }),
-  'collector.tracefs.ship': key(flag, true, 'send all trace events to the hub; off = only the spans made of them'),
+  'collector.tracefs.ship': key(
+    shipping,
+    true,
+    'send all trace events to the hub; on-request = keep them in the flight recorder until an incident or a person asks; false = only the spans made of them',
+  ),
+  'collector.recorder.size': key(
+    sizeBytes(MIB, TIB),
+    '256MiB',
+    'most bytes of the flight recorder, all kernels together; beyond it the oldest go',
+  ),
   'collector.ikc': key(
     list,
     ['multikernel'],

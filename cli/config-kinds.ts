@@ -17,6 +17,9 @@ export const flag = z.union(
   'must be true or false',
 );
 
+/** What becomes of trace pages. */
+export const shipping = z.union([flag, z.literal('on-request')], 'must be true, false or on-request');
+
 export const url = z
   .string()
   .refine((value) => /^https?:\/\/[^/]/.test(value) && URL.canParse(value), 'must be an http:// or https:// address');

@@ -3,6 +3,7 @@ import type { IncidentDetail, IncidentRow } from '../model/api.ts';
 import type { IncidentSeverity } from '../model/incident.ts';
 import { formatMoment } from './moment.ts';
 import { type Column, renderRows } from './table.ts';
+import { describeRecorded } from './recorder-table.ts';
 import { escapeLine, type Paint, type Style } from './terminal.ts';
 import { formatCount, formatErrorNs, formatSeconds } from './units.ts';
 
@@ -25,7 +26,7 @@ export function renderIncidents(rows: readonly IncidentRow[], paint: Paint, widt
   return renderRows(COLUMNS, rows, paint, width);
 }
 
-export function renderIncident({ incident, from, to, kernels, gaps, inFlight }: IncidentDetail, paint: Paint): string {
+export function renderIncident({ incident, from, to, kernels, gaps, inFlight, recorded }: IncidentDetail, paint: Paint): string {
   const { severity, state, resolvedUnixNs, firstUnixNs, lastUnixNs, errorNs, others, lastWords } = incident;
   const lasted = Number(BigInt(lastUnixNs) - BigInt(firstUnixNs)) / 1e9;
   const facts: readonly (readonly [string, string])[] = [
@@ -59,6 +60,8 @@ export function renderIncident({ incident, from, to, kernels, gaps, inFlight }: 
     const clock = kernel.errorNs < 0 ? 'clock without a bound' : `clock ${formatErrorNs(kernel.errorNs)}`;
     lines.push(`  ${escapeLine(kernel.kernelName)} (${kernel.kernelId}): ${formatCount(kernel.records)} records, ${clock}`);
   }
+  if (recorded !== undefined)
+    lines.push('', 'Trace events of the flight recorders', ...describeRecorded(recorded).map((line) => `  ${line}`));
   if (inFlight.length > 0) lines.push('', `${inFlight.length} messages in flight: sent in the window, and nobody knows that they arrived`);
   for (const { sendUnixNs, senderName, receiverName, typeName, subtypeName, payloadBytes } of inFlight.slice(-MAX_SHOWN_MESSAGES)) {
     const type = `${typeName} ${subtypeName}`.trim();

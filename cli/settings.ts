@@ -29,6 +29,7 @@ export function toHubOptions(config: Config): HubOptions {
     messages: readMessages(config),
     ikcPacks: readIkcPacks(config),
     ...toForward(config),
+    recorderWindowMs: config.get('hub.recorder.window'),
     store: toStoreOptions(config),
   };
 }
@@ -166,9 +167,14 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       : {}),
     spans: config.find('collector.spans'),
     messages: readMessages(config),
-    events: config.get('collector.tracefs.ship') ? 'ship' : 'off',
+    events: toEvents(config.get('collector.tracefs.ship')),
+    recorderMaxBytes: config.get('collector.recorder.size'),
     ...(telemetryEndpoint === undefined ? {} : { telemetry: { endpoint: telemetryEndpoint } }),
   };
+}
+
+function toEvents(ship: boolean | 'on-request'): NonNullable<CollectorOptions['events']> {
+  return ship === 'on-request' ? 'keep' : ship ? 'ship' : 'off';
 }
 
 function toNetconsole(config: Config): CollectorOptions['netconsole'] {

@@ -14,6 +14,8 @@ export interface StreamRate {
   readonly stored: number;
   readonly lost: number;
   readonly dropped: number;
+  /** In a flight recorder. */
+  readonly kept: number;
   readonly inFlight: number;
   readonly state: LedgerRow['state'];
 }
@@ -56,6 +58,7 @@ function sumByStream(rows: readonly LedgerRow[]): Map<string, StreamSum> {
       stored: row.stored + (sum?.stored ?? 0),
       lost: row.lost + (sum?.lost ?? 0),
       dropped: row.dropped + (sum?.dropped ?? 0),
+      kept: row.kept + (sum?.kept ?? 0),
       inFlight: row.inFlight + (sum?.inFlight ?? 0),
       state: sum !== undefined && WORSE.indexOf(sum.state) > WORSE.indexOf(row.state) ? sum.state : row.state,
     });

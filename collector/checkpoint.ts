@@ -47,10 +47,11 @@ export class Checkpoint {
     this.#bootId = bootId;
   }
 
-  /** Furthest position of a stream in this checkpoint and in the records that wait. */
-  resumePositions(spool: Spool): Map<string, SourcePosition> {
+  /** Furthest position of a stream in this checkpoint, in the records that wait, and in those that are kept. */
+  resumePositions(spool: Spool, kept: ReadonlyMap<string, SourcePosition> = new Map()): Map<string, SourcePosition> {
     const furthest = new Map(this.#positions);
     for (const header of spool.headers()) this.#advance(furthest, header.positions);
+    this.#advance(furthest, Object.fromEntries(kept));
     return furthest;
   }
 

@@ -17,7 +17,7 @@ import { hasInstances } from './instances.ts';
 import { KernelFeed, type FeedStatus, type KernelReader, type ReadKernel, type SharedParts } from './kernel-feed.ts';
 import { readKnownBoots, writeKnownBoot, type KnownBoot } from './known-boots.ts';
 import { openLinks, type Links } from './links.ts';
-import { DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from './options.ts';
+import { DEFAULT_RECORDER_BYTES, DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from './options.ts';
 import { Peer, type PeerKind } from './peer.ts';
 import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
@@ -144,6 +144,8 @@ class RunningCollector implements Collector {
   readonly #clock: CollectorClock;
   readonly #peer: Peer;
   readonly #shared: SharedParts;
+  /** The same for kernels whose trace pages are read. */
+  readonly #recording: SharedParts;
   readonly #feed: KernelFeed;
   readonly #guests: Guest[] = [];
   readonly #readers: KernelReader[] = [];
@@ -161,8 +163,13 @@ class RunningCollector implements Collector {
     this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono', this.#identity.kernelId === HOST_KERNEL_ID);
     const formats = new FormatStore(options.spoolDir);
     this.#peer = new Peer(links.exchange, formats);
-    this.#shared = { links, peer: this.#peer, formats, messages: createMatcher(options.messages), version: options.version };
-    this.#feed = new KernelFeed(options.spoolDir, this.#spoolBytes(), this.#shared);
+    const { events, recorderMaxBytes = DEFAULT_RECORDER_BYTES, streams = [], sources, version } = options;
+    const recorders = streams.length + (sources.tracefs === undefined ? 0 : 1);
+    const recorderBytes = events === 'keep' ? Math.floor(recorderMaxBytes / Math.max(1, recorders)) : undefined;
+    const messages = createMatcher(options.messages);
+    this.#shared = { links, peer: this.#peer, formats, messages, recorderBytes: undefined, version };
+    this.#recording = { ...this.#shared, recorderBytes };
+    this.#feed = new KernelFeed(options.spoolDir, this.#spoolBytes(), sources.tracefs === undefined ? this.#shared : this.#recording);
   }
 
   async start(rules: readonly SpanRule[]): Promise<void> {
@@ -274,7 +281,7 @@ class RunningCollector implements Collector {
   }
 
   #openGuest({ name, from, kernel, console: consoleFrom }: StreamOptions, rules: readonly SpanRule[], telemetry: OwnTelemetry): Guest {
-    const feed = new KernelFeed(join(this.#options.spoolDir, 'streams', name), this.#spoolBytes(), this.#shared);
+    const feed = new KernelFeed(join(this.#options.spoolDir, 'streams', name), this.#spoolBytes(), this.#recording);
     feed.startSender(telemetry);
     const console =
       consoleFrom === undefined

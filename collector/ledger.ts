@@ -6,6 +6,7 @@ import { ATTR, LEDGER_METRIC } from '../model/attributes.ts';
 import type { GapReason } from '../model/gap.ts';
 import type { MetricBatch, MetricDefinition } from '../model/metric-batch.ts';
 import type { StreamCounts } from '../model/pipeline.ts';
+import type { KeptCounts } from './recorder.ts';
 
 const counter = (name: string, description: string): MetricDefinition => ({
   name,
@@ -18,6 +19,15 @@ const WRITTEN = counter(LEDGER_METRIC.written, 'Records that the kernel says it 
 const READ = counter(LEDGER_METRIC.read, 'Records that the collector took over.');
 const LOST = counter(LEDGER_METRIC.lost, 'Records known to be lost before the collector.');
 const DROPPED = counter(LEDGER_METRIC.dropped, 'Records that mkscope itself dropped.');
+
+const KEPT: MetricDefinition = {
+  name: LEDGER_METRIC.kept,
+  description: 'Records that the flight recorder keeps and has not sent.',
+  unit: '{record}',
+  type: 'updown',
+  integer: true,
+};
+const OVERWRITTEN = counter(LEDGER_METRIC.overwritten, 'Records that fell out of the flight recorder unsent.');
 
 interface Drop {
   readonly stream: string;
@@ -72,6 +82,15 @@ export class Ledger {
         [ATTR.lossReason]: drop.reason,
       });
     }
+  }
+}
+
+/** Points of one boot's records in its flight recorder. They have no start: what they count outlives collectors. */
+export function addKeptMetrics(batch: MetricBatch, counts: readonly KeptCounts[], timeNs: bigint): void {
+  for (const { stream, cpu, kept, overwritten } of counts) {
+    const attributes = streamAttributes(stream, cpu);
+    batch.add(KEPT, 0n, timeNs, kept, attributes);
+    batch.add(OVERWRITTEN, 0n, timeNs, overwritten, attributes);
   }
 }
 

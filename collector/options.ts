@@ -80,14 +80,17 @@ export interface CollectorOptions {
   readonly spans?: readonly string[] | undefined;
   /** Messages beside those of the catalogue. */
   readonly messages?: readonly MessageRule[] | undefined;
-  /** Trace events go to the hub, or nowhere. */
-  readonly events?: 'ship' | 'off' | undefined;
+  /** Trace events go to the hub, into the flight recorder until the hub asks for them, or nowhere. */
+  readonly events?: 'ship' | 'keep' | 'off' | undefined;
+  /** Default 256 MiB, divided evenly between this kernel and the streams. */
+  readonly recorderMaxBytes?: number | undefined;
   /** The collector's own spans; off without an endpoint. */
   readonly telemetry?: { readonly endpoint: string } | undefined;
   readonly version: string;
 }
 
 export const DEFAULT_SPOOL_BYTES = 512 << 20;
+export const DEFAULT_RECORDER_BYTES = 256 << 20;
 
 /** What is recorded where nothing is configured: scheduling, interrupts, task life, and what goes wrong. */
 export const DEFAULT_TRACE_EVENTS: readonly string[] = [

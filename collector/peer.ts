@@ -20,7 +20,12 @@ export interface Answer {
   readonly error: string;
 }
 
-export type Exchange = (method: 'GET' | 'PUT', path: string, contentType?: string, body?: Uint8Array<ArrayBuffer>) => Promise<Answer>;
+export type Exchange = (
+  method: 'GET' | 'PUT' | 'POST',
+  path: string,
+  contentType?: string,
+  body?: Uint8Array<ArrayBuffer>,
+) => Promise<Answer>;
 
 export class Peer {
   readonly #exchange: Exchange;

@@ -13,7 +13,7 @@ import { SCHEMA_URL, type Resource, type Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
 import type { Sink, SourcePosition, SourceRecord } from '../model/pipeline.ts';
-import { SEGMENT_CONTENT_TYPE, SEGMENT_PATH, writeSegment } from '../model/segment.ts';
+import { SEGMENT_CONTENT_TYPE, SEGMENT_PATH, writeSegment, type Segment } from '../model/segment.ts';
 import type { SpanBatch } from '../model/span-batch.ts';
 import { encodeGaps } from '../otlp/gap.ts';
 import { encodeLogs } from '../otlp/encode-logs.ts';
@@ -24,6 +24,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { FormatStore } from './format-store.ts';
 import type { Compression } from '../otlp/compression.ts';
 import type { Ledger } from './ledger.ts';
+import type { PageKeeper } from './page-keeper.ts';
 import type { Peer } from './peer.ts';
 import { isDiskFull, type Lane, type Spool, type SpoolDrop, type SpooledRows } from './spool.ts';
 import { compress } from './wire-form.ts';
@@ -54,6 +55,11 @@ interface Draft {
   readonly waiting: ((spooled: boolean) => void)[];
 }
 
+interface PackedSegment {
+  readonly header: Parameters<Spool['append']>[1];
+  readonly body: Uint8Array;
+}
+
 export interface PipelineParts {
   readonly resource: Resource;
   readonly version: string;
@@ -64,6 +70,8 @@ export interface PipelineParts {
   readonly ledger: Ledger;
   readonly peer: Peer;
   readonly messages: MessageMatcher;
+  /** Set where trace pages are kept and not sent. */
+  readonly keeper: PageKeeper | undefined;
   /** For receivers that are no hub. */
   readonly compression: Compression;
   /** Called when a record lies in the lane: the sender's turn. */
@@ -101,6 +109,7 @@ export class Pipeline implements Sink {
         return this.#writeSpans(record.batch);
       case 'formats':
         this.#parts.formats.put(record.hash, record.set);
+        this.#parts.keeper?.noteFormats(record.hash, record.set);
         return Promise.resolve(true);
       case 'segment':
         return Promise.resolve(this.#writeSegment(record));
@@ -182,22 +191,34 @@ export class Pipeline implements Sink {
 
   /** Segments are whole bodies: they go to the spool at once. A receiver that is no hub has no use for them. */
   #writeSegment(record: Extract<SourceRecord, { kind: 'segment' }>): boolean {
-    if (this.#parts.peer.kind === 'otlp') return true;
-    const { header } = record.segment;
+    const { peer, keeper, clock } = this.#parts;
+    if (peer.kind === 'otlp') return true;
+    const { stream } = record.segment.header;
+    const rows = record.events.map(({ cpu, count }) => ({ stream, cpu, count }));
+    const positions = record.position === undefined ? {} : { [stream]: record.position };
+    if (keeper === undefined) return this.#spoolSegment(record.segment, rows, positions);
+    const nowNs = clock.nowUnixNs();
+    const { header, body } = this.#packSegment(record.segment, rows, {});
+    const isKept = keeper.keep(record, header, body, nowNs);
+    if (!isKept) this.#report([{ lane: 'bulk', headers: [{ ...header, seq: -1 }] }], 'spool_full');
+    const outline = keeper.outlineOf(record.segment, performance.now());
+    if (outline !== undefined) this.#spoolSegment(outline, [], {});
+    return isKept;
+  }
+
+  #spoolSegment(segment: Segment, rows: readonly SpooledRows[], positions: Record<string, SourcePosition>): boolean {
+    const { header, body } = this.#packSegment(segment, rows, positions);
+    return this.#spool('bulk', body, header);
+  }
+
+  #packSegment(segment: Segment, rows: readonly SpooledRows[], positions: Record<string, SourcePosition>): PackedSegment {
     this.#segment.reset();
-    writeSegment(record.segment, this.#segment);
+    writeSegment(segment, this.#segment);
     const nowNs = String(this.#parts.clock.nowUnixNs());
-    const packed = compress(this.#segment.view(), 'zstd');
-    return this.#spool('bulk', packed.body, {
-      path: SEGMENT_PATH,
-      contentType: SEGMENT_CONTENT_TYPE,
-      encoding: packed.encoding,
-      rows: record.events.map(({ cpu, count }) => ({ stream: header.stream, cpu, count })),
-      fromUnixNs: nowNs,
-      toUnixNs: nowNs,
-      positions: record.position === undefined ? {} : { [header.stream]: record.position },
-      formatSet: header.formatSet,
-    });
+    const { body, encoding } = compress(this.#segment.view(), 'zstd');
+    const { formatSet } = segment.header;
+    const type = { path: SEGMENT_PATH, contentType: SEGMENT_CONTENT_TYPE, encoding };
+    return { header: { ...type, rows, fromUnixNs: nowNs, toUnixNs: nowNs, positions, formatSet }, body };
   }
 
   #scope(): Scope {

@@ -87,7 +87,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayedGuest[]> {
         'start a hub with `mkscope up`, or name another',
       );
     }
-    const shared = { links, peer, formats, messages: createMatcher(), version: options.version };
+    const shared = { links, peer, formats, messages: createMatcher(), recorderBytes: undefined, version: options.version };
     return await Promise.all(options.guests.map((guest) => new GuestReplay(guest, options, shared).run()));
   } finally {
     links.close();

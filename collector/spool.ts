@@ -4,9 +4,7 @@
  *
  *   <spool>/id                      names this spool for ever; `<id>-<lane>` is the stream of the batch headers
  *   <spool>/logs/000000000000.log   named for the first sequence number in it
- *   record payload:  2c 01 00 00 | {"seq":7,"path":"/v1/logs",…} | body
- *                    +-- u32 LE    +-- JSON SpoolHeader            +-- as it is sent, encoded and compressed
- *                        JSON bytes
+ *   record payload: a SpoolHeader and its body (collector/headed-record.ts)
  *
  * After a crash the files are read back: whole records are sent again under the same (stream, seq), so that the receiver can
  * tell them from new ones; a torn tail was never promised to anybody. Not handled: loss of power before the page cache is
@@ -16,9 +14,10 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, wri
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { RecordLog, type RecordPosition } from '../base/record-log.ts';
-import { ByteWriter, decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
+import { ByteWriter } from '../base/bytes.ts';
 import { OperationalError, errnoOf, isOperational, messageOf } from '../base/errors.ts';
 import type { SourcePosition } from '../model/pipeline.ts';
+import { splitHeaded, writeHeaded } from './headed-record.ts';
 
 /** Lanes in the order in which they are given up when the spool is full: the severe records last. */
 export const LANES = ['bulk', 'metrics', 'spans', 'logs', 'severe'] as const;
@@ -47,6 +46,14 @@ export interface SpoolHeader {
   readonly positions: Readonly<Record<string, SourcePosition>>;
   /** Hash of the format set that the pages of a segment need. */
   readonly formatSet?: string;
+  /** Where it was kept before it was asked for (collector/recorder.ts). */
+  readonly kept?: KeptPlace;
+}
+
+/** A record of a flight recorder. */
+export interface KeptPlace {
+  readonly recorder: string;
+  readonly number: number;
 }
 
 interface SpoolFile {
@@ -140,6 +147,11 @@ export class Spool {
     return this.#filesOf(lane).reduce((sum, file) => sum + file.pending.length, 0);
   }
 
+  /** Number of the oldest record that waits; where none does, the next one's. */
+  firstPending(lane: Lane): number {
+    return this.#filesOf(lane).find(({ pending }) => pending.length > 0)?.pending[0]?.seq ?? this.nextSeq(lane);
+  }
+
   /** Makes room for `count` bytes; what had to go is returned, for the books. */
   makeRoom(count: number): SpoolDrop[] {
     const drops: SpoolDrop[] = [];
@@ -158,12 +170,9 @@ export class Spool {
   /** Appends a record under the lane's next number; throws the system's error where the disk refuses. */
   append(lane: Lane, header: Omit<SpoolHeader, 'seq'>, body: Uint8Array): SpoolHeader {
     const full: SpoolHeader = { ...header, seq: this.nextSeq(lane) };
-    const json = encodeUtf8(JSON.stringify(full));
     const payload = this.#payload;
     payload.reset();
-    payload.writeU32(json.length);
-    payload.writeBytes(json);
-    payload.writeBytes(body);
+    writeHeaded(full, body, payload);
     const file = this.#fileFor(lane, full.seq, payload.length);
     const position = file.log.append(payload.view());
     file.pending.push({ seq: full.seq, position });
@@ -175,7 +184,7 @@ export class Spool {
   peek(lane: Lane): SpooledRecord | undefined {
     for (const file of this.#filesOf(lane)) {
       const first = file.pending[0];
-      if (first !== undefined) return { lane, ...splitPayload(file.log.read(first.position)) };
+      if (first !== undefined) return { lane, ...splitHeaded<SpoolHeader>(file.log.read(first.position)) };
     }
     return undefined;
   }
@@ -207,7 +216,7 @@ export class Spool {
   *headers(): Generator<SpoolHeader> {
     for (const lane of LANES) {
       for (const file of this.#filesOf(lane)) {
-        for (const { position } of file.pending) yield splitPayload(file.log.read(position)).header;
+        for (const { position } of file.pending) yield splitHeaded<SpoolHeader>(file.log.read(position)).header;
       }
     }
   }
@@ -246,7 +255,7 @@ export class Spool {
 
   #dropOldest(lane: Lane): SpoolDrop {
     const file = this.#filesOf(lane)[0] as SpoolFile;
-    const headers = file.pending.map(({ position }) => splitPayload(file.log.read(position)).header);
+    const headers = file.pending.map(({ position }) => splitHeaded<SpoolHeader>(file.log.read(position)).header);
     this.#remove(lane, file);
     return { lane, headers };
   }
@@ -273,7 +282,7 @@ export class Spool {
       const file: SpoolFile = { log, pending: [] };
       let next = Number(name.slice(0, -4));
       for (const position of log.recovered) {
-        const { header } = splitPayload(log.read(position));
+        const { header } = splitHeaded<SpoolHeader>(log.read(position));
         file.pending.push({ seq: header.seq, position });
         next = header.seq + 1;
       }
@@ -307,11 +316,6 @@ function startOf(pid: string): string {
   } catch {
     return 'gone';
   }
-}
-
-function splitPayload(payload: Uint8Array<ArrayBuffer>): { readonly header: SpoolHeader; readonly body: Uint8Array<ArrayBuffer> } {
-  const jsonBytes = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-  return { header: JSON.parse(decodeUtf8(payload, 4, 4 + jsonBytes)) as SpoolHeader, body: payload.subarray(4 + jsonBytes) };
 }
 
 /** True for the system errors that mean the disk has no room. */

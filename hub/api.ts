@@ -47,6 +47,7 @@ import {
   NO_PARAMS,
   readInput,
   readParams,
+  RECORDER_BODY,
   SERIES_PARAMS,
   SQL_BODY,
   TIMELINE_PARAMS,
@@ -55,6 +56,7 @@ import {
   type Schema,
 } from './params.ts';
 import { toOperational, toProblemResponse } from './problem.ts';
+import type { Recorders } from './recorders.ts';
 import { formatSelfMetrics, METRICS_CONTENT_TYPE } from './self-metrics.ts';
 import { runSql } from './sql.ts';
 import type { StaticFiles } from './static-files.ts';
@@ -78,6 +80,7 @@ export interface ApiSettings {
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   readonly forwarder: Forwarder | undefined;
+  readonly recorders: Recorders;
   /** Folder for files that are being imported. */
   readonly workDir: string;
   health(): Promise<Health>;
@@ -125,11 +128,11 @@ export function createApiApp(settings: ApiSettings): HubApp {
   app.get('/api/incidents/:id', async (c) => {
     c.header('cache-control', 'no-store');
     readParams(c.req.url, NO_PARAMS);
-    return c.json(await queryIncidentDetail(store, c.req.param('id')));
+    return c.json(await queryIncidentDetail(store, settings.recorders, c.req.param('id')));
   });
   app.get('/api/incidents/:id/export', async (c) => {
     const { redact } = readParams(c.req.url, EXPORT_PARAMS);
-    const detail = await queryIncidentDetail(store, c.req.param('id'));
+    const detail = await queryIncidentDetail(store, settings.recorders, c.req.param('id'));
     c.header('cache-control', 'no-store');
     // The file brings its own rule of what a browser may do with it; opened from here it gets the same.
     c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
@@ -141,6 +144,8 @@ export function createApiApp(settings: ApiSettings): HubApp {
     traces: await queryTraces(store, { ...params, ...(minDurationNs === undefined ? {} : { minDurationNs }) }),
   }));
   app.get('/api/traces/:id', (c) => answerTrace(c, store));
+  get('/api/recorders', NO_PARAMS, () => Promise.resolve(settings.recorders.list()));
+  app.post('/api/recorders', (c) => answerRecorderRequest(c, settings));
   app.post('/api/sql', (c) => answerSql(c, settings));
   app.post('/api/import', (c) => answerImport(c, settings));
   app.get('/metrics', async (c) => {
@@ -173,6 +178,20 @@ async function answerSql(c: Context<HubEnv>, { store, bodies }: ApiSettings): Pr
   requireJson(c.req.header('content-type'));
   const { sql } = await bodies.with(c.env.incoming, (bytes) => Promise.resolve(readInput(parseJson(bytes), SQL_BODY, 'member')));
   return c.json(await runSql(store, sql));
+}
+
+async function answerRecorderRequest(c: Context<HubEnv>, { recorders, bodies }: ApiSettings): Promise<Response> {
+  requireJson(c.req.header('content-type'));
+  const wanted = await bodies.with(c.env.incoming, (bytes) => Promise.resolve(readInput(parseJson(bytes), RECORDER_BODY, 'member')));
+  if (BigInt(wanted.from) >= BigInt(wanted.to)) throw new OperationalError('E_REQUEST', 'from is not before to', 'give a window of time');
+  const requests = recorders.ask(wanted.machine, wanted.from, wanted.to);
+  if (requests.length > 0) return c.json({ requests });
+  const where = wanted.machine === undefined ? '' : ` of a machine ${wanted.machine}`;
+  throw new OperationalError(
+    'E_NOT_FOUND',
+    `no flight recorder${where} has reported here`,
+    'collectors keep pages with collector.tracefs.ship: on-request',
+  );
 }
 
 async function answerImport(
@@ -221,6 +240,6 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(decodeUtf8(bytes));
   } catch (error) {
-    throw new OperationalError('E_REQUEST', 'the body is not JSON', 'send { "sql": "SELECT …" }', error);
+    throw new OperationalError('E_REQUEST', 'the body is not JSON', 'docs/api.md shows the body of each address', error);
   }
 }

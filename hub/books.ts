@@ -33,10 +33,27 @@ export interface Snapshot {
   /** Start of this run of counters: another one begins when its writer restarts. */
   readonly startNs: bigint;
   /** Records read, less those that the collector dropped, in this run. */
+  readonly taken: number;
+  /** Of those, the ones that are not in its flight recorder, nor fell out of it. */
   readonly handedOn: number;
   /** Rows of the stream that the hub had taken over when the snapshot came in. */
   readonly accepted: number;
   readonly receivedMs: number;
+}
+
+type Counted = 'read' | 'dropped' | 'kept' | 'overwritten';
+const COUNTED: ReadonlyMap<string, Counted> = new Map([
+  [LEDGER_METRIC.read, 'read'],
+  [LEDGER_METRIC.dropped, 'dropped'],
+  [LEDGER_METRIC.kept, 'kept'],
+  [LEDGER_METRIC.overwritten, 'overwritten'],
+]);
+
+interface Point extends Record<Counted, number> {
+  readonly key: StreamKey;
+  timeNs: bigint;
+  /** Undefined = it says only what is kept. */
+  startNs: bigint | undefined;
 }
 
 interface Book {
@@ -64,30 +81,33 @@ export class Books {
 
   /** Takes the ledger counters out of a metrics batch, when it comes in. */
   observe(bootId: string, batch: MetricBatch, nowMs = Date.now()): void {
-    const points = new Map<string, { key: StreamKey; timeNs: bigint; startNs: bigint; read: number; dropped: number }>();
+    const points = new Map<string, Point>();
     for (let row = 0; row < batch.length; row++) {
-      const name = batch.strings.get(batch.name[row] as number);
-      if (name !== LEDGER_METRIC.read && name !== LEDGER_METRIC.dropped) continue;
+      const name = COUNTED.get(batch.strings.get(batch.name[row] as number));
+      if (name === undefined) continue;
       const attributes = batch.attributes.rowOf(row);
       const stream = attributes[ATTR.stream];
       if (stream === undefined) continue;
       const key = { bootId, stream, cpu: Number(attributes[ATTR.cpu] ?? -1) };
       const id = toStreamName(key);
-      const point = points.get(id) ?? { key, timeNs: 0n, startNs: 0n, read: 0, dropped: 0 };
-      if (name === LEDGER_METRIC.read) {
-        point.timeNs = batch.time.getBigint(row);
-        point.startNs = batch.startTime.getBigint(row);
-        point.read = batch.value[row] as number;
-      } else {
-        point.dropped += batch.value[row] as number;
-      }
+      const point = points.get(id) ?? { key, timeNs: 0n, startNs: undefined, read: 0, dropped: 0, kept: 0, overwritten: 0 };
+      point.timeNs = batch.time.getBigint(row);
+      if (name === 'read') point.startNs = batch.startTime.getBigint(row);
+      point[name] += batch.value[row] as number;
       points.set(id, point);
     }
-    for (const { key, timeNs, startNs, read, dropped } of points.values()) {
-      const book = this.#bookOf(key);
-      book.snapshots.push({ timeNs, startNs, handedOn: read - dropped, accepted: book.accepted, receivedMs: nowMs });
-      if (book.snapshots.length > MAX_SNAPSHOTS) book.snapshots.shift();
-    }
+    for (const point of points.values()) this.#note(point, nowMs);
+  }
+
+  #note({ key, timeNs, startNs, read, dropped, kept, overwritten }: Point, nowMs: number): void {
+    const book = this.#bookOf(key);
+    const last = book.snapshots.at(-1);
+    // Of a kernel that is silent only what is kept changes: nothing more was read of it.
+    const of = startNs === undefined ? last : { startNs, taken: read - dropped };
+    if (of === undefined) return;
+    const handedOn = of.taken - kept - overwritten;
+    book.snapshots.push({ timeNs, startNs: of.startNs, taken: of.taken, handedOn, accepted: book.accepted, receivedMs: nowMs });
+    if (book.snapshots.length > MAX_SNAPSHOTS) book.snapshots.shift();
   }
 
   /** Rows taken over so far, by stream. */

@@ -28,6 +28,7 @@ import { LifeWatch } from './life-watch.ts';
 import { LiveFeed } from './live.ts';
 import { PresenceTable } from './presence.ts';
 import { createReceiveApp } from './receive.ts';
+import { Recorders } from './recorders.ts';
 import { ReportWatch } from './report-watch.ts';
 import { StaticFiles } from './static-files.ts';
 import { TaskNames } from './task-names.ts';
@@ -60,6 +61,8 @@ export interface HubOptions {
   readonly ikcPacks?: readonly IkcPack[];
   /** An OTLP receiver that gets every span; undefined = none does. */
   readonly forward?: EndpointOptions;
+  /** To either side of an incident, pages of this much are asked of flight recorders. Default 5 s. */
+  readonly recorderWindowMs?: number;
   /** Bound of a request's body after decompression. Default 64 MiB. */
   readonly maxBodyBytes?: number;
 }
@@ -172,7 +175,9 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     onDecided: (...of) => channels.take(...of),
   });
   const lives = new LifeWatch({ store, counters, version });
-  const incidents = new IncidentWatch({ store, live, counters, presence, version, path: join(dataDir, 'incidents', 'watch.json') });
+  const recorders = new Recorders({ path: join(dataDir, 'recorders', 'requests.json'), windowMs: options.recorderWindowMs ?? 5_000 });
+  const path = join(dataDir, 'incidents', 'watch.json');
+  const incidents = new IncidentWatch({ store, live, counters, presence, recorders, version, path });
   const reports = new ReportWatch({ store, live, counters, incidents, version, path: join(dataDir, 'reports', 'watch.json') });
   const intake = new Intake({
     store,
@@ -224,11 +229,12 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
       lives,
       ikc,
       forwarder,
+      recorders,
       hostClocks: new Map(),
       workDir: join(dataDir, 'imports'),
       health,
     }),
-    otlpApp: createReceiveApp({ address: otlp, tokens, version, bodies, counters, formats, intake }),
+    otlpApp: createReceiveApp({ address: otlp, tokens, version, bodies, counters, formats, intake, recorders }),
     clickhouseApp: clickhouse === undefined ? undefined : createClickhouseApp({ address: clickhouse, tokens, store, bodies }),
   };
 }

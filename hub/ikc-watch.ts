@@ -37,6 +37,8 @@ const LATE_MS = 15 * 60_000;
 /** Requests and calls that were open at the moment began before it. */
 const BEFORE_NS = 65_000_000_000n;
 const SAVE_MS = 2_000;
+/** Boots with a flight recorder that are remembered. */
+const MAX_KEPT = 4_096;
 /** Rows of events that become one batch again. */
 const REPLAY_ROWS = 20_000;
 
@@ -59,6 +61,7 @@ export class IkcWatch {
   #savedMs = 0;
   /** By boot: when events last came. */
   readonly #heardMs = new Map<string, number>();
+  readonly #kept = new Set<string>();
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
@@ -98,6 +101,13 @@ export class IkcWatch {
     this.#heardMs.set(identity.bootId, nowMs);
   }
 
+  /** Its events stay in a flight recorder: that none come says nothing of how far it has been heard. */
+  noteKept(bootId: string): void {
+    this.#kept.delete(bootId);
+    this.#kept.add(bootId);
+    if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.values().next().value as string);
+  }
+
   takeLogs(identity: KernelIdentity, stream: string, batch: LogBatch, errorNs: number): void {
     this.join.addLogs(identity, stream, batch, errorNs, Date.now());
   }
@@ -120,6 +130,7 @@ export class IkcWatch {
   async #tick(): Promise<void> {
     const nowMs = Date.now();
     for (const { identity, lastMs } of this.#parts.presence.all()) {
+      if (this.#kept.has(identity.bootId)) continue;
       if (nowMs - lastMs > QUIET_MS || nowMs - (this.#heardMs.get(identity.bootId) ?? 0) < QUIET_MS) continue;
       this.join.noteFront(identity, BigInt(lastMs - QUIET_MS) * 1_000_000n);
     }

@@ -6,6 +6,7 @@ import { queryGaps } from '../store/queries/gaps.ts';
 import { queryIkcMessages } from '../store/queries/ikc.ts';
 import { findIncidents, queryWindowKernels } from '../store/queries/incidents.ts';
 import type { Store } from '../store/store.ts';
+import type { Recorders } from './recorders.ts';
 
 /** What happened just before and after, on all kernels. */
 const AROUND_NS = 5_000_000_000n;
@@ -14,7 +15,7 @@ const MAX_WINDOW_NS = 600_000_000_000n;
 const MAX_GAPS = 1_000;
 const MAX_MESSAGES = 500;
 
-export async function queryIncidentDetail(store: Store, id: string): Promise<IncidentDetail> {
+export async function queryIncidentDetail(store: Store, recorders: Recorders, id: string): Promise<IncidentDetail> {
   if (!/^[0-9a-f]{4,64}$/.test(id)) {
     throw new OperationalError(
       'E_REQUEST',
@@ -32,7 +33,9 @@ export async function queryIncidentDetail(store: Store, id: string): Promise<Inc
   const window = { from: String(fromNs > 0n ? fromNs : 0n), to: String(toNs) };
   const kernels = await queryWindowKernels(store, incident.machineId, window.from, window.to);
   const gaps = await queryGaps(store, { ...window, boots: bootsAround(incident, kernels), limit: MAX_GAPS });
-  return { incident, ...window, kernels, gaps, inFlight: await queryInFlight(store, incident, window) };
+  const inFlight = await queryInFlight(store, incident, window);
+  const recorded = recorders.ofIncident(incident.id);
+  return { incident, ...window, kernels, gaps, inFlight, ...(recorded === undefined ? {} : { recorded }) };
 }
 
 /** Of its machine: a hub may have many. */

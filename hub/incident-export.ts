@@ -80,6 +80,7 @@ ${toWarnings(data)}
 ${toFacts(data)}
 ${incident.lastWords.length === 0 ? '' : `<h2>Last words of ${toHtml(incident.kernelName)}</h2>\n<pre>${incident.lastWords.map(toHtml).join('\n')}</pre>`}
 ${toKernels(data)}
+${toRecorded(data)}
 ${toGaps(gaps)}
 ${toMessages(data.inFlight)}
 ${toLog(data)}
@@ -137,6 +138,17 @@ function toKernels({ kernels, incident }: ExportedIncident): string {
   );
   return `<h2>Kernels in the window</h2>
 <table><thead><tr><th>kernel</th><th>release</th><th>boot</th><th>records</th><th>clock</th><th>time is sure to</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
+}
+
+function toRecorded({ recorded }: ExportedIncident): string {
+  if (recorded === undefined) return '';
+  const rows = recorded.kernels.map(({ kernelId, kernelName, events, sentEvents, isComplete, sinceUnixNs }) => {
+    const isGone = sinceUnixNs === '' || BigInt(sinceUnixNs) > BigInt(recorded.fromUnixNs);
+    const missing = sinceUnixNs === '' ? 'nothing is kept' : isGone ? `what was before ${formatUtc(sinceUnixNs, 6)}` : '';
+    return `<tr><td>${toHtml(kernelName)} (${kernelId})</td><td class="n">${events}</td><td class="n">${sentEvents}${isComplete ? '' : ' so far'}</td><td>${missing}</td></tr>`;
+  });
+  return `<h2>Trace events of the flight recorders</h2>
+<table><thead><tr><th>kernel</th><th>requested</th><th>arrived</th><th>not kept any more</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
 function toGaps(gaps: readonly GapRow[]): string {

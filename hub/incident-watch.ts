@@ -22,6 +22,7 @@ import { scanIncidents } from './incident-scan.ts';
 import type { LiveFeed } from './live.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import type { PresenceTable } from './presence.ts';
+import type { Recorders } from './recorders.ts';
 import { openState, writeState } from './state-file.ts';
 
 const TICK_MS = 500;
@@ -46,6 +47,7 @@ export interface IncidentWatchParts {
   readonly live: LiveFeed;
   readonly counters: HubCounters;
   readonly presence: PresenceTable;
+  readonly recorders: Recorders;
   readonly version: string;
   /** The file that survives the process. */
   readonly path: string;
@@ -120,6 +122,8 @@ export class IncidentWatch {
     try {
       for (const [machineId, open] of Map.groupBy(await queryOpenIncidents(this.#parts.store), (one) => one.machineId)) {
         if (!this.#open.has(machineId)) this.#open.set(machineId, open);
+        // Those that were stored just before this process's predecessor was killed.
+        for (const one of open) this.#parts.recorders.askFor(one);
       }
       for (const bootId of await queryEndedBoots(this.#parts.store, DEATH_KINDS)) this.#silence.noteEnd(bootId);
     } catch (error) {
@@ -173,7 +177,7 @@ export class IncidentWatch {
   async #scan(machineId: string): Promise<void> {
     const spot = this.#spots.get(machineId);
     if (spot === undefined) return;
-    const { store, counters, live } = this.#parts;
+    const { store, counters, live, recorders } = this.#parts;
     // What is marked from now on opens the place anew.
     this.#spots.delete(machineId);
     try {
@@ -185,6 +189,7 @@ export class IncidentWatch {
       for (const { kind } of opened) counters.countIncident(kind);
       for (const { incident, lastWords, mergedInto } of changed) {
         if (mergedInto === '' && DEATH_KINDS.includes(incident.kind) && incident.bootId !== '') this.#silence.noteEnd(incident.bootId);
+        if (mergedInto === '') recorders.askFor(incident);
         if (mergedInto === '') live.publishIncident(toIncidentRow(incident, lastWords));
       }
     } catch (error) {

@@ -9,7 +9,7 @@ import type { Gap } from '../model/gap.ts';
 import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { Segment } from '../model/segment.ts';
+import type { Segment, SegmentHeader } from '../model/segment.ts';
 import type { DecodedLogs, DecodedMetrics, DecodedSpans } from '../otlp/decode.ts';
 import { readGaps, toGapLogs } from '../otlp/gap.ts';
 import type { KernelSighting, Store, StoreBatch } from '../store/store.ts';
@@ -131,6 +131,7 @@ export class Intake {
   async takeSegment(segment: Segment, sender: Sender): Promise<void> {
     const { identity, stream, clock, formatSet } = segment.header;
     checkIdentity(sender.token, identity);
+    if (segment.header.chunks.length === 0) return this.#takeOutline(segment.header, sender);
     const { formats, names, counters, books, presence, live, version, clocks, ikc } = this.#parts;
     const reader = formats.readerOf(formatSet, identity.bootId, stream);
     const { batch, gaps, counts, frontNs, malformed, errorNs } = readEvents(segment, reader, names, (...of) => clocks.openSegment(...of));
@@ -154,6 +155,20 @@ export class Intake {
     seen.clock ||= clock;
     if (seen.clockErrorNs < 0) seen.clockErrorNs = errorNs;
     if (gaps.length > 0) live.publish(gapLogs.resource, gapLogs.scope, gapLogs.batch);
+  }
+
+  /** The head of a segment whose pages stay in a flight recorder: clocks and names. */
+  async #takeOutline(header: SegmentHeader, sender: Sender): Promise<void> {
+    const { names, presence, clocks, ikc } = this.#parts;
+    const { identity, clock, fit, comms } = header;
+    if (!(await this.#append({}, [identity], sender))) return;
+    names.learn(identity.bootId, comms);
+    ikc.noteKept(identity.bootId);
+    const raw = BigInt(fit.baseRaw);
+    const { errorNs } = clocks.openSegment(header, raw, raw).fit;
+    const seen = presence.see(identity);
+    seen.clock ||= clock;
+    if (seen.clockErrorNs < 0) seen.clockErrorNs = errorNs;
   }
 
   /** Times by all that is known of the machine's clocks; the bound that goes with them stands in the scope. */

@@ -6,6 +6,8 @@
  *   |-- still in the kernel     = written - lost - read      ┐ inFlight, as of the collector's last snapshot
  *   +-- read (collector's count)                             │
  *       |-- dropped  by the collector, or unreadable here    │
+ *       |-- kept     in its flight recorder, and not asked for (docs/collector.md)
+ *       |-- overwritten   fell out of that unsent
  *       |-- stored   rows in the tables, less those that came after the snapshot
  *       +-- on the way = what is left, unless it is overdue  ┘
  *
@@ -58,15 +60,17 @@ function toRow(
   const read = sumOf(counters, LEDGER_METRIC.read) ?? 0;
   const lost = sumOf(counters, LEDGER_METRIC.lost) ?? 0;
   const dropped = (sumOf(counters, LEDGER_METRIC.dropped) ?? 0) + counts.unreadable;
+  const kept = sumOf(counters, LEDGER_METRIC.kept) ?? 0;
+  const overwritten = sumOf(counters, LEDGER_METRIC.overwritten) ?? 0;
   const stored = counts.stored - (snapshot === undefined ? 0 : counts.accepted - snapshot.accepted);
-  const onTheWay = read - dropped - stored;
+  const onTheWay = read - dropped - kept - overwritten - stored;
   const due = snapshot === undefined ? undefined : books.dueOf(key, snapshot, counts.nowMs);
   // Earlier runs of the counter are over: what they handed on is as overdue as the oldest snapshot of this one.
   const notDue = snapshot === undefined || due === undefined ? Math.max(0, onTheWay) : snapshot.handedOn - due;
   const underWay = Math.min(Math.max(0, onTheWay), notDue);
   const inKernel = written === undefined ? 0 : Math.max(0, written - lost - read);
   const inFlight = inKernel + underWay;
-  const balance = (written ?? read + lost) - stored - lost - dropped - inFlight;
+  const balance = (written ?? read + lost) - stored - lost - dropped - kept - overwritten - inFlight;
   return {
     machine: first.machine,
     kernelId: first.kernelId,
@@ -78,6 +82,8 @@ function toRow(
     stored,
     lost,
     dropped,
+    kept,
+    overwritten,
     inFlight,
     balance,
     state: stateOf(written, balance, snapshot !== undefined),

@@ -100,6 +100,7 @@ export const IMPORT_PARAMS = z.strictObject({
   modified_error: timeNs.optional(),
   machine: z.string().min(1).max(128).optional(),
 });
+export const RECORDER_BODY = z.strictObject({ machine: text.optional(), from: timeNs, to: timeNs });
 export const SQL_BODY = z.strictObject({ sql: z.string().min(1).max(262_144) });
 
 export type Schema<T> = { safeParse(input: unknown): { success: true; data: T } | { success: false; error: z.ZodError } };

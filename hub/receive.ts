@@ -5,6 +5,7 @@
 import type { Context } from 'hono';
 import { decodeUtf8 } from '../base/bytes.ts';
 import { OperationalError } from '../base/errors.ts';
+import { RECORDER_PATH, toRecorderReport } from '../model/recorder-wire.ts';
 import { BATCH_SEQUENCE_HEADER, BATCH_STREAM_HEADER, FORMAT_SET_PATH, SEGMENT_CONTENT_TYPE, SEGMENT_PATH } from '../model/segment.ts';
 import {
   decodeLogs,
@@ -19,13 +20,14 @@ import type { Encoding } from '../otlp/answer.ts';
 import { judgeHead, toFailure, toSuccess, type ResponseParts } from '../otlp/http-rules.ts';
 import type { Signal } from '../otlp/schema.ts';
 import type { BatchOrigin } from '../store/store.ts';
-import { AccessGuard, type AccessToken, type Address } from './access.ts';
+import { AccessGuard, checkIdentity, type AccessToken, type Address } from './access.ts';
 import type { BodyReader } from './body.ts';
 import type { HubCounters } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
 import type { Intake } from './intake.ts';
 import { createApp, type HubApp, type HubEnv } from './listen.ts';
 import { RETRY_AFTER_SECONDS, toOperational, toProblemResponse, toStatus } from './problem.ts';
+import type { Recorders } from './recorders.ts';
 import { readSegment } from './segments.ts';
 
 const MAX_STREAM_CHARS = 256;
@@ -38,10 +40,11 @@ export interface ReceiveSettings {
   readonly counters: HubCounters;
   readonly formats: FormatSets;
   readonly intake: Intake;
+  readonly recorders: Recorders;
 }
 
 export function createReceiveApp(settings: ReceiveSettings): HubApp {
-  const { bodies, counters, formats, intake } = settings;
+  const { bodies, counters, formats, intake, recorders } = settings;
   const guard = new AccessGuard(settings.tokens, 'ingest');
   const refuse = (error: unknown, encoding: Encoding | undefined): Response => {
     counters.countRefused(toOperational(error).code);
@@ -102,6 +105,15 @@ export function createReceiveApp(settings: ReceiveSettings): HubApp {
       if (type !== SEGMENT_CONTENT_TYPE) throw wrongType(type, SEGMENT_CONTENT_TYPE);
       await intake.takeSegment(readSegment(body), { token, origin: readOrigin(c, token) });
       return c.json({});
+    }),
+  );
+  app.post(RECORDER_PATH, (c) =>
+    receive(c, undefined, (body, token) => {
+      const report = toRecorderReport(body);
+      if (typeof report === 'string') throw new OperationalError('E_REQUEST', report, 'docs/api.md shows the body');
+      checkIdentity(token, report.identity);
+      counters.batchesEmpty++;
+      return Promise.resolve(c.json({ requests: recorders.take(report) }));
     }),
   );
   app.put(`${FORMAT_SET_PATH}/:hash`, (c) =>

@@ -13,6 +13,7 @@
  *   GET  /api/metrics/series?name=&kernel=&from=&to=&step_ms=   { series: Series[] }
  *   GET  /api/ledger                                   Ledger
  *   GET  /api/clocks                                   Clocks
+ *   GET  /api/recorders                                Recorders (model/recorder.ts)
  *   GET  /api/gaps?from=&to=&kernel=&limit=            { gaps: GapRow[] }
  *   GET  /api/ikc?…IkcQuery                            IkcSummary       channels kernel × kernel, requests by operation
  *   GET  /api/ikc/messages?…IkcMessageQuery            { messages: IkcMessage[] }   newest first, or slowest first
@@ -28,6 +29,7 @@
  *        time_zero: Unix ns of the file's clock at 0; modified: when the file was last written, Unix ns
  */
 import type { Incident } from './incident.ts';
+import type { RecordedWindow } from './recorder.ts';
 
 export interface Problem {
   readonly type: string;
@@ -315,7 +317,7 @@ export interface Series {
   readonly values: readonly number[];
 }
 
-/** written = stored + lost + dropped + inFlight, where the kernel says what it wrote. */
+/** written = stored + lost + dropped + kept + overwritten + inFlight, where the kernel says what it wrote. */
 export interface LedgerRow {
   readonly machine: string;
   readonly kernelId: number;
@@ -329,9 +331,13 @@ export interface LedgerRow {
   readonly stored: number;
   readonly lost: number;
   readonly dropped: number;
+  /** In the flight recorder of the collector, and not sent. */
+  readonly kept: number;
+  /** Fell out of the flight recorder without having been sent. */
+  readonly overwritten: number;
   /** Read by the collector and not stored yet, or still in the kernel's buffer. */
   readonly inFlight: number;
-  /** `written - stored - lost - dropped - inFlight`: must be 0. */
+  /** `written - stored - lost - dropped - kept - overwritten - inFlight`: must be 0. */
   readonly balance: number;
   readonly state: 'balanced' | 'unbalanced' | 'uncounted';
   readonly asOfUnixNs: string;
@@ -525,6 +531,8 @@ export interface IncidentDetail {
   readonly gaps: readonly GapRow[];
   /** Messages to and from the kernel that were sent in the window, and of which nobody knows that they arrived; oldest first. */
   readonly inFlight: readonly IkcMessage[];
+  /** What flight recorders had of it; left out where the machine has none. */
+  readonly recorded?: RecordedWindow;
 }
 
 export interface IkcLatencyQuery extends IkcQuery {

@@ -132,4 +132,8 @@ export const LEDGER_METRIC = {
   lost: 'mk.stream.lost',
   /** Records that mkscope itself dropped; attribute `mk.gap.reason`. */
   dropped: 'mk.stream.dropped',
+  /** Records that a flight recorder keeps and has not sent: as of now, not since a start. */
+  kept: 'mk.stream.kept',
+  /** Records that fell out of a flight recorder unsent, over all its runs. */
+  overwritten: 'mk.stream.overwritten',
 } as const;

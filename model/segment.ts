@@ -171,7 +171,8 @@ export function toFormatSet(value: unknown): FormatSet | string {
   return { headerPage, endian, events: events.map(({ system, format }) => ({ system, format })), printkFormats };
 }
 
-function toKernelIdentity(value: unknown): KernelIdentity | string {
+/** An identity that was received; a string says what is wrong with it. */
+export function toKernelIdentity(value: unknown): KernelIdentity | string {
   if (!isRecord(value)) return 'identity is missing';
   const { machineId, machineName, kernelId, kernelName, bootId, release, arch } = value;
   if (!isCount(kernelId, 0x7fff_ffff)) return 'identity.kernelId is not a whole number';

@@ -12,6 +12,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   traces: { summary: 'traces over all kernels: search', load: async () => (await import('./traces.ts')).command },
   trace: { summary: 'one trace as a waterfall over its kernels', load: async () => (await import('./trace.ts')).command },
   clocks: { summary: 'how well the clocks of the kernels are known', load: async () => (await import('./clocks.ts')).command },
+  recorder: {
+    summary: 'flight recorders: what they keep, and pages of a time that you want',
+    load: async () => (await import('./recorder.ts')).command,
+  },
   top: { summary: 'live rates and losses per kernel and stream', load: async () => (await import('./top.ts')).command },
   import: {
     summary: 'load recorded files: dmesg, console, kmsg, ftrace text, lab sessions',

@@ -72,6 +72,7 @@ const STREAM_COLUMNS: readonly Column<StreamRate>[] = [
   { title: 'WRITTEN/S', align: 'right', text: ({ writtenPerSecond: rate }) => (rate < 0 ? '-' : formatRate(rate)) },
   { title: 'STORED/S', align: 'right', text: ({ storedPerSecond: rate }) => (rate < 0 ? '-' : formatRate(rate)) },
   { title: 'STORED', align: 'right', text: ({ stored }) => formatCount(stored) },
+  { title: 'KEPT', align: 'right', text: ({ kept }) => formatCount(kept) },
   { title: 'IN FLIGHT', align: 'right', text: ({ inFlight }) => formatCount(inFlight) },
   { title: 'LOST', align: 'right', text: ({ lost }) => formatCount(lost) },
   { title: 'DROPPED', align: 'right', text: ({ dropped }) => formatCount(dropped) },

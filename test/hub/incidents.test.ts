@@ -8,6 +8,7 @@ import { HubCounters } from '../../hub/counters.ts';
 import { IncidentWatch } from '../../hub/incident-watch.ts';
 import { LiveFeed } from '../../hub/live.ts';
 import { PresenceTable } from '../../hub/presence.ts';
+import { Recorders } from '../../hub/recorders.ts';
 import { scanIncidents } from '../../hub/incident-scan.ts';
 import { SilenceWatch } from '../../hub/silence-watch.ts';
 import type { IncidentDetail, IncidentRow } from '../../model/api.ts';
@@ -182,7 +183,16 @@ test('incidents: while rows cannot be loaded the place to look at is kept', asyn
   const store = await openStore({ dataDir });
   const live = new LiveFeed();
   const path = join(dataDir, 'incidents', 'watch.json');
-  const watch = new IncidentWatch({ store, live, counters: new HubCounters(), presence: new PresenceTable(), version: 'test', path });
+  const recorders = new Recorders({ path: join(dataDir, 'recorders', 'requests.json'), windowMs: 5_000 });
+  const watch = new IncidentWatch({
+    store,
+    live,
+    counters: new HubCounters(),
+    presence: new PresenceTable(),
+    recorders,
+    version: 'test',
+    path,
+  });
   t.after(async () => {
     await watch.close();
     live.close();

@@ -138,6 +138,8 @@ test('page ledger: each balance is explained in words', () => {
     stored: 100,
     lost: 0,
     dropped: 0,
+    kept: 0,
+    overwritten: 0,
     inFlight: 0,
     balance: 0,
     state: 'balanced',
@@ -145,6 +147,10 @@ test('page ledger: each balance is explained in words', () => {
   };
   assert.equal(explainBalance(row), 'Every record written is stored.');
   assert.match(explainBalance({ ...row, stored: 90, lost: 7, inFlight: 3 }), /7 lost .* 3 on their way/);
+  assert.match(
+    explainBalance({ ...row, stored: 10, kept: 60, overwritten: 30 }),
+    /60 in the flight recorder, 30 fell out of the flight recorder before/,
+  );
   assert.match(explainBalance({ ...row, stored: 90, balance: 10, state: 'unbalanced' }), /^10 records were written .* missing/);
   assert.match(explainBalance({ ...row, stored: 110, balance: -10, state: 'unbalanced' }), /^10 records more/);
   assert.match(explainBalance({ ...row, written: -1, state: 'uncounted' }), /no count/);

@@ -13,6 +13,8 @@ export function explainBalance(row: LedgerRow): string {
   const parts: string[] = [];
   if (row.lost > 0) parts.push(`${formatCount(row.lost)} lost before they could be read`);
   if (row.dropped > 0) parts.push(`${formatCount(row.dropped)} dropped by mkscope at a bound`);
+  if (row.kept > 0) parts.push(`${formatCount(row.kept)} in the flight recorder`);
+  if (row.overwritten > 0) parts.push(`${formatCount(row.overwritten)} fell out of the flight recorder before anybody asked`);
   if (row.inFlight > 0) parts.push(`${formatCount(row.inFlight)} on their way`);
   return parts.length === 0 ? 'Every record written is stored.' : `All accounted for: ${parts.join(', ')}.`;
 }

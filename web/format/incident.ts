@@ -1,7 +1,9 @@
 /** How an incident is shown in words and colours. */
 import type { IncidentDetail, IncidentRow } from '../../model/api.ts';
+import type { RecordedWindow } from '../../model/recorder.ts';
 import type { IncidentKind } from '../../model/incident.ts';
-import { formatDuration } from './time.ts';
+import { formatCount } from './number.ts';
+import { formatDuration, formatWall } from './time.ts';
 
 export const INCIDENT_TONE = { critical: 'bad', error: 'bad', warning: 'warn', info: 'idle' } as const;
 
@@ -37,6 +39,15 @@ export const KIND_NAMES: Readonly<Record<IncidentKind, string>> = {
 export function lastedOf({ firstUnixNs, lastUnixNs }: IncidentRow): string {
   const ns = Number(BigInt(lastUnixNs) - BigInt(firstUnixNs));
   return ns === 0 ? 'a moment' : formatDuration(ns);
+}
+
+/** What flight recorders had of the window, a line for each kernel. */
+export function describeRecorded({ fromUnixNs, kernels }: RecordedWindow): readonly string[] {
+  return kernels.map(({ kernelName, events, sentEvents, isComplete, sinceUnixNs }) => {
+    const came = `${kernelName}: ${formatCount(events)} events requested, ${formatCount(sentEvents)} arrived${isComplete ? '' : ' so far'}`;
+    if (sinceUnixNs === '') return `${came}, nothing is kept`;
+    return BigInt(sinceUnixNs) <= BigInt(fromUnixNs) ? came : `${came}, not kept any more before ${formatWall(BigInt(sinceUnixNs), 3)}`;
+  });
 }
 
 /** What a reader must know before he concludes anything from the window; empty = nothing. */

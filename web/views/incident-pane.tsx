@@ -1,7 +1,7 @@
 /** All about one incident: reason, last words, who noticed, how sure the clocks are, and the ways to what is around it. */
 import type { IncidentDetail } from '../../model/api.ts';
 import { usePolled } from '../api/polled.ts';
-import { doubtsOf, INCIDENT_TONE, KIND_NAMES, lastedOf } from '../format/incident.ts';
+import { describeRecorded, doubtsOf, INCIDENT_TONE, KIND_NAMES, lastedOf } from '../format/incident.ts';
 import { formatCount } from '../format/number.ts';
 import { escapeControls, escapeLines, toDisplayLine } from '../format/text.ts';
 import { formatClockError, formatDateTime, formatWall } from '../format/time.ts';
@@ -53,7 +53,7 @@ function Badge({ detail: { incident } }: { readonly detail: IncidentDetail }) {
 }
 
 function Detail({ detail }: { readonly detail: IncidentDetail }) {
-  const { incident, from, to, kernels, inFlight } = detail;
+  const { incident, from, to, kernels, inFlight, recorded } = detail;
   const { bootId, kernelId, kernelName, firstUnixNs, resolvedUnixNs, evidence, reason, lastWords, others } = incident;
   return (
     <>
@@ -113,6 +113,14 @@ function Detail({ detail }: { readonly detail: IncidentDetail }) {
         <section class="report-part">
           <h3>Last words of {toDisplayLine(kernelName, 80)}</h3>
           <pre class="drawer-body incident-words">{lastWords.map((line) => escapeLines(line)).join('\n')}</pre>
+        </section>
+      )}
+      {recorded !== undefined && (
+        <section class="report-part">
+          <h3>Trace events of the flight recorders</h3>
+          {describeRecorded(recorded).map((line) => (
+            <p key={line}>{escapeControls(line)}</p>
+          ))}
         </section>
       )}
       {inFlight.length > 0 && (

@@ -65,6 +65,13 @@ function BalanceTable({ rows, nowMs }: { readonly rows: readonly LedgerRow[]; re
             <th scope="col" class="num" title="Given up by mkscope, because a queue or the disk was at its bound">
               Dropped
             </th>
+            <th
+              scope="col"
+              class="num"
+              title="In the flight recorder of the collector: sent when an incident or somebody asks for its time"
+            >
+              Kept
+            </th>
             <th scope="col" class="num" title="Read and not stored yet, or still in the kernel's buffer">
               In flight
             </th>
@@ -96,6 +103,7 @@ function BalanceTable({ rows, nowMs }: { readonly rows: readonly LedgerRow[]; re
                 <td class="num">{formatCount(row.stored)}</td>
                 <Loss count={row.lost} />
                 <Loss count={row.dropped} />
+                <td class="num">{formatCount(row.kept)}</td>
                 <td class="num">{formatCount(row.inFlight)}</td>
                 <td class={`num ${row.state === 'unbalanced' ? 'text-bad' : ''}`}>
                   {row.state === 'uncounted' ? <span class="muted">–</span> : formatCount(row.balance)}
