@@ -77,9 +77,14 @@ export const CONFIG_KEYS = {
     'most bytes that wait to be loaded into ClickHouse; beyond it senders are told to retry',
   ),
   'hub.query_timeout': key(durationMs(1000, HOUR_MS), '30s', 'how long a query may run'),
-  'hub.forward.to': key(url, undefined, 'OTLP/HTTP address that every span is sent on to: Jaeger, Tempo, a Collector', {
-    unset: 'nowhere',
-  }),
+  'hub.forward.to': key(
+    url,
+    undefined,
+    'OTLP/HTTP address that every span and latency histogram is sent on to: Jaeger, Tempo, a Collector',
+    {
+      unset: 'nowhere',
+    },
+  ),
   'hub.forward.headers': key(names, {}, 'headers of these requests, such as authorization', { secret: true }),
   'hub.forward.compression': key(choice(['none', 'gzip', 'zstd']), 'gzip', 'compression of these requests'),
   'hub.forward.ca': key(text, undefined, 'PEM file of the authority to trust there', { unset: 'the system’s' }),

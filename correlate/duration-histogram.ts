@@ -1,8 +1,9 @@
 /**
  * Durations as an OTLP exponential histogram of seconds: buckets of 2^(1/8), so a quantile read from it is right within 9 %.
- * Cumulative since it was made; a duration costs a logarithm and an addition.
+ * Cumulative since it was made; a duration costs a logarithm and an addition. Of those with a span one of each doubling is
+ * kept as an exemplar: what is rare and slow is not pushed out by what is common.
  */
-import type { DistributionPoint } from '../model/metric-batch.ts';
+import type { DistributionPoint, Exemplar } from '../model/metric-batch.ts';
 
 const SCALE = 3;
 const PER_DOUBLING = 2 ** SCALE;
@@ -12,6 +13,24 @@ const SECOND_LOG2 = Math.log2(1e9);
 const FIRST_INDEX = -240;
 const BUCKETS = 512;
 
+/** Doublings with an exemplar: the slowest ones. */
+const MAX_EXEMPLARS = 8;
+const NO_ATTRIBUTES = {};
+
+/** A span whose duration is among those counted. */
+export interface SpanExemplar {
+  readonly ns: number;
+  readonly timeNs: bigint;
+  readonly traceId: Uint8Array;
+  readonly spanId: Uint8Array;
+}
+
+interface KeptExemplar {
+  readonly exemplar: SpanExemplar;
+  /** It was in a point already. */
+  isTold: boolean;
+}
+
 export class DurationHistogram {
   readonly #counts = new Float64Array(BUCKETS);
   #zero = 0;
@@ -19,6 +38,8 @@ export class DurationHistogram {
   #sumNs = 0;
   #leastNs = Infinity;
   #mostNs = 0;
+  /** By doubling. */
+  readonly #exemplars = new Map<number, KeptExemplar>();
 
   get count(): number {
     return this.#count;
@@ -36,6 +57,41 @@ export class DurationHistogram {
     const index = Math.floor((Math.log2(ns) - SECOND_LOG2) * PER_DOUBLING) - FIRST_INDEX;
     const bucket = Math.min(index, BUCKETS - 1);
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+  }
+
+  /** Ids are copied. The first one since a point was made of its doubling stays. */
+  addExemplar({ ns, timeNs, traceId, spanId }: SpanExemplar): void {
+    const doubling = Math.floor(Math.log2(Math.max(1, ns)));
+    if (this.#exemplars.get(doubling)?.isTold === false) return;
+    this.#exemplars.set(doubling, { exemplar: { ns, timeNs, traceId: traceId.slice(), spanId: spanId.slice() }, isTold: false });
+    if (this.#exemplars.size > MAX_EXEMPLARS) this.#exemplars.delete(Math.min(...this.#exemplars.keys()));
+  }
+
+  /** Those that came since the last call, for the point in `row`. */
+  takeExemplars(row: number): Exemplar[] {
+    const fresh = [...this.#exemplars.values()].filter(({ isTold }) => !isTold);
+    return fresh.map((kept) => {
+      kept.isTold = true;
+      const { ns, timeNs, traceId, spanId } = kept.exemplar;
+      return { row, timeNs, value: ns / 1e9, traceId, spanId, attributes: NO_ATTRIBUTES };
+    });
+  }
+
+  /** How many took at most 2^`doubling` seconds, and the slowest exemplar of those that took more than 2^`above` seconds. */
+  readBucket(doubling: number, above: number): { readonly count: number; readonly exemplar: SpanExemplar | undefined } {
+    const end = Math.min(BUCKETS, Math.max(0, doubling * PER_DOUBLING - FIRST_INDEX));
+    let count = this.#zero;
+    for (let bucket = 0; bucket < end; bucket++) count += this.#counts[bucket] as number;
+    const [low, high] = [2 ** above * 1e9, 2 ** doubling * 1e9];
+    let slowest: SpanExemplar | undefined;
+    for (const { exemplar } of this.#exemplars.values()) {
+      if (exemplar.ns >= low && exemplar.ns < high && exemplar.ns > (slowest?.ns ?? -1)) slowest = exemplar;
+    }
+    return { count, exemplar: slowest };
+  }
+
+  get sumNs(): number {
+    return this.#sumNs;
   }
 
   toPoint(): DistributionPoint {

@@ -22,3 +22,15 @@ function finish(value: number): number {
   h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
   return (h ^ (h >>> 16)) | 0;
 }
+
+/** The two words of a row of `from` as the eight bytes of a row of `to`; zeros where there is none. */
+export function writeId(to: Uint8Array, at: number, from: Uint32Array | undefined, row: number): void {
+  const view = at * 8;
+  for (let word = 0; word < 2; word++) {
+    const value = from === undefined ? 0 : (from[row * 2 + word] as number);
+    to[view + word * 4] = value >>> 24;
+    to[view + word * 4 + 1] = value >>> 16;
+    to[view + word * 4 + 2] = value >>> 8;
+    to[view + word * 4 + 3] = value;
+  }
+}

@@ -11,7 +11,7 @@
  */
 import { Aligner, createAlignInput, type AlignInput, type Alignment } from './align-halves.ts';
 import { HALF, NONE, type HalfBatch } from './ikc-halves.ts';
-import { mixWords } from './ikc-ids.ts';
+import { mixWords, writeId } from './ikc-ids.ts';
 import { IkcKernels, type Incarnation } from './ikc-kernels.ts';
 import { NO_SUBTYPE } from './ikc-pack.ts';
 import type { TimeOrder } from './ikc-queue.ts';
@@ -691,15 +691,4 @@ function lostReason(input: AlignInput, match: Int32Array, i: number): MessageRea
     return input.skipped[j] === 0 ? 'not_received' : 'lost_record';
   }
   return 'lost_record';
-}
-
-function writeId(to: Uint8Array, at: number, from: Uint32Array | undefined, row: number): void {
-  const view = at * 8;
-  for (let word = 0; word < 2; word++) {
-    const value = from === undefined ? 0 : (from[row * 2 + word] as number);
-    to[view + word * 4] = value >>> 24;
-    to[view + word * 4 + 1] = value >>> 16;
-    to[view + word * 4 + 2] = value >>> 8;
-    to[view + word * 4 + 3] = value;
-  }
 }

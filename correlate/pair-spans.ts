@@ -109,6 +109,7 @@ export class SpanPairer {
         batch.startTime.setBigint(row, startNs);
         batch.time.setBigint(row, timeNs);
         batch.distributions.set(row, histogram.toPoint());
+        batch.exemplars.push(...histogram.takeExemplars(row));
         batch.attributes.add(RULE_ATTRIBUTE, rule.name);
         if (label !== '') batch.attributes.add(LABEL_ATTRIBUTE, label);
         batch.closeRow();
@@ -171,7 +172,8 @@ export class SpanPairer {
     open.delete(key);
     this.counts.matched++;
     const durationNs = (time - opened.time) * fit.nsPerTick;
-    histogramOf(state, end.events, opened).add(durationNs);
+    const histogram = histogramOf(state, end.events, opened);
+    histogram.add(durationNs);
     if (durationNs < rule.minDurationNs) {
       this.counts.short++;
       if (rule.sampleOneIn === 0 || ++state.short < rule.sampleOneIn) return;
@@ -180,7 +182,13 @@ export class SpanPairer {
     const begin = opened.begin ?? describeBegin(rule, end.events, opened.table, opened.row);
     const endTime = end.table.rawTime.getBigint(end.row);
     const beginTime = endTime - BigInt(time - opened.time);
-    this.#addSpan(rule, beginTime, begin, endTime, fit, readFields(rule.endAttributes, end.events, end.table, end.row), spans);
+    const row = this.#addSpan(rule, beginTime, begin, endTime, fit, readFields(rule.endAttributes, end.events, end.table, end.row), spans);
+    histogram.addExemplar({
+      ns: durationNs,
+      timeNs: spans.endTime.getBigint(row),
+      traceId: spans.traceId.subarray(row * 16, row * 16 + 16),
+      spanId: spans.spanId.subarray(row * 8, row * 8 + 8),
+    });
   }
 
   #addSpan(
@@ -191,7 +199,7 @@ export class SpanPairer {
     fit: ClockFit,
     endAttributes: readonly (readonly [string, string | number])[],
     spans: SpanBatch,
-  ): void {
+  ): number {
     const row = spans.openRow();
     const id = createHash('sha256').update(`${this.#idSeed}/${rule.name}/${begin.cpu}/${begin.pid}/${beginTime}`).digest();
     spans.traceId.set(id.subarray(0, 16), row * 16);
@@ -205,6 +213,7 @@ export class SpanPairer {
     spans.attributes.add(RULE_ATTRIBUTE, rule.name);
     for (const [key, value] of [...begin.attributes, ...endAttributes]) spans.attributes.add(key, value);
     spans.closeRow();
+    return row;
   }
 }
 

@@ -22,6 +22,7 @@ import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters } from './counters.ts';
 import type { Forwarder } from './forward.ts';
 import type { HostClock } from './import-boots.ts';
+import type { IkcLatency } from './ikc-latency.ts';
 import type { IkcWatch } from './ikc-watch.ts';
 import { IMPORTED_MACHINE, importFile } from './import-file.ts';
 import { exportIncident } from './incident-export.ts';
@@ -57,7 +58,7 @@ import {
 } from './params.ts';
 import { toOperational, toProblemResponse } from './problem.ts';
 import type { Recorders } from './recorders.ts';
-import { formatSelfMetrics, METRICS_CONTENT_TYPE } from './self-metrics.ts';
+import { formatSelfMetrics, METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from './self-metrics.ts';
 import { runSql } from './sql.ts';
 import type { StaticFiles } from './static-files.ts';
 
@@ -79,6 +80,7 @@ export interface ApiSettings {
   readonly messages: MessageMatcher;
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
+  readonly latency: IkcLatency;
   readonly forwarder: Forwarder | undefined;
   readonly recorders: Recorders;
   /** Folder for files that are being imported. */
@@ -149,8 +151,11 @@ export function createApiApp(settings: ApiSettings): HubApp {
   app.post('/api/sql', (c) => answerSql(c, settings));
   app.post('/api/import', (c) => answerImport(c, settings));
   app.get('/metrics', async (c) => {
-    c.header('content-type', METRICS_CONTENT_TYPE);
-    return c.body(formatSelfMetrics({ ...settings, clocks: clocks.list(), store: await store.health() }));
+    // OpenMetrics where it is asked for: with exemplars, which the older format has no room for.
+    const isOpen = (c.req.header('accept') ?? '').includes('application/openmetrics-text');
+    c.header('content-type', isOpen ? OPENMETRICS_CONTENT_TYPE : METRICS_CONTENT_TYPE);
+    c.header('vary', 'accept');
+    return c.body(formatSelfMetrics({ ...settings, clocks: clocks.list(), store: await store.health() }, isOpen));
   });
   app.get('/api/*', (c) => {
     throw new OperationalError('E_NOT_FOUND', `nothing under ${c.req.path}`, 'docs/api.md lists all addresses');

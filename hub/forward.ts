@@ -20,6 +20,7 @@ import { OtlpClient } from '../otlp/transport.ts';
 import { KIND_TEXTS, STATUS_TEXTS } from '../store/span-rows.ts';
 import { queryLastStored, queryStoredSpans, type SpanCursor, type StoredSpan } from '../store/queries/stored-spans.ts';
 import type { Store } from '../store/store.ts';
+import { MetricForwarder } from './forward-metrics.ts';
 import { openState, writeState } from './state-file.ts';
 
 const LOOK_MS = 2000;
@@ -42,6 +43,8 @@ export interface ForwardCounts {
 export interface ForwarderParts {
   readonly store: Store;
   readonly to: Endpoint;
+  /** Where histograms go. */
+  readonly metricsTo: Endpoint;
   /** The file of the cursor. */
   readonly path: string;
   readonly lookMs?: number;
@@ -49,6 +52,7 @@ export interface ForwarderParts {
 
 export class Forwarder {
   readonly counts: ForwardCounts = { sent: 0, refused: 0, retries: 0, lastError: '' };
+  readonly metrics: MetricForwarder;
   readonly #parts: ForwarderParts;
   readonly #client: OtlpClient;
   readonly #contentType = 'application/x-protobuf';
@@ -62,6 +66,7 @@ export class Forwarder {
   /** Throws E_DATA_DIR or E_DISK_FULL where the cursor cannot be kept. */
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
+    this.metrics = new MetricForwarder(parts.metricsTo, parts.lookMs);
     const { url, headers, timeoutMs, compression, tls } = parts.to;
     this.#client = new OtlpClient({ baseUrl: url, headers, timeoutMs, compression, tls });
     this.#cursor = readCursor(parts.path);
@@ -79,6 +84,7 @@ export class Forwarder {
     clearTimeout(this.#timer);
     await this.#looking;
     this.#client.close();
+    await this.metrics.close();
   }
 
   #schedule(delayMs: number): void {

@@ -21,6 +21,7 @@ import { Forwarder } from './forward.ts';
 import { Intake } from './intake.ts';
 import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
+import { IkcLatency } from './ikc-latency.ts';
 import { IkcWatch } from './ikc-watch.ts';
 import { KernelList } from './kernels.ts';
 import { listen, type HubApp, type Listener } from './listen.ts';
@@ -87,7 +88,10 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   checkExposure('the OTLP receiver', otlp, tokens, 'ingest');
   if (options.clickhouse !== undefined) checkExposure('the ClickHouse interface', options.clickhouse, tokens, 'read');
   // The environment's endpoint is for a collector.
-  const forwardTo = options.forward === undefined ? undefined : resolveEndpoint('traces', options.forward, {});
+  const forwardTo =
+    options.forward === undefined
+      ? undefined
+      : { spans: resolveEndpoint('traces', options.forward, {}), metrics: resolveEndpoint('metrics', options.forward, {}) };
   mkdirSync(options.dataDir, { recursive: true });
   const store = await openStore({ ...options.store, dataDir: options.dataDir });
   const parts = createParts(options, store, { page, otlp, tokens, forwardTo });
@@ -104,6 +108,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await parts.clocks.close();
     await parts.lives.close();
     await parts.ikc.close();
+    await parts.latency.close();
     await parts.channels.close();
     await parts.incidents.close();
     await parts.forwarder?.close();
@@ -136,6 +141,7 @@ interface HubParts {
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   readonly ikc: IkcWatch;
+  readonly latency: IkcLatency;
   readonly channels: ChannelWatch;
   readonly incidents: IncidentWatch;
   readonly forwarder: Forwarder | undefined;
@@ -149,7 +155,7 @@ interface Settled {
   readonly page: Address;
   readonly otlp: Address;
   readonly tokens: readonly AccessToken[];
-  readonly forwardTo: Endpoint | undefined;
+  readonly forwardTo: { readonly spans: Endpoint; readonly metrics: Endpoint } | undefined;
 }
 
 function createParts(options: HubOptions, store: Store, { page, otlp, tokens, forwardTo }: Settled): HubParts {
@@ -165,6 +171,11 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
   const clocks = new ClockWatch(store, version, watched);
   const channels = new ChannelWatch(watched);
   const packs = options.ikcPacks ?? IKC_PACKS;
+  const forwarder =
+    forwardTo === undefined
+      ? undefined
+      : new Forwarder({ store, to: forwardTo.spans, metricsTo: forwardTo.metrics, path: join(dataDir, 'forward', 'spans.json') });
+  const latency = new IkcLatency({ store, version, packs, onStored: (stored) => forwarder?.metrics.take(stored) });
   const ikc = new IkcWatch({
     store,
     version,
@@ -172,7 +183,10 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     presence,
     path: join(dataDir, 'ikc', 'watch.json'),
     onMatched: (...of) => clocks.addMessage(...of),
-    onDecided: (...of) => channels.take(...of),
+    onDecided: (batch, heard, traceIds) => {
+      channels.take(batch, heard);
+      latency.take(batch, heard, traceIds);
+    },
   });
   const lives = new LifeWatch({ store, counters, version });
   const recorders = new Recorders({ path: join(dataDir, 'recorders', 'requests.json'), windowMs: options.recorderWindowMs ?? 5_000 });
@@ -194,12 +208,11 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     clocks,
     ikc,
     incidents,
+    onMetrics: (stored) => forwarder?.metrics.take(stored),
   });
   const kernels = new KernelList(store, presence, clocks);
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
-  const forwarder =
-    forwardTo === undefined ? undefined : new Forwarder({ store, to: forwardTo, path: join(dataDir, 'forward', 'spans.json') });
   const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses, forwarder);
   return {
     addresses,
@@ -208,6 +221,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     clocks,
     lives,
     ikc,
+    latency,
     channels,
     incidents,
     forwarder,
@@ -228,6 +242,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
       clocks,
       lives,
       ikc,
+      latency,
       forwarder,
       recorders,
       hostClocks: new Map(),
@@ -254,6 +269,8 @@ async function readHealth(
   }
   if (forwarder !== undefined && forwarder.counts.lastError !== '')
     problems.push(`spans wait to be forwarded: ${forwarder.counts.lastError}`);
+  if (forwarder !== undefined && forwarder.metrics.counts.lastError !== '')
+    problems.push(`latency histograms wait to be forwarded: ${forwarder.metrics.counts.lastError}`);
   return {
     status: problems.length === 0 ? 'ok' : 'degraded',
     version,

@@ -64,8 +64,8 @@ export interface JoinParts {
   readonly packs: readonly IkcPack[];
   /** Told of each pair that probes recorded: it bounds how the two clocks stand to each other. */
   readonly onMatched?: (machineId: string, send: Moment, receive: Moment, confidence: number) => void;
-  /** Told of all rows of messages before they are stored; columns of kernels are indices of the list. */
-  readonly onDecided?: (batch: MessageBatch, kernels: readonly KernelIdentity[]) => void;
+  /** Told of all rows of messages before they are stored; columns of kernels are indices of the list, trace ids 16 bytes each. */
+  readonly onDecided?: (batch: MessageBatch, kernels: readonly KernelIdentity[], traceIds: Uint8Array) => void;
 }
 
 export class IkcJoin {
@@ -266,7 +266,7 @@ export class IkcJoin {
       if (hasExchange) this.#noteAnswer(machine, batch, row, names, sheets);
       this.#tellMatched(machine, batch, row, kernels);
     }
-    this.#onDecided?.(batch, kernels);
+    this.#onDecided?.(batch, kernels, traceId);
     const exchangeRows = Map.groupBy(exchanges.splice(0), ({ kernel }) => kernel);
     return {
       messages: [{ machine: machine.machine, batch, traceId, ...names }],

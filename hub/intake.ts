@@ -46,6 +46,8 @@ export interface IntakeParts {
   readonly reports: ReportWatch;
   readonly lives: LifeWatch;
   readonly incidents: IncidentWatch;
+  /** Told of metrics that are stored. */
+  readonly onMetrics: (parts: readonly DecodedMetrics[]) => void;
   readonly messages: MessageMatcher;
   readonly clocks: ClockWatch;
   readonly ikc: IkcWatch;
@@ -119,6 +121,7 @@ export class Intake {
     const identities = parts.map((part) => part.resource.identity);
     if (!(await this.#append({ metrics: parts }, identities, sender))) return;
     this.#countRows('metrics', parts);
+    this.#parts.onMetrics(parts);
     for (const { resource, batch } of parts) {
       if (resource.identity === undefined) continue;
       const seen = this.#parts.presence.see(resource.identity);

@@ -1,4 +1,4 @@
-/** `GET /metrics`: the hub about itself, in Prometheus text format 0.0.4. */
+/** `GET /metrics`: the hub about itself, in Prometheus text format 0.0.4, or in OpenMetrics 1.0, which has exemplars. */
 import type { ClockRow, Clocks } from '../model/api.ts';
 import type { StoreHealth } from '../store/store.ts';
 import type { BodyReader } from './body.ts';
@@ -6,10 +6,13 @@ import { SIGNALS, type HubCounters } from './counters.ts';
 import type { IncidentWatch } from './incident-watch.ts';
 import { INCIDENT_SEVERITIES } from '../model/incident.ts';
 import type { Forwarder } from './forward.ts';
+import type { IkcLatency } from './ikc-latency.ts';
 import type { IkcWatch } from './ikc-watch.ts';
+import { formatLabels, formatLatency } from './latency-text.ts';
 import type { LiveFeed } from './live.ts';
 
 export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+export const OPENMETRICS_CONTENT_TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 
 export interface SelfState {
   readonly version: string;
@@ -18,6 +21,7 @@ export interface SelfState {
   readonly bodies: BodyReader;
   readonly incidents: IncidentWatch;
   readonly ikc: IkcWatch;
+  readonly latency: IkcLatency;
   readonly store: StoreHealth;
   readonly forwarder: Forwarder | undefined;
   readonly clocks: Clocks;
@@ -25,7 +29,13 @@ export interface SelfState {
 
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-export function formatSelfMetrics({ version, counters, live, bodies, incidents, ikc, store, clocks, forwarder }: SelfState): string {
+export function formatSelfMetrics(state: SelfState, isOpen = false): string {
+  const text = formatAll(state) + formatLatency(state.latency.list(), isOpen);
+  // A counter's family has its name without the ending of its sample.
+  return isOpen ? `${text.replaceAll(/^(# (?:HELP|TYPE) \S+)_total /gm, '$1 ')}# EOF\n` : text;
+}
+
+function formatAll({ version, counters, live, bodies, incidents, ikc, store, clocks, forwarder }: SelfState): string {
   const memory = process.memoryUsage();
   const cpu = process.cpuUsage();
   return [
@@ -89,10 +99,16 @@ export function formatSelfMetrics({ version, counters, live, bodies, incidents, 
 function forwardMetrics(forwarder: Forwarder | undefined): string[] {
   if (forwarder === undefined) return [];
   const { sent, refused, retries } = forwarder.counts;
+  const points = forwarder.metrics.counts;
   return [
     metric('mkscope_forward_spans_total', 'counter', 'Spans that the OTLP receiver took.', [[{}, sent]]),
     metric('mkscope_forward_refused_total', 'counter', 'Spans that the OTLP receiver refused for good.', [[{}, refused]]),
     metric('mkscope_forward_retries_total', 'counter', 'Requests that had to wait.', [[{}, retries]]),
+    metric('mkscope_forward_points_total', 'counter', 'Points of latency histograms that the OTLP receiver took.', [[{}, points.sent]]),
+    metric('mkscope_forward_points_refused_total', 'counter', 'Points that the OTLP receiver refused for good.', [[{}, points.refused]]),
+    metric('mkscope_forward_points_dropped_total', 'counter', 'Points left out while it was away; later ones count the same.', [
+      [{}, points.dropped],
+    ]),
   ];
 }
 
@@ -152,11 +168,6 @@ function labelled(name: string, counts: ReadonlyMap<string, number>): Sample[] {
 
 function metric(name: string, type: 'counter' | 'gauge', help: string, samples: readonly Sample[]): string {
   let text = `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
-  for (const [labels, value] of samples) {
-    const pairs = Object.entries(labels).map(
-      ([key, of]) => `${key}="${of.replace(/[\\"\n]/g, (found) => (found === '\n' ? '\\n' : `\\${found}`))}"`,
-    );
-    text += `${name}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${value}\n`;
-  }
+  for (const [labels, value] of samples) text += `${name}${formatLabels(labels)} ${value}\n`;
   return text;
 }

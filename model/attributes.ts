@@ -137,3 +137,6 @@ export const LEDGER_METRIC = {
   /** Records that fell out of a flight recorder unsent, over all its runs. */
   overwritten: 'mk.stream.overwritten',
 } as const;
+
+/** How long messages between kernels took: an exponential histogram of seconds, of the receiver's resource. */
+export const LATENCY_METRIC = 'mk.ikc.latency';

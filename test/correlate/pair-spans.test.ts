@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { toHex } from '../../base/bytes.ts';
 import { SpanPairer } from '../../correlate/pair-spans.ts';
 import { SPAN_RULES, type SampleEvent, type SpanRule } from '../../correlate/span-rules.ts';
 import { EventBatch, type FieldKind } from '../../model/event-batch.ts';
@@ -122,6 +123,22 @@ test('pair-spans: every duration counts in a histogram by label, over batches; s
       ['virtio1', 40n, 1e-6],
     ],
   );
+  // An exemplar of each histogram that has spans, of one that is there, and none twice.
+  const ids = Array.from({ length: spans.length }, (_, row) => toHex(spans.spanId.subarray(row * 8, row * 8 + 8)));
+  assert.deepEqual(
+    batch.exemplars.map(({ row, value, timeNs, spanId, traceId }) => {
+      const at = ids.indexOf(toHex(spanId));
+      assert.equal(toHex(traceId), toHex(spans.traceId.subarray(at * 16, at * 16 + 16)));
+      return [row, value, timeNs === spans.endTime.getBigint(at)];
+    }),
+    [
+      [0, 1e-6, true],
+      [1, 1e-6, true],
+    ],
+  );
+  const next = new MetricBatch();
+  pairer.addHistograms(next, 1n, 3n);
+  assert.deepEqual([next.length, next.exemplars.length], [2, 0]);
   // All in the bucket that holds 1 us: (2^(offset/8), 2^((offset+1)/8)] s.
   const { positiveOffset = 0, positiveCounts = [] } = points[0]?.point ?? {};
   assert.deepEqual(positiveCounts, [60n]);
