@@ -61,6 +61,8 @@ export interface Arithmetic {
   readonly constants: ReadonlyMap<string, bigint>;
   /** Value of any other name; undefined = nothing knows it. */
   readonly resolve: (name: string) => bigint | undefined;
+  /** Functions of libtraceevent's plugins. */
+  readonly callLibrary?: (name: string, args: readonly Expr[], of: Arithmetic) => NumberCode | undefined;
 }
 
 /** What the expression needs that is not there: a function, a name, a field. */
@@ -424,8 +426,8 @@ function compileCall(name: string, args: readonly Expr[], of: Arithmetic): Numbe
     const { locate } = compileFieldRegion(findField(first.name, of), of);
     return { ...NUMBER, read: (record) => (locate(record) ? record.from - record.start : 0) };
   }
-  // A plugin of libtraceevent, which takes a jiffy for a millisecond.
-  if (of.kind === 'unsigned' && name === 'jiffies_to_msecs' && first !== undefined) return compileNumber(first, of);
+  const library = of.callLibrary?.(name, args, of);
+  if (library !== undefined) return library;
   throw new NotComputable(`nothing says what ${name}() does`);
 }
 

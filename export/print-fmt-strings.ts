@@ -23,6 +23,7 @@ import {
   EventRecord,
   type NumberCode,
 } from './print-fmt-numbers.ts';
+import { compileLibraryText } from './print-fmt-plugins.ts';
 import { putBitmap, putBitmapList } from './print-fmt-pointers.ts';
 import type { Expr } from './print-fmt-syntax.ts';
 import type { PrintContext } from './print-fmt.ts';
@@ -148,9 +149,12 @@ class StringCompiler {
       case '__get_cpumask':
       case '__get_rel_cpumask':
         return this.#compileMask(name, args, true);
-      default:
+      default: {
+        const library = this.#context.dialect === 'trace-cmd' ? compileLibraryText(name, args, this.#of) : undefined;
+        if (library !== undefined) return library;
         if (!name.startsWith('__get_')) throw new NotComputable(`nothing says what ${name}() does`);
         return this.#compileRegion({ kind: 'call', name, args });
+      }
     }
   }
 
@@ -248,6 +252,13 @@ class StringCompiler {
     const { locate } = compileRegion(region, this.#of);
     const { read } = compileNumber(count, this.#of);
     const { read: readSize } = compileNumber(size, this.#of);
+    if (this.#context.dialect === 'trace-cmd') {
+      return (record, out) => {
+        const elements = read(record);
+        const elementBytes = readSize(record);
+        if (locate(record)) putLibraryArray(out, record, elements, elementBytes);
+      };
+    }
     return (record, out) => {
       const elements = read(record);
       const elementBytes = readSize(record);
@@ -294,6 +305,21 @@ function putArray(out: TextOut, record: EventRecord, count: number, elementBytes
     if (elementBytes <= 0) break;
   }
   out.putByte(125);
+}
+
+/** `1 255`: as libtraceevent prints them, which takes a size that it does not know for 1 and says so. */
+function putLibraryArray(out: TextOut, record: EventRecord, count: number, elementBytes: number): void {
+  const { view, little, from, end } = record;
+  const isKnown = [1, 2, 4, 8].includes(elementBytes);
+  const step = isKnown ? elementBytes : 1;
+  for (let i = 0, at = from; i < count && at + step <= end; i++, at += step) {
+    if (i > 0) out.putByte(32);
+    if (!isKnown && i === 0) out.putText(`BAD SIZE:${elementBytes} 0x${view.getUint8(at).toString(16)}`);
+    else if (step === 8)
+      out.putDecimalWords(view.getInt32(little ? at : at + 4, little), view.getInt32(little ? at + 4 : at, little), false);
+    else if (step === 4) out.putDecimalWords(view.getInt32(at, little), 0, false);
+    else out.putDecimal(step === 2 ? view.getUint16(at, little) : view.getUint8(at));
+  }
 }
 
 function putHex(out: TextOut, low: number, high: number): void {

@@ -33,6 +33,7 @@ import {
   type Load,
   type NumberCode,
 } from './print-fmt-numbers.ts';
+import { compileLibraryNumber } from './print-fmt-plugins.ts';
 import { putBitmap, putBitmapList, putHexBytes, putIpv4, putIpv6, putMac, putSockaddr, putUuid } from './print-fmt-pointers.ts';
 import { compileString, unescape, type Put } from './print-fmt-strings.ts';
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
@@ -145,7 +146,14 @@ export function compileTemplate(template: string, args: readonly Expr[], format:
 export function toArithmetic(format: EventFormat, { dialect, longBytes, symbols }: PrintContext): Arithmetic {
   if (dialect === 'kernel') return { kind: 'c', format, longBytes, constants: CONSTANTS, resolve: () => undefined };
   // libtraceevent takes a name it does not know for a symbol, whose address is its value, and 0 where there is none.
-  return { kind: 'unsigned', format, longBytes, constants: LIBRARY_CONSTANTS, resolve: (name) => symbols.addressOf(name) ?? 0n };
+  return {
+    kind: 'unsigned',
+    format,
+    longBytes,
+    constants: LIBRARY_CONSTANTS,
+    resolve: (name) => symbols.addressOf(name) ?? 0n,
+    callLibrary: compileLibraryNumber,
+  };
 }
 
 /** One function of all parts. */

@@ -83,7 +83,7 @@ function compileArray(field: FormatField, of: Arithmetic, notePast: () => void):
   // Once a text of this field was not printable, the field is no text any more.
   let isText = /char|u8|s8/.test(field.type);
   return (record, out) => {
-    const found = locate(record);
+    const found = locate(record) || endWithRecord(field, record);
     const from = found ? record.from : record.start;
     const to = found ? (isDynamic || field.sizeBytes > 0 ? record.to : from) : from;
     if (isText && !isPrintable(record.bytes, from, to)) {
@@ -93,6 +93,13 @@ function compileArray(field: FormatField, of: Arithmetic, notePast: () => void):
     if (isText) putText(out, record, from);
     else putBytes(out, record.bytes, from, to);
   };
+}
+
+/** A stack of few calls is shorter than its field: what is there of it. */
+function endWithRecord({ shape, offsetBytes }: FormatField, record: EventRecord): boolean {
+  record.from = record.start + offsetBytes;
+  record.to = record.end;
+  return shape === 'fixed' && record.from < record.end;
 }
 
 /** Up to a NUL, which may lie behind the field: that is how the library prints it. */

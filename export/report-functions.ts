@@ -14,7 +14,7 @@ import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventFormat } from '../parsers/event-format.ts';
 import type { CursorMerge, PageCursor } from './page-cursor.ts';
 import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
-import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-plugins.ts';
+import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-handler.ts';
 import type { TextOut } from './text-out.ts';
 
 /** Blanks per depth of calls. */
@@ -26,8 +26,6 @@ const MAX_DEPTH = 256;
 export interface FunctionTools extends ReportTools {
   /** Records in their order, to look at the one that follows. */
   readonly merge: () => CursorMerge | undefined;
-  /** Says that what is printed depends on records before it. */
-  readonly notePast: () => void;
   /** Prints a time as lines show it. */
   readonly putTime: (out: TextOut, low: number, high: number) => void;
   /** The format of `ftrace:funcgraph_exit`, and how to compute with it. */

@@ -17,6 +17,7 @@
  */
 import type { EventFileInfo } from '../model/event-file.ts';
 import type { FormatSet } from '../model/segment.ts';
+import { findBlktraceId, writeBlktraceFormat } from '../parsers/blktrace-format.ts';
 import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
 import { Kallsyms } from './kallsyms.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
@@ -27,7 +28,8 @@ import { compilePrintFormat, joinParts, toArithmetic, type PrintContext } from '
 import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
-import { compilePlugin, type ReportHandler } from './report-plugins.ts';
+import type { ReportHandler } from './report-handler.ts';
+import { compilePlugin } from './report-plugins.ts';
 import { TaskNames } from './report-tasks.ts';
 import { Piece, toPiece, type TextOut } from './text-out.ts';
 
@@ -135,6 +137,8 @@ export class ReportLines {
     this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(formats.printkFormats) };
     // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
     for (const named of formats.events) this.#texts[readFormatId(named)] = named;
+    const blkId = findBlktraceId(formats.events);
+    if (blkId !== undefined) this.#texts[blkId] ??= { system: 'ftrace', format: writeBlktraceFormat(blkId, false), id: blkId };
     this.#isNanoseconds = showsSeconds(info);
     this.names = new TaskNames(info.comms, options.latency);
     const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];

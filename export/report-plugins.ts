@@ -8,35 +8,18 @@
  *   sys_enter_futex      op=FUTEX_WAIT|FUTEX_PRIVATE_FLAG uaddr=0x… val=0x00000002 utime=0x00000000
  *   tlb_flush            pages=-1 reason=flush on task switch (0)
  *   function …           report-functions.ts
+ *   kvm, kvmmmu …        report-kvm.ts
+ *   drv_bss_info_changed report-mac80211.ts
  *
- * Not handled: the plugins kvm, mac80211, cfg80211, scsi and xen; their events are printed by their formats.
+ * Other plugins add functions that formats call: print-fmt-plugins.ts.
  * Source: libtraceevent 1.7, plugins/.
  */
 import type { EventFormat } from '../parsers/event-format.ts';
-import type { Kallsyms } from './kallsyms.ts';
-import type { PageCursor } from './page-cursor.ts';
-import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
-import type { TaskNames } from './report-tasks.ts';
+import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
+import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-handler.ts';
+import { entryHandler, exitHandler, injectHandler, instructionHandler, nestedExitHandler, pageHandler, roleHandler } from './report-kvm.ts';
+import { bssInfoHandler } from './report-mac80211.ts';
 import { toPiece, type TextOut } from './text-out.ts';
-
-/** What handlers look up, and what they leave for each other. */
-export interface ReportTools {
-  readonly symbols: Kallsyms;
-  readonly longBytes: 4 | 8;
-  /** Scheduler events add those that are missing. */
-  readonly names: TaskNames;
-}
-
-/** Prints a record; true = its format is printed behind. */
-export type ReportHandler = (cursor: PageCursor, out: TextOut) => boolean;
-
-/** 64 bits of a field, unsigned: the low word, and `high` of the record. */
-export type FieldReader = (record: EventRecord) => number;
-
-export function fieldReader(name: string, of: Arithmetic): FieldReader | undefined {
-  const field = of.format.fields.find((one) => one.name === name);
-  return field === undefined ? undefined : toWide(compileNumber({ kind: 'field', name }, of));
-}
 
 type HandlerFactory = (format: EventFormat, of: Arithmetic, tools: ReportTools) => ReportHandler | undefined;
 
@@ -54,6 +37,17 @@ const HANDLERS: ReadonlyMap<string, HandlerFactory> = new Map([
   ['timer:hrtimer_start', hrtimerHandler],
   ['syscalls:sys_enter_futex', futexHandler],
   ['tlb:tlb_flush', tlbHandler],
+  ['kvm:kvm_exit', exitHandler],
+  ['kvm:kvm_entry', entryHandler],
+  ['kvm:kvm_emulate_insn', instructionHandler],
+  ['kvm:kvm_nested_vmexit', nestedExitHandler],
+  ['kvm:kvm_nested_vmexit_inject', injectHandler],
+  ['kvmmmu:kvm_mmu_get_page', pageHandler],
+  ['kvmmmu:kvm_mmu_sync_page', roleHandler],
+  ['kvmmmu:kvm_mmu_unsync_page', roleHandler],
+  ['kvmmmu:kvm_mmu_zap_page', roleHandler],
+  ['kvmmmu:kvm_mmu_prepare_zap_page', roleHandler],
+  ['mac80211:drv_bss_info_changed', bssInfoHandler],
 ]);
 
 export function compilePlugin(format: EventFormat, of: Arithmetic, tools: ReportTools): ReportHandler | undefined {

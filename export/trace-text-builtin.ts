@@ -9,7 +9,7 @@
  *
  * With raw, hex and bin they print numbers alone, most other events `type: 314`.
  *
- * Not handled: mmiotrace, blk and branch records; files of user stacks (sym-userobj), whose maps the copy does not hold.
+ * blk: trace-text-blk.ts, mmiotrace: trace-text-mmio.ts. Not handled: branch records; files of user stacks (sym-userobj), whose maps the copy does not hold.
  * Kernel: kernel/trace/trace_output.c.
  */
 import type { EventFormat } from '../parsers/event-format.ts';

@@ -9,9 +9,10 @@
  *   …
  *
  * The latency format names the kernel, its preemption, and the task whose latency it was; the function graph its columns.
- * Not handled: heads of mmiotrace and blk (empty ones are printed).
+ * blk has columns only for its classic lines.
  * Kernel: kernel/trace/trace.c (trace_default_header, print_trace_header), trace_functions_graph.c, trace_osnoise.c.
  */
+import { CLASSIC_COLUMNS } from './trace-text-blk.ts';
 import type { GraphFlags } from './trace-text-graph.ts';
 import type { TraceSettings } from '../parsers/tracefs-settings.ts';
 import type { TextOut } from './text-out.ts';
@@ -23,8 +24,11 @@ export interface BufferCounts {
 
 export function putTraceHeader(out: TextOut, settings: TraceSettings, counts: BufferCounts, graph: GraphFlags | undefined): void {
   out.putText(`# tracer: ${settings.tracer}\n#\n`);
-  if (settings.tracer === 'blk') return;
   const { options } = settings;
+  if (settings.tracer === 'blk') {
+    if (options.get('blk_classic') === true) out.putText(CLASSIC_COLUMNS);
+    return;
+  }
   if (options.get('context-info') === false && !/^(?:osnoise|timerlat)$/.test(settings.tracer)) return;
   const isLatency = options.get('latency-format') === true;
   if (graph !== undefined) {

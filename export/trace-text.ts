@@ -19,6 +19,7 @@
 import { createCounts, type ParseCounts } from '../model/parser.ts';
 import type { FormatSet } from '../model/segment.ts';
 import type { PageSequence } from '../model/event-file.ts';
+import { findBlktraceId } from '../parsers/blktrace-format.ts';
 import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import { LOST_UNKNOWN, PageCursor } from './page-cursor.ts';
@@ -27,11 +28,13 @@ import type { EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, unescape } from './print-fmt-strings.ts';
 import { toArithmetic, type PrintContext } from './print-fmt.ts';
 import { compileBuiltin, type BuiltinPrinter, type BuiltinTools, type TracedPut } from './trace-text-builtin.ts';
+import { BlkText } from './trace-text-blk.ts';
 import { TraceContext } from './trace-text-context.ts';
 import { compileBody } from './trace-text-events.ts';
 import { compileFieldList } from './trace-text-fields.ts';
 import { FunctionGraph, LATENCY_GRAPH, readGraphFlags } from './trace-text-graph.ts';
 import { putTraceHeader } from './trace-text-header.ts';
+import { compileMmio, type MmioLine } from './trace-text-mmio.ts';
 import { TraceMerge, type TracedCpu } from './trace-text-merge.ts';
 import { versionOf, type KeptFacts, type TraceSettings } from '../parsers/tracefs-settings.ts';
 import { findStart } from './trace-text-start.ts';
@@ -63,6 +66,10 @@ export class TraceText {
   readonly #tools: BuiltinTools;
   readonly #graph: FunctionGraph | undefined;
   readonly #looseGraph: FunctionGraph;
+  readonly #blk: BlkText;
+  readonly #blkId: number;
+  /** Lines of mmiotrace by event; undefined = that one is not the tracer. */
+  readonly #mmio: Map<number, MmioLine | undefined> | undefined;
   readonly #started = new Set<number>();
   readonly #annotates: boolean;
   readonly #layoutProblem: string | undefined;
@@ -99,6 +106,9 @@ export class TraceText {
     const flags = isLatencyGraph ? LATENCY_GRAPH : readGraphFlags(settings);
     if (isGraph || isLatencyGraph) this.#graph = new FunctionGraph(known, flags, false, graphTools);
     this.#looseGraph = new FunctionGraph(known, flags, true, graphTools);
+    this.#blk = new BlkText(settings, this.#context);
+    this.#blkId = findBlktraceId(formats.events) ?? -1;
+    this.#mmio = settings.tracer === 'mmiotrace' ? new Map() : undefined;
     const little = formats.endian === 'little';
     const openMerge = (counts: ParseCounts): TraceMerge => {
       if (typeof layout === 'string') return new TraceMerge([]);
@@ -113,7 +123,7 @@ export class TraceText {
 
   /** The events met so far, by id. */
   get seenIds(): readonly number[] {
-    return Object.keys(this.#printers).map(Number);
+    return [...Object.keys(this.#printers).map(Number), ...(this.#mmio?.keys() ?? [])];
   }
 
   /** What keeps all pages from being read. */
@@ -158,7 +168,7 @@ export class TraceText {
     }
     const id = idOf(at.record);
     const { options } = this.#settings;
-    if (this.#graph !== undefined && this.#putGraph(at, id, this.#graph, out)) {
+    if (this.#putOwnLine(at, id, out)) {
       this.#started.add(at.cpu);
       return;
     }
@@ -170,6 +180,25 @@ export class TraceText {
     else if (options.get('raw') === true) this.#putRaw(at, id, printer, out);
     else this.#putText(at, id, printer, out);
     this.#started.add(at.cpu);
+  }
+
+  /** Lines that the tracer itself prints; false for those that are as everybody's. */
+  #putOwnLine(at: TracedCpu, id: number, out: TextOut): boolean {
+    if (this.#mmio !== undefined) {
+      if (!this.#mmio.has(id)) this.#mmio.set(id, this.#compileMmio(id));
+      this.#mmio.get(id)?.(at, out);
+      return true;
+    }
+    if (id === this.#blkId && this.#blk.isClassic) {
+      this.#blk.text(at.record, out, at);
+      return true;
+    }
+    return this.#graph !== undefined && this.#putGraph(at, id, this.#graph, out);
+  }
+
+  #compileMmio(id: number): MmioLine | undefined {
+    const format = this.#formats.get(id);
+    return format === undefined ? undefined : compileMmio(format, toArithmetic(format, this.#tools.context));
   }
 
   /** Calls and returns, and other events as comments; false for what stands outside of the tree. */
@@ -224,8 +253,10 @@ export class TraceText {
 
   #printerOf(id: number): BuiltinPrinter | undefined {
     if (id in this.#printers) return this.#printers[id];
+    if (id === this.#blkId) return (this.#printers[id] = this.#blk);
     const format = this.#formats.get(id);
-    return (this.#printers[id] = format === undefined ? undefined : this.#compile(format));
+    const isKnown = format !== undefined && !(format.system === 'ftrace' && format.event.startsWith('mmiotrace_'));
+    return (this.#printers[id] = isKnown ? this.#compile(format) : undefined);
   }
 
   #compile(format: EventFormat): BuiltinPrinter {

@@ -27,6 +27,7 @@ import { countMalformed, createCounts, type ParseCounts } from '../model/parser.
 import type { FormatSet } from '../model/segment.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import { minRecordBytes, NameCache, planColumns, readInt32s, type ColumnPlan, type RecordRun } from './event-columns.ts';
+import { findBlktraceId, writeBlktraceFormat } from './blktrace-format.ts';
 import { parseEventFormat, type EventFormat, type FieldLines } from './event-format.ts';
 import { parseHeaderPage, type PageLayout } from './page-header.ts';
 import { COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING, RECORD_CUT, RunningTime, skipSpecial } from './page-records.ts';
@@ -131,9 +132,17 @@ function parseFormatSet(set: FormatSet): ParsedFormats {
       problems.push(`${parsed.system}:${parsed.event} has the ID ${parsed.id} of ${known.system}:${known.event}`);
     }
   }
+  addBlktrace(set, formats);
   const parsed = { layout: typeof layout === 'string' ? undefined : layout, formats, problems };
   parsedSets.set(set, parsed);
   return parsed;
+}
+
+function addBlktrace({ events }: FormatSet, formats: EventFormat[]): void {
+  const id = findBlktraceId(events);
+  if (id === undefined || formats[id] !== undefined) return;
+  const parsed = parseEventFormat(writeBlktraceFormat(id, true), 'ftrace');
+  if (typeof parsed !== 'string') formats[id] = parsed;
 }
 
 export class PageReader {

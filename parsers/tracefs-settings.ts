@@ -24,6 +24,8 @@ export interface TraceSettings {
   readonly overrun: number | undefined;
   readonly comms: ReadonlyMap<number, string>;
   readonly tgids: ReadonlyMap<number, number>;
+  /** Paths of cgroups by their inode. */
+  readonly cgroups: ReadonlyMap<bigint, string>;
   readonly kept: KeptFacts;
 }
 
@@ -78,6 +80,7 @@ export function readTraceSettings(read: ReadText, cpus: readonly number[]): Trac
     overrun: hasStats ? sum('overrun') : undefined,
     comms: readNames(read('saved_cmdlines') ?? ''),
     tgids: new Map([...(read('saved_tgids') ?? '').matchAll(/^(\d+) (\d+)$/gm)].map(([, pid, tgid]) => [Number(pid), Number(tgid)])),
+    cgroups: readCgroups(read('cgroups') ?? ''),
     kept: readKeptFacts(read('time_start'), read),
   };
 }
@@ -153,4 +156,11 @@ function readNames(text: string): Map<number, string> {
   const names = new Map<number, string>();
   for (const [, pid, name = ''] of text.matchAll(/^(\d{1,10}) (.*)$/gm)) names.set(Number(pid), name);
   return names;
+}
+
+/** `4321 ./system.slice/ssh.service`, as find(1) and stat(1) list them. */
+function readCgroups(text: string): Map<bigint, string> {
+  const paths = new Map<bigint, string>();
+  for (const [, inode = '', path = ''] of text.matchAll(/^(\d{1,20}) \.?(\/?.*)$/gm)) paths.set(BigInt(inode), path === '' ? '/' : path);
+  return paths;
 }

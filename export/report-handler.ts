@@ -1,0 +1,28 @@
+/** What plugins are given and what they are: a function that prints a record, and readers of its fields. */
+import type { EventRecord, Arithmetic } from './print-fmt-numbers.ts';
+import { compileNumber, toWide } from './print-fmt-numbers.ts';
+import type { Kallsyms } from './kallsyms.ts';
+import type { PageCursor } from './page-cursor.ts';
+import type { TaskNames } from './report-tasks.ts';
+import type { TextOut } from './text-out.ts';
+
+/** What handlers look up, and what they leave for each other. */
+export interface ReportTools {
+  readonly symbols: Kallsyms;
+  readonly longBytes: 4 | 8;
+  /** Scheduler events add those that are missing. */
+  readonly names: TaskNames;
+  /** Says that what is printed depends on records before it. */
+  readonly notePast: () => void;
+}
+
+/** Prints a record; true = its format is printed behind. */
+export type ReportHandler = (cursor: PageCursor, out: TextOut) => boolean;
+
+/** 64 bits of a field, unsigned: the low word, and `high` of the record. */
+export type FieldReader = (record: EventRecord) => number;
+
+export function fieldReader(name: string, of: Arithmetic): FieldReader | undefined {
+  const field = of.format.fields.find((one) => one.name === name);
+  return field === undefined ? undefined : toWide(compileNumber({ kind: 'field', name }, of));
+}
