@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   E_LAB_FAULT: 'The lab cannot do what was asked of it.',
   E_NOT_FOUND: 'There is nothing under this address.',
   E_UNAUTHENTICATED: 'The request carries no valid credential.',
+  E_IDENTITY_TAKEN: 'The boot id that the sender names is that of another kernel, which speaks.',
   E_FORBIDDEN: 'The credential or the address it came to does not allow the request.',
   E_INTERNAL: 'mkscope met a bug of its own; the log of the hub has the stack.',
 } as const;

@@ -33,8 +33,9 @@ function formatMemory({ memoryTotal, memoryAvailable }: KernelRow): string {
   return memoryTotal > 0 ? `${formatBytes(memoryTotal - memoryAvailable)} / ${formatBytes(memoryTotal)}` : '-';
 }
 
-function formatLastLine({ state, stateDetail, lastLine }: KernelRow): string {
-  return escapeLine(state === 'silent' && stateDetail !== '' ? `(${stateDetail}) ${lastLine}` : lastLine);
+function formatLastLine({ state, stateDetail, lastLine, instance }: KernelRow): string {
+  const said = [state === 'imported' ? '' : stateDetail, ...(instance?.conflicts ?? [])].filter((part) => part !== '').join('; ');
+  return escapeLine(said === '' ? lastLine : `(${said}) ${lastLine}`);
 }
 
 /** Instances that nothing came from: what their host kernel says of them. */
@@ -43,7 +44,7 @@ export function renderUnseen(kernels: readonly UnseenKernel[], paint: Paint, wid
     { title: 'ID', align: 'right', text: ({ kernelId }) => String(kernelId) },
     { title: 'INSTANCE', text: ({ kernelName }) => escapeLine(kernelName) },
     { title: 'RESOURCES', text: ({ instance }) => escapeLine(describeResources(instance)) },
-    { title: 'NOTHING CAME FROM IT', text: ({ why }) => escapeLine(why) },
+    { title: 'NOTHING CAME FROM IT', text: ({ why, instance }) => escapeLine([why, ...instance.conflicts].join('; ')) },
   ];
   return renderRows(columns, kernels, paint, width);
 }

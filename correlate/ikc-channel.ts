@@ -1,6 +1,7 @@
 /** A channel (sender kernel → receiver kernel, in one queue of one protocol): what waits in it, and what is usual in it. */
 import type { AlignInput, Alignment } from './align-halves.ts';
 import { NONE, PRINTED_LATE_NS } from './ikc-halves.ts';
+import type { MessageReason } from '../model/ikc-message.ts';
 import { HalfPool, TimeOrder } from './ikc-queue.ts';
 
 /** Before a channel has a history: the usual delay, beyond what the clocks leave open. */
@@ -36,7 +37,8 @@ export interface Channel {
   decidedNs: number;
   hasLate: boolean;
   lostSends: number;
-  readonly delays: Float64Array;
+  /** Empty until one is known. */
+  delays: Float64Array;
   delayCount: number;
   delayLowNs: number;
   delayHighNs: number;
@@ -58,7 +60,7 @@ export function createChannel(ends: Pick<Channel, 'machineId' | 'senderId' | 're
     decidedNs: -Infinity,
     hasLate: false,
     lostSends: FIRST_LOSS,
-    delays: new Float64Array(DELAYS),
+    delays: new Float64Array(0),
     delayCount: 0,
     delayLowNs: 0,
     delayHighNs: FIRST_DELAY_NS,
@@ -90,6 +92,7 @@ export function mostCertain(input: AlignInput, back: Int32Array, decided: number
  * spread over the gaps between messages, what is right lies close together.
  */
 export function learnDelays(channel: Channel, input: AlignInput, { match, confidence }: Alignment, least: number): void {
+  if (channel.delays.length === 0) channel.delays = new Float64Array(DELAYS);
   const { delays } = channel;
   const step = Math.max(1, Math.floor(input.sends / DELAYS));
   for (let i = 0; i < input.sends; i += step) {
@@ -130,4 +133,24 @@ export function toleranceOf({ sends, receives, sendOrder, receiveOrder }: Channe
 export function someKey({ pool, rows }: TimeOrder, count: number): boolean {
   for (let place = 0; place < count; place++) if (pool.rows.key[rows[place] as number] !== 0) return true;
   return false;
+}
+
+/** The one in which most waits. */
+export function fullest(channels: Iterable<Channel>): Channel | undefined {
+  let found: Channel | undefined;
+  for (const channel of channels) {
+    const waiting = Math.max(channel.sends.size, channel.receives.size);
+    if (waiting > 0 && (found === undefined || waiting > Math.max(found.sends.size, found.receives.size))) found = channel;
+  }
+  return found;
+}
+
+/** Why a sending between others was not received, by the slots of the receivings around it. */
+export function lostReason(input: AlignInput, match: Int32Array, i: number): MessageReason {
+  for (let k = i + 1; k < input.sends; k++) {
+    const j = match[k] as number;
+    if (j === NONE) continue;
+    return input.skipped[j] === 0 ? 'not_received' : 'lost_record';
+  }
+  return 'lost_record';
 }

@@ -1,6 +1,7 @@
 /** Who the ends of a message are: incarnations of the kernels of a machine over time, and whose CPU was which. */
 import type { KernelIdentity } from '../model/identity.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
+import { NONE } from './ikc-halves.ts';
 
 /** Owners of CPUs are kept per machine; a machine has fewer. */
 const MAX_OWNERS = 65_536;
@@ -87,8 +88,14 @@ export class IkcKernels {
     return this.of(identity.machineId, identity.kernelId).find((one) => one.startNs > startNs);
   }
 
+  /** Whose CPUs were whose is known to another one. */
+  copyOwners(other: IkcKernels): void {
+    for (const [cpu, owner] of other.#owners) this.#owners.set(cpu, owner);
+  }
+
   setOwner(machineId: string, cpu: number, kernelId: number): void {
-    if (this.#owners.size < MAX_OWNERS) this.#owners.set(`${machineId}\n${cpu}`, kernelId);
+    const key = `${machineId}\n${cpu}`;
+    if (this.#owners.size < MAX_OWNERS || this.#owners.has(key)) this.#owners.set(key, kernelId);
   }
 
   /** Whose CPU; a spawned kernel hears the host only; undefined = not known. */
@@ -115,4 +122,16 @@ export class IkcKernels {
 
 function byStart(a: Incarnation, b: Incarnation): number {
   return a.startNs < b.startNs ? -1 : a.startNs > b.startNs ? 1 : a.index - b.index;
+}
+
+/** A life by its place in the list, from a moment on, ns since the base of the matcher. */
+export interface Life {
+  readonly fromNs: number;
+  readonly index: number;
+}
+
+/** The life that a moment is in; before the first, that one. */
+export function lifeAt(lives: readonly Life[], atNs: number): number {
+  for (const { fromNs, index } of lives) if (fromNs <= atNs) return index;
+  return lives.at(-1)?.index ?? NONE;
 }

@@ -3,19 +3,22 @@ import { TWO_POW_32 } from '../base/int64.ts';
 import { copyInto } from '../model/log-batch.ts';
 import { HalfBatch } from './ikc-halves.ts';
 
+/** Rows at first: of 64 kernels that all talk to each other there are 4,032 channels. */
+const FIRST_ROWS = 16;
+
 export class HalfPool {
-  readonly rows = new HalfBatch(256);
+  readonly rows = new HalfBatch(FIRST_ROWS);
   /** By row: ns since the base of the matcher; of a sending its claim. */
-  atNs = new Float64Array(256);
+  atNs = new Float64Array(FIRST_ROWS);
   /** By row: index of the incarnation that recorded it, when it came (ms), and whether a row of it is stored. */
-  kernel = new Int32Array(256);
-  arrivedMs = new Float64Array(256);
-  isWritten = new Uint8Array(256);
+  kernel = new Int32Array(FIRST_ROWS);
+  arrivedMs = new Float64Array(FIRST_ROWS);
+  isWritten = new Uint8Array(FIRST_ROWS);
   /** By row: its channel was decided beyond it before it came. */
-  isLate = new Uint8Array(256);
+  isLate = new Uint8Array(FIRST_ROWS);
   /** Receivings: positions without a record since the count began, and which count that is (a new one after an unknown hole). */
-  cumulative = new Float64Array(256);
-  count = new Float64Array(256);
+  cumulative = new Float64Array(FIRST_ROWS);
+  count = new Float64Array(FIRST_ROWS);
   #free: number[] = [];
 
   get size(): number {
@@ -65,7 +68,7 @@ export class HalfPool {
 /** Rows of a pool by time, and in the order they came where that is the same. */
 export class TimeOrder {
   readonly pool: HalfPool;
-  rows = new Uint32Array(256);
+  rows = new Uint32Array(FIRST_ROWS);
   length = 0;
 
   constructor(pool: HalfPool) {

@@ -12,13 +12,15 @@
 import { Aligner, createAlignInput, type AlignInput, type Alignment } from './align-halves.ts';
 import { HALF, NONE, type HalfBatch } from './ikc-halves.ts';
 import { mixWords, writeId } from './ikc-ids.ts';
-import { IkcKernels, type Incarnation } from './ikc-kernels.ts';
+import { IkcKernels, lifeAt, type Incarnation, type Life } from './ikc-kernels.ts';
 import { NO_SUBTYPE } from './ikc-pack.ts';
 import type { TimeOrder } from './ikc-queue.ts';
 import {
   createChannel,
+  fullest,
   LEAST_LOSS,
   learnDelays,
+  lostReason,
   MAX_BLOCK,
   MOST_LOSS,
   mostCertain,
@@ -26,6 +28,7 @@ import {
   toleranceOf,
   type Channel,
 } from './ikc-channel.ts';
+import { NO_COUNTS, type MatchCounts } from './match-counts.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { MESSAGE_REASON_NAMES, MESSAGE_SPANS, MESSAGE_STATE, type MessageBatch, type MessageReason } from '../model/ikc-message.ts';
 
@@ -45,6 +48,12 @@ const WAIT_MS = 5_000;
 const LATE_MS = 15 * 60_000;
 /** Halves of one channel and direction in memory. */
 const MAX_HALVES = 200_000;
+/** Of all channels together, some 150 bytes each; the fullest channels give way. */
+const MAX_WAITING = 1_000_000;
+/** 64 kernels have 4,032, at some 20 KB each. A kernel can name any id as the one it sends to. */
+const MAX_CHANNELS = 8_192;
+/** Of a ring that goes, positions are counted anew. */
+const MAX_RINGS = 16_384;
 /** Where a sending's return was not recorded, its claim was no later than this. */
 const UNKNOWN_CALL_NS = 50_000;
 const FIRST_ROUNDS = 3;
@@ -54,21 +63,6 @@ const NEAR_LOSS_NS = 50e6;
 const MAX_LOSSES = 1024;
 /** Only such pairs tell what is usual. */
 const SURE = 0.5;
-
-export interface MatchCounts {
-  sends: number;
-  receives: number;
-  matched: number;
-  unmatchedSends: number;
-  unmatchedReceives: number;
-  failed: number;
-  /** Ring positions that no record names. */
-  slotJumps: number;
-  /** Halves that went without their other end because there was no room for more. */
-  dropped: number;
-  /** Of sends and receives, those that an earlier process had left. */
-  restored: number;
-}
 
 interface Loss {
   readonly fromNs: number;
@@ -81,26 +75,12 @@ interface RingCount {
   count: number;
 }
 
-interface Life {
-  readonly fromNs: number;
-  readonly index: number;
-}
-
 export class IkcMatcher {
   readonly kernels = new IkcKernels();
-  readonly counts: MatchCounts = {
-    sends: 0,
-    receives: 0,
-    matched: 0,
-    unmatchedSends: 0,
-    unmatchedReceives: 0,
-    failed: 0,
-    slotJumps: 0,
-    dropped: 0,
-    restored: 0,
-  };
+  readonly counts: MatchCounts = { ...NO_COUNTS };
   readonly #channels = new Map<string, Channel>();
   #recent: Channel[] = [];
+  #isFull = false;
   readonly #aligner = new Aligner();
   #input = createAlignInput(MAX_BLOCK * 2);
   #goes = new Uint8Array(MAX_BLOCK * 2);
@@ -153,6 +133,7 @@ export class IkcMatcher {
 
   /** Decides what can be decided. `isEnd`: nothing more will come. */
   advance(nowMs: number, out: MessageBatch, isEnd = false): void {
+    this.#isFull = false;
     for (const channel of Array.from(this.#channels.values()))
       if (channel.senderId === NONE || channel.receiverId === NONE) this.#rehome(channel);
     for (const channel of this.#channels.values()) {
@@ -161,6 +142,17 @@ export class IkcMatcher {
       if (channel.hasLate) this.#alignLeft(channel, out);
       this.#sayWaiting(channel, nowMs, out);
       this.#forget(channel, nowMs, isEnd, out);
+    }
+    this.#makeRoom(out);
+  }
+
+  #makeRoom(out: MessageBatch): void {
+    for (let total = this.waiting; total > MAX_WAITING; total = this.waiting) {
+      const channel = fullest(this.#channels.values());
+      if (channel === undefined) return;
+      const isSend = channel.sends.size >= channel.receives.size;
+      if (isSend) this.#dropOldest(channel, channel.sendOrder, channel.sendLeft, true, out);
+      else this.#dropOldest(channel, channel.receiveOrder, channel.receiveLeft, false, out);
     }
   }
 
@@ -241,6 +233,7 @@ export class IkcMatcher {
         if (peer === NONE) continue;
         const { kernelId } = own.identity;
         const target = this.#channelOf(channel.machineId, isSend ? kernelId : peer, isSend ? peer : kernelId, pool.rows, row);
+        if (target === channel) continue;
         (isSend ? target.sendOrder : target.receiveOrder).insert((isSend ? target.sends : target.receives).adopt(pool, row));
         pool.free(row);
         goes[place] = 1;
@@ -273,6 +266,7 @@ export class IkcMatcher {
     const key = (kernel * 256 + (halves.pack[row] as number)) * 2 ** 32 + (halves.queue[row] as number);
     const known = this.#rings.get(key) ?? { missing: 0, count: 0 };
     this.#rings.set(key, known);
+    if (this.#rings.size > MAX_RINGS) this.#rings.delete(this.#rings.keys().next().value as number);
     const missing = halves.missing[row] as number;
     if (missing === NONE) {
       known.missing = 0;
@@ -296,11 +290,29 @@ export class IkcMatcher {
     const key = [machineId, senderId, receiverId, pack, queue].join('\n');
     let channel = this.#channels.get(key);
     if (channel === undefined) {
+      const hasRoom = this.#channels.size < MAX_CHANNELS || this.#closeIdle();
+      // Not one is idle: what is more has no channel of its own, and so no other end.
+      if (!hasRoom) return this.#overflowOf(machineId);
       channel = createChannel({ machineId, senderId, receiverId, pack, queue });
       this.#channels.set(key, channel);
     }
     this.#recent = [channel, ...this.#recent.slice(0, 1)];
     return channel;
+  }
+
+  #overflowOf(machineId: string): Channel {
+    const known = this.#channels.get(machineId) ?? createChannel({ machineId, senderId: NONE, receiverId: NONE, pack: 0, queue: 0 });
+    this.#channels.set(machineId, known);
+    return known;
+  }
+
+  /** Those in which nothing waits go, with what is usual in them; false where there is none. Looked for once until the next advance. */
+  #closeIdle(): boolean {
+    if (this.#isFull) return false;
+    for (const [key, { sends, receives }] of this.#channels) if (sends.size + receives.size === 0) this.#channels.delete(key);
+    this.#recent = [];
+    this.#isFull = this.#channels.size >= MAX_CHANNELS;
+    return !this.#isFull;
   }
 
   /** How far a kernel has been heard, ns since the base. */
@@ -675,20 +687,4 @@ export class IkcMatcher {
     out.key[at] = first.key[row] as number;
     out.queue[at] = first.queue[row] as number;
   }
-}
-
-/** The life that a moment is in; before the first, that one. */
-function lifeAt(lives: readonly Life[], atNs: number): number {
-  for (const { fromNs, index } of lives) if (fromNs <= atNs) return index;
-  return lives.at(-1)?.index ?? NONE;
-}
-
-/** Why a sending between others was not received, by the slots of the receivings around it. */
-function lostReason(input: AlignInput, match: Int32Array, i: number): MessageReason {
-  for (let k = i + 1; k < input.sends; k++) {
-    const j = match[k] as number;
-    if (j === NONE) continue;
-    return input.skipped[j] === 0 ? 'not_received' : 'lost_record';
-  }
-  return 'lost_record';
 }

@@ -18,8 +18,12 @@ import { ATTR, LEDGER_METRIC } from '../model/attributes.ts';
 export const OVERDUE_AFTER_MS = 15_000;
 /** Clocks of a collector's records and of its snapshots agree to this at least. */
 const CLOCK_MARGIN_NS = 1_000_000_000n;
-const MAX_SNAPSHOTS = 64;
-const MAX_STREAMS = 65_536;
+const MAX_SNAPSHOTS = 32;
+/** Of the one that was touched longest ago nothing more is known. A machine of 64 kernels has some 3,000. */
+const MAX_STREAMS = 16_384;
+/** Runs of counters that take turns so lately are of two senders. */
+const CONTESTED_MS = 60_000;
+const MAX_CONTESTED = 4_096;
 
 export interface StreamKey {
   readonly bootId: string;
@@ -69,7 +73,10 @@ export function toStreamName({ bootId, stream, cpu }: StreamKey): string {
 }
 
 export class Books {
+  /** The one that was touched last at the end. */
   readonly #books = new Map<string, Book>();
+  /** By boot: when a run of counters last came back after another one. */
+  readonly #contestedMs = new Map<string, number>();
 
   /** Rows of a stream are in the spool; `frontNs` is the latest time among them. */
   accept(key: StreamKey, rows: number, frontNs: bigint, nowMs = Date.now()): void {
@@ -102,12 +109,24 @@ export class Books {
   #note({ key, timeNs, startNs, read, dropped, kept, overwritten }: Point, nowMs: number): void {
     const book = this.#bookOf(key);
     const last = book.snapshots.at(-1);
+    if (startNs !== undefined && isReturn(book.snapshots, startNs)) this.#contest(key.bootId, nowMs);
     // Of a kernel that is silent only what is kept changes: nothing more was read of it.
     const of = startNs === undefined ? last : { startNs, taken: read - dropped };
     if (of === undefined) return;
     const handedOn = of.taken - kept - overwritten;
     book.snapshots.push({ timeNs, startNs: of.startNs, taken: of.taken, handedOn, accepted: book.accepted, receivedMs: nowMs });
     if (book.snapshots.length > MAX_SNAPSHOTS) book.snapshots.shift();
+  }
+
+  /** Two senders count for this boot. */
+  isContested(bootId: string, nowMs: number): boolean {
+    return nowMs - (this.#contestedMs.get(bootId) ?? Number.NEGATIVE_INFINITY) < CONTESTED_MS;
+  }
+
+  #contest(bootId: string, nowMs: number): void {
+    this.#contestedMs.delete(bootId);
+    this.#contestedMs.set(bootId, nowMs);
+    if (this.#contestedMs.size > MAX_CONTESTED) this.#contestedMs.delete(this.#contestedMs.keys().next().value as string);
   }
 
   /** Rows taken over so far, by stream. */
@@ -135,12 +154,16 @@ export class Books {
 
   #bookOf(key: StreamKey): Book {
     const id = toStreamName(key);
-    let book = this.#books.get(id);
-    if (book === undefined) {
-      book = { accepted: 0, acceptedMs: 0, frontNs: 0n, snapshots: [] };
-      this.#books.set(id, book);
-      if (this.#books.size > MAX_STREAMS) this.#books.delete(this.#books.keys().next().value as string);
-    }
+    const book = this.#books.get(id) ?? { accepted: 0, acceptedMs: 0, frontNs: 0n, snapshots: [] };
+    this.#books.delete(id);
+    this.#books.set(id, book);
+    if (this.#books.size > MAX_STREAMS) this.#books.delete(this.#books.keys().next().value as string);
     return book;
   }
+}
+
+/** A run of counters that another one had followed: a sender that restarts does not go back. */
+function isReturn(snapshots: readonly Snapshot[], startNs: bigint): boolean {
+  const last = snapshots.at(-1);
+  return last !== undefined && last.startNs !== startNs && snapshots.some((one) => one.startNs === startNs);
 }

@@ -10,7 +10,7 @@
  */
 import { createLogger } from '../base/log.ts';
 import { isOperational, messageOf } from '../base/errors.ts';
-import { fromFitFields, type ClockFit } from '../clock/fit.ts';
+import { fromFitFields, toUnixNs, type ClockFit } from '../clock/fit.ts';
 import { MachineClocks, type ChangedStretch, type ImpossibleMessages, type MessageMoment } from '../clock/machine-clocks.ts';
 import type { AlignedClock } from '../clock/aligned-clock.ts';
 import type { ClockRow, Clocks } from '../model/api.ts';
@@ -23,6 +23,7 @@ import { MAX_REVISIONS, queryLastFits, queryRevisions, toRevision, type Revision
 import type { ClockFitRow } from '../store/clock-rows.ts';
 import type { Store, StoreBatch } from '../store/store.ts';
 import { toAuditBatch } from './audit-metrics.ts';
+import { isPossible } from './time-guard.ts';
 import type { WatchRows } from './watch-row.ts';
 
 const STORE_INTERVAL_MS = 1_000;
@@ -30,6 +31,8 @@ const AUDIT_INTERVAL_MS = 10_000;
 /** Changed stretches that wait for a store which does not take them. */
 const MAX_WAITING = 10_000;
 const MAX_MACHINES = 4_096;
+/** Boots of all machines; of the one that was silent longest nothing more is known. */
+const MAX_KERNELS = 8_192;
 /** A segment's events are about as old as its fit; a stamp from elsewhere is no moment to know a clock by. */
 const BEFORE_FIT_NS = 400e9;
 const AFTER_FIT_NS = 10e9;
@@ -43,6 +46,8 @@ export interface SegmentClock {
   readonly fit: ClockFit;
   /** The line of the machine's graph, where it says more than the collector. */
   readonly aligned: AlignedClock | undefined;
+  /** Unix time of its newest event as the collector has it, where that cannot be: then the fit is one of arrival, without a bound. */
+  readonly brokenNs?: bigint;
 }
 
 interface KnownKernel {
@@ -60,6 +65,7 @@ export class ClockWatch {
   #auditedMs = 0;
   readonly #rows: WatchRows | undefined;
   readonly #machines = new Map<string, MachineClocks>();
+  /** The one that was heard last at the end. */
   readonly #kernels = new Map<string, KnownKernel>();
   #revisions: Revision[] = [];
   #waiting: { readonly identity: KernelIdentity; readonly rows: readonly ClockFitRow[] }[] = [];
@@ -103,10 +109,19 @@ export class ClockWatch {
     const { identity, clock, links = [], wall } = header;
     const fit = fromFitFields(header.fit);
     const distanceNs = Number(toRaw - fit.baseRaw) * fit.nsPerTick;
-    if (toRaw === NO_RAW_TIME || distanceNs < -BEFORE_FIT_NS || distanceNs > AFTER_FIT_NS) return { fit, aligned: undefined };
+    const nowMs = Date.now();
+    const nowNs = BigInt(nowMs) * 1_000_000n;
+    const toldNs = toRaw === NO_RAW_TIME ? nowNs : toUnixNs(fit, toRaw);
+    const isBroken = !isPossible(toldNs, nowNs);
+    const used: SegmentClock = {
+      fit: isBroken ? { ...fit, baseRaw: toRaw, baseUnixNs: nowNs, errorNs: -1 } : fit,
+      aligned: undefined,
+      ...(isBroken ? { brokenNs: toldNs } : {}),
+    };
+    if (toRaw === NO_RAW_TIME || distanceNs < -BEFORE_FIT_NS || distanceNs > AFTER_FIT_NS) return used;
     const machine = this.#machineOf(identity);
-    const isOwnUnix = wall === 'own';
-    this.#kernels.set(identity.bootId, { identity, heardMs: Date.now(), isOwnUnix });
+    const isOwnUnix = wall === 'own' || isBroken;
+    this.#hear(identity, nowMs, isOwnUnix);
     machine.noteFit(identity, clock, toRaw, fit, isOwnUnix);
     this.#recall(machine, identity.bootId, clock);
     const aligned = machine.extend(identity.bootId, clock, fromRaw, toRaw);
@@ -118,7 +133,7 @@ export class ClockWatch {
       machine.extend(identity.bootId, 'printk', raw, raw);
     }
     const errorNs = aligned?.find(toRaw)?.fit.errorNs;
-    return { fit, aligned: errorNs !== undefined && errorNs <= Math.max(fit.errorNs, isOwnUnix ? Infinity : 0) ? aligned : undefined };
+    return { ...used, aligned: errorNs !== undefined && errorNs <= Math.max(fit.errorNs, isOwnUnix ? Infinity : 0) ? aligned : undefined };
   }
 
   /** Sets the times of log lines where the graph says more than their sender; returns the bound, undefined where it does not. */
@@ -178,6 +193,12 @@ export class ClockWatch {
     }
     clocks.sort((a, b) => a.machine.localeCompare(b.machine) || a.kernelId - b.kernelId || a.bootId.localeCompare(b.bootId));
     return { clocks, audit };
+  }
+
+  #hear(identity: KernelIdentity, heardMs: number, isOwnUnix: boolean): void {
+    this.#kernels.delete(identity.bootId);
+    this.#kernels.set(identity.bootId, { identity, heardMs, isOwnUnix });
+    if (this.#kernels.size > MAX_KERNELS) this.#kernels.delete(this.#kernels.keys().next().value as string);
   }
 
   #machineOf({ machineId }: KernelIdentity): MachineClocks {

@@ -16,6 +16,8 @@ export class HubCounters {
   batchesEmpty = 0;
   readonly batchesRefused = new Map<ErrorCode, number>();
   readonly rowsStored: RowCounts = { logs: 0, spans: 0, metrics: 0, events: 0, gaps: 0 };
+  /** Times of rows that cannot be, and were replaced by that of their arrival. */
+  timesReplaced = 0;
   /** Kernel reports found in the lines. */
   reportsStored = 0;
   /** Incidents that began, by kind. */

@@ -18,6 +18,7 @@ import { HubCounters } from './counters.ts';
 import { FormatSets } from './format-sets.ts';
 import { IncidentWatch } from './incident-watch.ts';
 import { Forwarder } from './forward.ts';
+import { IdentityWatch } from './identity-watch.ts';
 import { Intake } from './intake.ts';
 import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
@@ -33,6 +34,7 @@ import { Recorders } from './recorders.ts';
 import { ReportWatch } from './report-watch.ts';
 import { StaticFiles } from './static-files.ts';
 import { TaskNames } from './task-names.ts';
+import { TimeGuard } from './time-guard.ts';
 import { WatchRows } from './watch-row.ts';
 
 /** A batch or query that takes longer to arrive is cut. */
@@ -168,6 +170,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
   const watched = new WatchRows({ store, live, version, mark: (...of) => incidents.mark(...of) });
+  const identities = new IdentityWatch(watched);
   const clocks = new ClockWatch(store, version, watched);
   const channels = new ChannelWatch(watched);
   const packs = options.ikcPacks ?? IKC_PACKS;
@@ -199,6 +202,8 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     formats,
     names: new TaskNames(),
     presence,
+    identities,
+    times: new TimeGuard(watched, counters),
     books,
     live,
     counters,
@@ -210,7 +215,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     incidents,
     onMetrics: (stored) => forwarder?.metrics.take(stored),
   });
-  const kernels = new KernelList(store, presence, clocks);
+  const kernels = new KernelList({ store, presence, clocks, identities, books });
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
   const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses, forwarder);

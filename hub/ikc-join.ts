@@ -10,6 +10,7 @@ import { HalfExtractor, type IkcExchange } from '../correlate/extract-halves.ts'
 import { HalfBatch } from '../correlate/ikc-halves.ts';
 import type { Incarnation } from '../correlate/ikc-kernels.ts';
 import { nameOfSubtype, nameOfType, type IkcPack } from '../correlate/ikc-pack.ts';
+import { addCounts, NO_COUNTS, type MatchCounts } from '../correlate/match-counts.ts';
 import { IkcMatcher } from '../correlate/match-ikc.ts';
 import { PrintedReader } from '../correlate/printed-halves.ts';
 import type { EventBatch } from '../model/event-batch.ts';
@@ -24,6 +25,12 @@ import { addClientSpan, addMessageSpans, addServerSpan, hasId, SpanSheets, write
 const CPU_ASSIGNED = 'mk.instance.cpu.assign';
 /** Said by the host when a kernel is gone, whatever ended it. */
 const ENDED = 'mk.instance.halted';
+/** Machines at a time; the one that was heard longest ago is finished first. */
+const MAX_MACHINES = 1_024;
+/** Boots of a machine whose events are looked at; of the one that was heard longest ago, calls that are open are given up. */
+const MAX_EXTRACTORS = 512;
+/** Incarnations after which a machine is finished and begins anew: some two hours of a kernel that restarts every second. */
+const MAX_INCARNATIONS = 8_192;
 /** Exchanges of which one message was seen and the other is still to come. */
 const MAX_HALF_ANSWERED = 4096;
 
@@ -84,6 +91,8 @@ export class IkcJoin {
   /** Rows that could not be stored yet. */
   readonly #pending: StoreBatch[] = [];
   readonly #halves = new HalfBatch();
+  /** Of machines that are finished. */
+  #gone: MatchCounts = NO_COUNTS;
 
   constructor({ store, version, packs, onMatched, onDecided }: JoinParts) {
     this.#onMatched = onMatched;
@@ -111,7 +120,9 @@ export class IkcJoin {
   addEvents(identity: KernelIdentity, batch: EventBatch, errorNs: number, nowMs: number, known?: ReadonlySet<string>): void {
     const machine = this.#machineOf(identity);
     const extractor = machine.extractors.get(identity.bootId) ?? new HalfExtractor(this.packs, identity.bootId);
+    machine.extractors.delete(identity.bootId);
     machine.extractors.set(identity.bootId, extractor);
+    if (machine.extractors.size > MAX_EXTRACTORS) this.#finishFirst(machine, nowMs);
     this.#halves.length = 0;
     extractor.extract(batch, errorNs, this.#halves);
     this.#take(machine, identity, extractor, nowMs, known);
@@ -169,9 +180,8 @@ export class IkcJoin {
   /** Decides what can be decided and stores it. Throws what the store throws; the rows are then kept for the next time. */
   async advance(nowMs: number, isEnd = false): Promise<void> {
     for (const machine of this.#machines.values()) {
-      if (isEnd) this.#finish(machine, nowMs);
-      machine.matcher.advance(nowMs, machine.out, isEnd);
-      if (machine.out.length > 0 || machine.exchanges.length > 0) this.#pending.push(this.#toRows(machine));
+      if (machine.matcher.kernels.list.length >= MAX_INCARNATIONS) this.#beginAnew(machine, nowMs);
+      else this.#decide(machine, nowMs, isEnd);
     }
     for (;;) {
       const [next] = this.#pending;
@@ -207,7 +217,7 @@ export class IkcJoin {
 
   /** What the matchers counted. */
   count(name: keyof IkcMatcher['counts']): number {
-    return [...this.#machines.values()].reduce((sum, { matcher }) => sum + matcher.counts[name], 0);
+    return [...this.#machines.values()].reduce((sum, { matcher }) => sum + matcher.counts[name], this.#gone[name]);
   }
 
   /** Earliest of the first events of each kind: from when a kernel is known. */
@@ -233,14 +243,41 @@ export class IkcJoin {
     return first;
   }
 
+  #decide(machine: MachineJoin, nowMs: number, isEnd: boolean): void {
+    if (isEnd) this.#finish(machine, nowMs);
+    machine.matcher.advance(nowMs, machine.out, isEnd);
+    if (machine.out.length > 0 || machine.exchanges.length > 0) this.#pending.push(this.#toRows(machine));
+  }
+
+  /** Rows name incarnations by their place in a list, so the list goes as a whole; what waits is given up with its row. */
+  #beginAnew(machine: MachineJoin, nowMs: number): void {
+    log.warn('a machine had so many boots that what waits for a match is given up', { machine: machine.machine.machineName });
+    this.#decide(machine, nowMs, true);
+    this.#gone = addCounts(this.#gone, machine.matcher.counts);
+    const { machineId } = machine.machine;
+    const anew = new MachineJoin(machine.machine);
+    anew.matcher.kernels.copyOwners(machine.matcher.kernels);
+    this.#machines.set(machineId, anew);
+  }
+
+  #finishFirst(machine: MachineJoin, nowMs: number): void {
+    const [bootId] = machine.extractors.keys();
+    if (bootId === undefined) return;
+    this.#finishOne(machine, bootId, nowMs);
+    machine.extractors.delete(bootId);
+    machine.probed.delete(bootId);
+  }
+
+  #finishOne(machine: MachineJoin, bootId: string, nowMs: number): void {
+    const [extractor, kernel] = [machine.extractors.get(bootId), machine.matcher.kernels.find(bootId)];
+    if (extractor === undefined || kernel === undefined) return;
+    this.#halves.length = 0;
+    extractor.finish(this.#halves);
+    this.#take(machine, kernel.identity, extractor, nowMs);
+  }
+
   #finish(machine: MachineJoin, nowMs: number): void {
-    for (const [bootId, extractor] of machine.extractors) {
-      const kernel = machine.matcher.kernels.find(bootId);
-      if (kernel === undefined) continue;
-      this.#halves.length = 0;
-      extractor.finish(this.#halves);
-      this.#take(machine, kernel.identity, extractor, nowMs);
-    }
+    for (const bootId of machine.extractors.keys()) this.#finishOne(machine, bootId, nowMs);
   }
 
   #toRows(machine: MachineJoin): StoreBatch {
@@ -358,6 +395,14 @@ export class IkcJoin {
     }
   }
 
+  #forgetFirst(): void {
+    const [[machineId, machine] = []] = this.#machines;
+    if (machineId === undefined || machine === undefined) return;
+    this.#decide(machine, Date.now(), true);
+    this.#gone = addCounts(this.#gone, machine.matcher.counts);
+    this.#machines.delete(machineId);
+  }
+
   /** Packs whose probes a kernel has. */
   #packsIn(formats: FormatSet): ReadonlySet<number> {
     let found = this.#formats.get(formats);
@@ -375,6 +420,7 @@ export class IkcJoin {
     if (known !== undefined) return known;
     const made = new MachineJoin({ machineId, machineName });
     this.#machines.set(machineId, made);
+    if (this.#machines.size > MAX_MACHINES) this.#forgetFirst();
     return made;
   }
 }

@@ -41,6 +41,8 @@ const SAVE_MS = 2_000;
 const MAX_KEPT = 4_096;
 /** Rows of events that become one batch again. */
 const REPLAY_ROWS = 20_000;
+/** Boots of which it is known when events last came; the one that was silent longest goes first. */
+const MAX_HEARD = 8_192;
 
 const log = createLogger('ikc');
 
@@ -98,7 +100,9 @@ export class IkcWatch {
     this.join.noteKernel(identity, IkcJoin.seenNsOf(batch) ?? BigInt(nowMs) * 1_000_000n, formats);
     this.join.addEvents(identity, batch, errorNs, nowMs);
     if (frontNs !== 0n) this.join.noteFront(identity, frontNs);
+    this.#heardMs.delete(identity.bootId);
     this.#heardMs.set(identity.bootId, nowMs);
+    if (this.#heardMs.size > MAX_HEARD) this.#heardMs.delete(this.#heardMs.keys().next().value as string);
   }
 
   /** Its events stay in a flight recorder: that none come says nothing of how far it has been heard. */

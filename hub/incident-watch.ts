@@ -184,7 +184,8 @@ export class IncidentWatch {
       // While loads fail, queries answer without the newest rows: what is not there yet would be looked at never again.
       await store.flush();
       const { changed, opened, open, dropped } = await scanIncidents(store, machineId, spot.fromNs, BigInt(Date.now()) * NS_PER_MS);
-      this.#open.set(machineId, open);
+      if (open.length === 0) this.#open.delete(machineId);
+      else this.#open.set(machineId, open);
       counters.countDropped('incident_signals', dropped);
       for (const { kind } of opened) counters.countIncident(kind);
       for (const { incident, lastWords, mergedInto } of changed) {

@@ -18,6 +18,7 @@ import type { Books } from './books.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters, Signal } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
+import type { IdentityWatch } from './identity-watch.ts';
 import type { LifeWatch } from './life-watch.ts';
 import type { IkcWatch } from './ikc-watch.ts';
 import type { IncidentWatch } from './incident-watch.ts';
@@ -28,11 +29,14 @@ import type { NoticedBatch, ReportWatch } from './report-watch.ts';
 import type { Sender } from './receive.ts';
 import { readEvents } from './segments.ts';
 import type { TaskNames } from './task-names.ts';
+import { NOTABLE_AHEAD_NS, type TimeGuard } from './time-guard.ts';
 
 /** A live kernel's row in the store is renewed this often. */
 const SIGHTING_INTERVAL_MS = 5_000;
 /** Streams whose messages are followed at a time; of the one that was silent longest, what came before is forgotten. */
 const MAX_RECOGNISERS = 4_096;
+/** A time without a bound decides nothing. */
+const UNKNOWN_BOUND_NS = 1e15;
 
 export interface IntakeParts {
   readonly store: Store;
@@ -40,6 +44,8 @@ export interface IntakeParts {
   readonly formats: FormatSets;
   readonly names: TaskNames;
   readonly presence: PresenceTable;
+  readonly identities: IdentityWatch;
+  readonly times: TimeGuard;
   readonly books: Books;
   readonly live: LiveFeed;
   readonly counters: HubCounters;
@@ -64,7 +70,7 @@ export class Intake {
 
   async takeLogs(received: readonly DecodedLogs[], sender: Sender): Promise<void> {
     const gaps: { identity: KernelIdentity; gaps: Gap[] }[] = [];
-    for (const { resource } of received) checkIdentity(sender.token, resource.identity);
+    for (const { resource } of received) this.#admit(resource.identity, sender);
     const parts = received.map((part) => this.#align(part));
     for (const { resource, stream, batch } of parts) {
       // A collector has done it; others' rows get their names here.
@@ -106,7 +112,11 @@ export class Intake {
   }
 
   async takeSpans(parts: readonly DecodedSpans[], sender: Sender): Promise<void> {
-    for (const { resource } of parts) checkIdentity(sender.token, resource.identity);
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    for (const { resource, batch } of parts) {
+      this.#admit(resource.identity, sender);
+      this.#parts.times.checkSpans(batch, nowNs);
+    }
     const identities = parts.map((part) => part.resource.identity);
     if (!(await this.#append({ spans: parts }, identities, sender))) return;
     this.#countRows('spans', parts);
@@ -114,9 +124,10 @@ export class Intake {
   }
 
   async takeMetrics(parts: readonly DecodedMetrics[], sender: Sender): Promise<void> {
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
     for (const { resource, batch } of parts) {
-      checkIdentity(sender.token, resource.identity);
-      fillMetricTimes(batch);
+      this.#admit(resource.identity, sender);
+      this.#parts.times.fillMetrics(resource.identity, batch, nowNs);
     }
     const identities = parts.map((part) => part.resource.identity);
     if (!(await this.#append({ metrics: parts }, identities, sender))) return;
@@ -133,11 +144,14 @@ export class Intake {
 
   async takeSegment(segment: Segment, sender: Sender): Promise<void> {
     const { identity, stream, clock, formatSet } = segment.header;
-    checkIdentity(sender.token, identity);
+    this.#admit(identity, sender);
     if (segment.header.chunks.length === 0) return this.#takeOutline(segment.header, sender);
-    const { formats, names, counters, books, presence, live, version, clocks, ikc } = this.#parts;
+    const { formats, names, counters, books, presence, live, version, clocks, ikc, times } = this.#parts;
     const reader = formats.readerOf(formatSet, identity.bootId, stream);
-    const { batch, gaps, counts, frontNs, malformed, errorNs } = readEvents(segment, reader, names, (...of) => clocks.openSegment(...of));
+    const read = readEvents(segment, reader, names, (...of) => clocks.openSegment(...of));
+    const { batch, gaps, counts, frontNs, malformed, errorNs } = read;
+    if (read.brokenNs !== undefined)
+      times.say(identity, 'trace events', { count: batch.length, sample: read.brokenNs }, BigInt(Date.now()) * 1_000_000n);
     const gapLogs = { resource: toResource(identity), scope: toScope('mkscope', version), batch: toGapLogs(gaps) };
     const rows: StoreBatch = {
       events: [{ identity, stream, clockErrorNs: errorNs, batch, formats: reader.formats }],
@@ -146,7 +160,7 @@ export class Intake {
     ikc.notice(batch);
     this.#markGaps([{ identity, gaps }]);
     if (!(await this.#append(rows, [identity], sender))) return;
-    ikc.takeEvents(identity, batch, reader.formats, errorNs, frontNs);
+    ikc.takeEvents(identity, batch, reader.formats, errorNs < 0 ? UNKNOWN_BOUND_NS : errorNs, frontNs);
     ikc.takeGaps(identity, gaps);
     const events = batch.length;
     counters.rowsStored.events += events;
@@ -177,11 +191,18 @@ export class Intake {
   /** Times by all that is known of the machine's clocks; the bound that goes with them stands in the scope. */
   #align(part: DecodedLogs): DecodedLogs {
     const { resource, scope, stream, batch } = part;
-    fillLogTimes(batch);
-    if (resource.identity === undefined || stream === '') return part;
-    const errorNs = this.#parts.clocks.alignLogs(resource.identity, batch, clockErrorOf(scope));
-    if (errorNs === undefined) return part;
-    return { ...part, scope: { ...scope, attributes: { ...scope.attributes, [ATTR.clockError]: String(Math.ceil(errorNs)) } } };
+    const broken = this.#parts.times.fillLogs(resource.identity, batch, BigInt(Date.now()) * 1_000_000n);
+    const senderErrorNs = broken > 0 ? -1 : clockErrorOf(scope);
+    const isAlignable = resource.identity !== undefined && stream !== '';
+    const errorNs = isAlignable ? this.#parts.clocks.alignLogs(resource.identity, batch, senderErrorNs) : undefined;
+    if (errorNs === undefined && broken === 0) return part;
+    return { ...part, scope: { ...scope, attributes: { ...scope.attributes, [ATTR.clockError]: String(Math.ceil(errorNs ?? -1)) } } };
+  }
+
+  /** Throws E_FORBIDDEN, E_IDENTITY_TAKEN, E_REQUEST. */
+  #admit(identity: KernelIdentity | undefined, { token }: Sender): void {
+    checkIdentity(token, identity);
+    if (identity !== undefined) this.#parts.identities.admit(identity);
   }
 
   /** Losses may be a burst. */
@@ -247,7 +268,10 @@ export class Intake {
       seen.clock = batch.clock;
       seen.clockErrorNs = clockErrorNs;
     }
-    if (frontNs >= seen.lastLineNs) {
+    const nowNs = BigInt(Date.now()) * 1_000_000n;
+    seen.aheadNs = frontNs - nowNs > NOTABLE_AHEAD_NS ? frontNs - nowNs : 0n;
+    // A line from the future would be the last one until then.
+    if (frontNs >= seen.lastLineNs || seen.lastLineNs > nowNs + NOTABLE_AHEAD_NS) {
       seen.lastLineNs = frontNs;
       seen.lastLine = batch.textOf(last);
     }
@@ -258,28 +282,11 @@ export class Intake {
   }
 }
 
-/** A record without a time has the time at which it was seen, at the latest now. */
-function fillLogTimes(batch: LogBatch): void {
-  const nowNs = BigInt(Date.now()) * 1_000_000n;
-  const { unixTime, observedTime } = batch;
-  for (let row = 0; row < batch.length; row++) {
-    if ((unixTime.words[row * 2] as number) !== 0 || (unixTime.words[row * 2 + 1] as number) !== 0) continue;
-    const observed = observedTime.getBigint(row);
-    unixTime.setBigint(row, observed === 0n ? nowNs : observed);
-  }
-}
-
 /** Lanes overtake each other: books from before it said so change nothing. */
 function noteStop(seen: Presence, batch: MetricBatch): void {
   for (let row = 0; row < batch.length; row++) {
     const atNs = batch.time.getBigint(row);
     if (batch.strings.get(batch.name[row] as number) === COLLECTOR_STOPPED_METRIC) seen.stoppedNs = atNs;
     else if (atNs > seen.stoppedNs) seen.stoppedNs = 0n;
-  }
-}
-
-function fillMetricTimes(batch: MetricBatch): void {
-  for (let row = 0; row < batch.length; row++) {
-    if (batch.time.getBigint(row) === 0n) batch.time.setBigint(row, BigInt(Date.now()) * 1_000_000n);
   }
 }

@@ -14,66 +14,93 @@ import {
   type SystemMetric,
 } from '../store/queries/kernels.ts';
 import type { Store } from '../store/store.ts';
+import { findDoubles } from './boot-doubles.ts';
+import type { Books } from './books.ts';
 import type { ClockWatch } from './clock-watch.ts';
+import type { IdentityWatch } from './identity-watch.ts';
+import { findConflicts, type Conflicts } from './instance-conflicts.ts';
 import { SILENT_AFTER_MS, type Presence, type PresenceTable } from './presence.ts';
 
 /** What a boot that sends nothing said last changes only by an import. */
 const LAST_LINE_CACHE_MS = 30_000;
 const HISTORY_MS = 60_000;
 
+export interface KernelListParts {
+  readonly store: Store;
+  readonly presence: PresenceTable;
+  readonly clocks: ClockWatch;
+  readonly identities: IdentityWatch;
+  readonly books: Books;
+}
+
 export class KernelList {
-  readonly #store: Store;
-  readonly #presence: PresenceTable;
-  readonly #clocks: ClockWatch;
-  readonly #lines = new Map<string, LastLine>();
+  readonly #parts: KernelListParts;
+  #lines: ReadonlyMap<string, LastLine> = new Map();
   #linesAtMs = -Infinity;
 
-  constructor(store: Store, presence: PresenceTable, clocks: ClockWatch) {
-    this.#store = store;
-    this.#clocks = clocks;
-    this.#presence = presence;
+  constructor(parts: KernelListParts) {
+    this.#parts = parts;
   }
 
   /** To be called when rows of the past have come in. */
   forget(): void {
-    this.#lines.clear();
+    this.#lines = new Map();
     this.#linesAtMs = -Infinity;
   }
 
   async list(): Promise<KernelListAnswer> {
-    const kernels = await queryKernels(this.#store);
+    const { store, presence, clocks } = this.#parts;
+    const kernels = await queryKernels(store);
     const lines = await this.#lastLines(kernels);
-    const metrics = Map.groupBy(await querySystemMetrics(this.#store), (metric) => metric.bootId);
-    const loads = Map.groupBy(await queryCpuLoad(this.#store), (load) => load.bootId);
-    const lost = await queryLostByBoot(this.#store);
+    const metrics = Map.groupBy(await querySystemMetrics(store), (metric) => metric.bootId);
+    const loads = Map.groupBy(await queryCpuLoad(store), (load) => load.bootId);
+    const lost = await queryLostByBoot(store);
     const nowMs = Date.now();
-    const instances = await queryInstances(this.#store);
+    const instances = await queryInstances(store);
     const owners = pairInstances(kernels, instances);
+    const conflicts = findConflicts(instances);
+    const doubles = findDoubles(kernels, presence, nowMs);
     const rows = kernels.map((kernel) =>
       toKernelRow(
         {
           kernel,
           instance: owners.get(kernel),
-          presence: this.#presence.find(kernel.bootId),
+          presence: presence.find(kernel.bootId),
           line: lines.get(kernel.bootId),
           metrics: metrics.get(kernel.bootId) ?? [],
           loads: loads.get(kernel.bootId) ?? [],
           lost: lost.get(kernel.bootId) ?? 0,
-          clockErrorNs: this.#clocks.errorOf(kernel.bootId),
+          clockErrorNs: clocks.errorOf(kernel.bootId),
+          doubts: this.#doubtsOf(kernel, doubles, nowMs),
+          conflicts,
         },
         nowMs,
       ),
     );
     const paired = new Set(owners.values());
-    return { kernels: rows, unseen: instances.filter((instance) => !paired.has(instance)).map(toUnseen) };
+    const unseen = instances.filter((instance) => !paired.has(instance)).map((instance) => toUnseen(instance, conflicts));
+    return { kernels: rows, unseen };
+  }
+
+  /** What a user must know before he believes what stands beside this kernel. */
+  #doubtsOf({ bootId }: StoredKernel, doubles: ReadonlyMap<string, string>, nowMs: number): string[] {
+    const { identities, books, presence } = this.#parts;
+    const ahead = presence.find(bootId)?.aheadNs ?? 0n;
+    return [
+      doubles.get(bootId) ?? '',
+      identities.detailOf(bootId, nowMs),
+      books.isContested(bootId, nowMs) ? 'two collectors send as this boot: their counters jump to and fro' : '',
+      ahead > 0n ? `its clock is ${formatSpan(ahead)} ahead of this hub's` : '',
+    ].filter((doubt) => doubt !== '');
   }
 
   async #lastLines(kernels: readonly StoredKernel[]): Promise<ReadonlyMap<string, LastLine>> {
     const nowMs = Date.now();
     // What live kernels say is in memory: only the others are asked for.
-    const quiet = kernels.map((kernel) => kernel.bootId).filter((boot) => (this.#presence.find(boot)?.lastLine ?? '') === '');
+    const { store, presence } = this.#parts;
+    const quiet = kernels.map((kernel) => kernel.bootId).filter((boot) => (presence.find(boot)?.lastLine ?? '') === '');
     if (nowMs - this.#linesAtMs < LAST_LINE_CACHE_MS && quiet.every((boot) => this.#lines.has(boot))) return this.#lines;
-    for (const line of await queryLastLines(this.#store, quiet)) this.#lines.set(line.bootId, line);
+    this.#lines = new Map((await queryLastLines(store, quiet)).map((line) => [line.bootId, line]));
     this.#linesAtMs = nowMs;
     return this.#lines;
   }
@@ -103,9 +130,14 @@ interface KernelParts {
   readonly lost: number;
   /** Of the machine's graph of clocks. */
   readonly clockErrorNs: number | undefined;
+  readonly doubts: readonly string[];
+  readonly conflicts: Conflicts;
 }
 
-function toKernelRow({ kernel, instance, presence, line, metrics, loads, lost, clockErrorNs }: KernelParts, nowMs: number): KernelRow {
+function toKernelRow(
+  { kernel, instance, presence, line, metrics, loads, lost, clockErrorNs, doubts, conflicts }: KernelParts,
+  nowMs: number,
+): KernelRow {
   const lastSeenMs = Math.max(presence?.lastMs ?? 0, Number(BigInt(kernel.lastSeenUnixNs) / 1_000_000n));
   const { state, stateDetail } = stateOf({ kernel, presence, instance }, lastSeenMs, nowMs);
   const hasLiveLine = presence !== undefined && presence.lastLine !== '';
@@ -121,8 +153,8 @@ function toKernelRow({ kernel, instance, presence, line, metrics, loads, lost, c
     firstSeenUnixNs: kernel.firstSeenUnixNs,
     lastSeenUnixNs: presence === undefined ? kernel.lastSeenUnixNs : `${lastSeenMs}000000`,
     state,
-    stateDetail,
-    ...(instance === undefined ? {} : { instance: toInstanceRow(instance) }),
+    stateDetail: [stateDetail, ...doubts].filter((part) => part !== '').join('; '),
+    ...(instance === undefined ? {} : { instance: toInstanceRow(instance, conflicts) }),
     logsPerSecond: presence?.logs.perSecond(nowMs, presence.firstMs) ?? 0,
     eventsPerSecond: presence?.events.perSecond(nowMs, presence.firstMs) ?? 0,
     lost,
@@ -165,27 +197,25 @@ function whySilent(presence: Presence | undefined, instance: StoredInstance | un
   return presence === undefined ? 'nor since this hub started' : 'the kernel, its collector or the way between them stopped';
 }
 
-function toUnseen(instance: StoredInstance): UnseenKernel {
+function toUnseen(instance: StoredInstance, conflicts: Conflicts): UnseenKernel {
   const { machineId, machineName, id, name, state } = instance;
   const why =
     state === 'active'
       ? 'the host says that it is active, and nothing came from it: run a collector or a forwarder in it, or follow its console'
       : `the host says that it is ${state}: it does not run`;
-  return { machineId, machineName, kernelId: id, kernelName: name, why, instance: toInstanceRow(instance) };
+  return { machineId, machineName, kernelId: id, kernelName: name, why, instance: toInstanceRow(instance, conflicts) };
 }
 
-function toInstanceRow({
-  state,
-  sinceUnixNs,
-  cpus,
-  memoryBytes,
-  devices,
-  release,
-  image,
-  commandLine,
-  loadedAt,
-}: StoredInstance): InstanceRow {
-  return { state, sinceUnixNs, cpus, memoryBytes, devices, release, image, commandLine, loadedAt };
+function toInstanceRow(instance: StoredInstance, conflicts: Conflicts): InstanceRow {
+  const { state, sinceUnixNs, cpus, memoryBytes, devices, release, image, commandLine, loadedAt } = instance;
+  const own = conflicts.get(instance) ?? [];
+  return { state, sinceUnixNs, cpus, memoryBytes, devices, release, image, commandLine, loadedAt, conflicts: own };
+}
+
+function formatSpan(ns: bigint): string {
+  const seconds = Number(ns / 1_000_000_000n);
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3_600).toFixed(1)} h`;
 }
 
 /** What the system metrics say; `unknown` values as model/api.ts names them. */

@@ -5,7 +5,7 @@ import type { KernelIdentity } from '../model/identity.ts';
 const WINDOW_SECONDS = 10;
 /** A kernel from which nothing came for this long is silent. */
 export const SILENT_AFTER_MS = 10_000;
-/** Incarnations remembered; the oldest go first. */
+/** Incarnations remembered; the one that was silent longest goes first. */
 const MAX_KERNELS = 4_096;
 
 export interface Presence {
@@ -18,6 +18,8 @@ export interface Presence {
   /** Last log line; 0 = none in this life of the hub. */
   lastLine: string;
   lastLineNs: bigint;
+  /** How far its newest record was ahead of the hub's clock when it came, ns; 0 = not. */
+  aheadNs: bigint;
   /** Batches of metrics that came: a collector's books among them. */
   books: number;
   /** When its collector said that it stops, Unix ns; 0 = it did not. */
@@ -57,6 +59,7 @@ export class RateWindow {
 }
 
 export class PresenceTable {
+  /** The one that was heard last at the end. */
   readonly #byBoot = new Map<string, Presence>();
 
   /** Notes that something of this incarnation came in. */
@@ -64,6 +67,8 @@ export class PresenceTable {
     const known = this.#byBoot.get(identity.bootId);
     if (known !== undefined) {
       known.lastMs = nowMs;
+      this.#byBoot.delete(identity.bootId);
+      this.#byBoot.set(identity.bootId, known);
       return known;
     }
     const presence: Presence = {
@@ -74,6 +79,7 @@ export class PresenceTable {
       clockErrorNs: -1,
       lastLine: '',
       lastLineNs: 0n,
+      aheadNs: 0n,
       books: 0,
       stoppedNs: 0n,
       sightedMs: 0,

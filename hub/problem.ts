@@ -21,6 +21,8 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   E_FORMAT_SET_UNKNOWN: 424,
   E_STORE_BUSY: 503,
   E_DISK_FULL: 503,
+  // Tried again: a sender that was configured anew is taken once the identity of before is silent.
+  E_IDENTITY_TAKEN: 503,
 };
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';

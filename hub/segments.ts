@@ -23,8 +23,10 @@ export interface SegmentRows {
   readonly frontNs: bigint;
   /** Unreadable bytes, by reason. */
   readonly malformed: ReadonlyMap<string, number>;
-  /** Bound of the times, ns. */
+  /** Bound of the times, ns; -1 = unknown. */
   readonly errorNs: number;
+  /** What the sender says the time is, where that cannot be. */
+  readonly brokenNs: bigint | undefined;
 }
 
 /** Says how events between two raw times (NO_RAW_TIME where there is none) are aligned. */
@@ -74,7 +76,7 @@ export function readEvents({ header, pages }: Segment, reader: PageReader, names
   }
   names.fill(header.identity.bootId, batch, header.comms);
   const gaps = losses.map((loss) => toGap(header.stream, clock, loss));
-  return { batch, gaps, counts, frontNs, malformed, errorNs };
+  return { batch, gaps, counts, frontNs, malformed, errorNs, brokenNs: clock.brokenNs };
 }
 
 interface RawGap extends Pick<Gap, 'cpu' | 'count' | 'reason'> {

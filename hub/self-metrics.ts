@@ -60,6 +60,9 @@ function formatAll({ version, counters, live, bodies, incidents, ikc, store, clo
     metric('mkscope_hub_kernel_reports_total', 'counter', 'Kernel reports (panic, oops, …) found in the lines.', [
       [{}, counters.reportsStored],
     ]),
+    metric('mkscope_hub_times_replaced_total', 'counter', 'Times that cannot be, replaced by that of arrival.', [
+      [{}, counters.timesReplaced],
+    ]),
     metric('mkscope_hub_incidents_total', 'counter', 'Incidents found, by kind.', labelled('kind', counters.incidents)),
     metric(
       'mkscope_hub_incidents_open',

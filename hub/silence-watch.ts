@@ -21,7 +21,7 @@ const OWN_STALL_MS = 5_000;
 const NS_PER_MS = 1_000_000n;
 const LEVEL_ERR = 3;
 const LEVEL_INFO = 6;
-/** Boots whose end is remembered. */
+/** Boots whose end is remembered, and silences that were said. */
 const MAX_ENDED = 10_000;
 
 export interface SilenceParts extends WatchRowParts {
@@ -57,7 +57,8 @@ export class SilenceWatch {
     await this.#lookForReturns(open);
     if (nowMs < this.#graceUntilMs) return;
     for (const [, kernels] of Map.groupBy(this.#parts.presence.all(), ({ identity }) => identity.machineId)) {
-      const silent = kernels.filter((kernel) => this.#isExpected(kernel) && nowMs - kernel.lastMs >= SILENT_MS);
+      const latest = latestOf(kernels);
+      const silent = kernels.filter((kernel) => nowMs - kernel.lastMs >= SILENT_MS && this.#isExpected(kernel, latest));
       const [first] = silent.toSorted((a, b) => a.identity.kernelId - b.identity.kernelId);
       if (first === undefined) continue;
       const isHeard = kernels.some(({ lastMs }) => nowMs - lastMs < SILENT_MS);
@@ -69,17 +70,14 @@ export class SilenceWatch {
     }
   }
 
-  #isExpected(kernel: Presence): boolean {
+  #isExpected(kernel: Presence, latest: ReadonlyMap<number, Presence>): boolean {
     const { identity, books, stoppedNs } = kernel;
-    return books >= LEAST_BOOKS && stoppedNs === 0n && !this.#ended.has(identity.bootId) && !this.#isReplaced(kernel);
+    return books >= LEAST_BOOKS && stoppedNs === 0n && !this.#ended.has(identity.bootId) && !isReplaced(kernel, latest);
   }
 
-  /** A later boot of the same kernel speaks. */
-  #isReplaced({ identity: { machineId, kernelId, bootId }, lastMs }: Presence): boolean {
-    return [...this.#parts.presence.all()].some(
-      ({ identity, firstMs }) =>
-        identity.machineId === machineId && identity.kernelId === kernelId && identity.bootId !== bootId && firstMs >= lastMs,
-    );
+  #note(said: string): void {
+    this.#said.add(said);
+    if (this.#said.size > MAX_ENDED) this.#said.delete(this.#said.values().next().value as string);
   }
 
   async #say(kernel: Presence, event: string, who: string, open: readonly Incident[]): Promise<void> {
@@ -89,7 +87,7 @@ export class SilenceWatch {
     );
     const key = `${identity.bootId} ${lastMs}`;
     if (isKnown || this.#said.has(key)) return;
-    this.#said.add(key);
+    this.#note(key);
     const sinceNs = BigInt(lastMs) * NS_PER_MS;
     await this.#append(kernel, event, `nothing received from ${who} for ${SILENT_MS / 1000} s`, LEVEL_ERR, sinceNs, sinceNs);
   }
@@ -106,7 +104,7 @@ export class SilenceWatch {
       );
       const key = `back ${machineId} ${bootId} ${firstUnixNs}`;
       if (heard === undefined || this.#said.has(key)) continue;
-      this.#said.add(key);
+      this.#note(key);
       const { kernelName, machineName } = heard.identity;
       const isSame = heard.identity.bootId === bootId || kind === 'collector_gone';
       const body = `${kind === 'collector_gone' ? machineName : kernelName} is heard again${isSame ? '' : ', as another incarnation'}`;
@@ -121,4 +119,20 @@ export class SilenceWatch {
     const fields = { 'mk.silent.since': String(sinceNs) };
     return writeWatchRow(this.#parts, identity, { event, body, level, atNs, fromNs: sinceNs, fields });
   }
+}
+
+/** By kernel id, the boot that was heard first last. */
+function latestOf(kernels: readonly Presence[]): ReadonlyMap<number, Presence> {
+  const latest = new Map<number, Presence>();
+  for (const kernel of kernels) {
+    const known = latest.get(kernel.identity.kernelId);
+    if (known === undefined || kernel.firstMs > known.firstMs) latest.set(kernel.identity.kernelId, kernel);
+  }
+  return latest;
+}
+
+/** A later boot of the same kernel speaks. */
+function isReplaced({ identity: { kernelId, bootId }, lastMs }: Presence, latest: ReadonlyMap<number, Presence>): boolean {
+  const other = latest.get(kernelId);
+  return other !== undefined && other.identity.bootId !== bootId && other.firstMs >= lastMs;
 }

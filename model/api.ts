@@ -107,6 +107,8 @@ export interface InstanceRow {
   /** Without secrets. */
   readonly commandLine: string;
   readonly loadedAt: string;
+  /** What another instance of the machine has as well, by what the host says: `CPU 8 is also spawn2's`. */
+  readonly conflicts: readonly string[];
 }
 
 /** A kernel that only its host speaks of: nothing ever came from it, so there is no incarnation to name. */

@@ -215,6 +215,7 @@ function HostView({ instance, nowMs }: { readonly instance: InstanceRow; readonl
       <b>{toDisplayLine(instance.state, 32)}</b>
       {since !== undefined && <span class="muted">for {formatUptime(Math.max(0, nowMs - Number(since / 1_000_000n)) / 1000)}</span>}
       <span>{toDisplayLine(told.join(' · '), 300)}</span>
+      {instance.conflicts.length > 0 && <span class="text-warn">{toDisplayLine(instance.conflicts.join('; '), 400)}</span>}
     </div>
   );
 }
@@ -275,7 +276,7 @@ function LastLine({ kernel, nowMs }: { readonly kernel: KernelRow; readonly nowM
   const at = parseUnixNs(kernel.lastLineUnixNs);
   return (
     <div class="kernel-last">
-      {kernel.state === 'silent' && <span class="text-warn">{toDisplayLine(kernel.stateDetail, 200)}</span>}
+      {kernel.state !== 'imported' && kernel.stateDetail !== '' && <span class="text-warn">{toDisplayLine(kernel.stateDetail, 400)}</span>}
       {kernel.lastLine === '' || at === undefined ? (
         <span class="muted">no log line yet</span>
       ) : (
