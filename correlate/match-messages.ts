@@ -73,7 +73,8 @@ export class MessageMatcher {
   #matchAt(key: number, text: Uint8Array, at: number, end: number, fromUser: boolean): MessageMatch | undefined {
     let line: string | undefined;
     for (const { head, rule, pattern, names } of this.#candidates.get(key) as Candidate[]) {
-      if (!startsAt(text, at, end, head) || (rule.fromUser === true) !== fromUser) continue;
+      if (!startsAt(text, at, end, head)) continue;
+      if (rule.fromUser !== 'either' && (rule.fromUser === true) !== fromUser) continue;
       line ??= decodeUtf8(text, at, Math.min(end, at + MAX_TEXT_BYTES));
       const match = pattern.regex.exec(line);
       if (match !== null) return { rule, fields: pattern.fields, names, values: match.slice(1) };

@@ -11,6 +11,7 @@ import { IKC_MESSAGES } from './messages/ikc.ts';
 import { INIT_MESSAGES } from './messages/init.ts';
 import { INSTANCE_MESSAGES } from './messages/instances.ts';
 import { LOAD_MESSAGES } from './messages/load.ts';
+import { MARKER_MESSAGES } from './messages/markers.ts';
 import { POOL_MESSAGES } from './messages/pool.ts';
 import { TRANSPORT_MESSAGES } from './messages/transports.ts';
 
@@ -29,11 +30,13 @@ export interface MessageRule {
   readonly level: LevelName;
   /** Which kernel prints it. */
   readonly side: 'host' | 'spawn' | 'both';
-  /** User space prints it: rows of the kernel are not taken, and only here rows of user space are. */
-  readonly fromUser?: true;
+  /** User space prints it: rows of the kernel are not taken, and only here rows of user space are. `either`: both are. */
+  readonly fromUser?: true | 'either';
   /** Put in front of a field's name: the attribute. */
   readonly prefix: string;
   readonly patterns: readonly string[];
+  /** A field that holds a JSON object: attributes are its members (marker-fields.ts). */
+  readonly json?: string;
   /** Looks like a fault and is none (attribute `mk.benign`). */
   readonly benign?: BenignCase;
   /** Rows that follow another one within this time, with nothing but these between them, are one event (attribute `mk.repeat`). */
@@ -58,6 +61,7 @@ export const MESSAGE_SECTIONS: readonly { readonly title: string; readonly rules
   { title: 'Halt and crash', rules: HALT_MESSAGES },
   { title: 'Messages between kernels', rules: IKC_MESSAGES },
   { title: 'Transports and devices', rules: TRANSPORT_MESSAGES },
+  { title: 'Markers on the console', rules: MARKER_MESSAGES },
 ];
 
 export const MESSAGE_RULES: readonly MessageRule[] = MESSAGE_SECTIONS.flatMap(({ rules }) => rules);

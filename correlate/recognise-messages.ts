@@ -17,6 +17,7 @@ import { ATTR } from '../model/attributes.ts';
 import { LOG_FLAG, type LogBatch } from '../model/log-batch.ts';
 import { LEVEL_NAMES, LEVEL_UNKNOWN } from '../model/severity.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
+import { readMarker } from './marker-fields.ts';
 import type { MessageMatch, MessageMatcher } from './match-messages.ts';
 import type { MessageRule } from './message-catalogue.ts';
 import type { FieldType, PatternField } from './message-pattern.ts';
@@ -75,6 +76,7 @@ export class MessageRecogniser {
     for (let at = 0; at < fields.length; at++) {
       const written = values[at];
       if (written === undefined) continue;
+      if ((fields[at] as PatternField).name === rule.json && this.#addMarker(more, rule, written)) continue;
       addValue(more, this.#idOf(batch.strings, names[at] as string), written, (fields[at] as PatternField).type);
     }
     if (this.#isBenign(rule, names, values)) more.addBool(this.#idOf(batch.strings, ATTR.benign), true);
@@ -82,6 +84,19 @@ export class MessageRecogniser {
     if (repeat > 0) more.addInt(this.#idOf(batch.strings, ATTR.repeat), repeat);
     more.closeRow();
     if (this.#remembered.has(rule.event)) this.#remember(rule.event, names, values);
+  }
+
+  /** False for what is no JSON object. */
+  #addMarker(more: AttributeColumns, { prefix }: MessageRule, text: string): boolean {
+    const members = readMarker(text);
+    for (const [name, value] of members ?? []) {
+      const key = this.#idOf(more.strings, prefix + name);
+      if (typeof value === 'string') more.addString(key, more.strings.internString(value));
+      else if (typeof value === 'boolean') more.addBool(key, value);
+      else if (Number.isSafeInteger(value)) more.addInt(key, value);
+      else more.addDouble(key, value);
+    }
+    return members !== undefined;
   }
 
   /** Names are few and come again in each row: not encoded and looked up by their bytes each time. */

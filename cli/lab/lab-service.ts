@@ -35,6 +35,8 @@ export interface LabServiceOptions {
         readonly dataDir: string | undefined;
       }
     | { readonly kind: 'none' };
+  /** Trace events stay in flight recorders until somebody asks. */
+  readonly keepsEvents: boolean;
 }
 
 export interface LabStatus {
@@ -203,7 +205,12 @@ export class LabService {
     const off = { enabled: false };
     const config = {
       machine: { id: lab.machineId, name },
-      collector: { kmsg: off, tracefs: off, system: off, streams: Object.fromEntries(streams) as Record<string, object> },
+      collector: {
+        kmsg: off,
+        tracefs: this.#options.keepsEvents ? { ...off, ship: 'on-request' } : off,
+        system: off,
+        streams: Object.fromEntries(streams) as Record<string, object>,
+      },
     };
     const path = join(dir, 'collector.yaml');
     // JSON is YAML.

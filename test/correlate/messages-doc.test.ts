@@ -30,7 +30,7 @@ function formatSection({ title, rules }: { readonly title: string; readonly rule
 }
 
 function formatRule({ event, level, side, about, patterns, prefix, benign, fromUser }: MessageRule): string {
-  const who = fromUser === true ? `${side}, user space` : side;
+  const who = fromUser === undefined ? side : `${side}, user space`;
   const note =
     benign === undefined ? '' : ` *Benign${benign.after === undefined ? '' : ` behind \`${benign.after.event}\``}: ${benign.why}.*`;
   const attributes = new Set(patterns.flatMap((pattern) => compilePattern(pattern).fields.map(({ name }) => `\`${prefix}${name}\``)));

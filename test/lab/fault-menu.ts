@@ -2,7 +2,6 @@
  * Which incident each fault of the lab is, as data, and what holds a running lab against it: it comes, once, of the right kernel and
  * with the right reason, and nothing else does. docs/incidents.md has the table of a run.
  */
-import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { askLab } from '../../deploy/lab/control.ts';
@@ -11,7 +10,7 @@ import type { IncidentRow } from '../../model/api.ts';
 import type { IncidentKind } from '../../model/incident.ts';
 import { until, type RunningLab } from './running-lab.ts';
 
-interface Expected {
+export interface Expected {
   readonly kind: IncidentKind;
   readonly kernel: string;
   readonly reason: RegExp;
@@ -192,7 +191,7 @@ export class MenuRun {
   }
 }
 
-function isOf({ kind, kernelName, reason }: IncidentRow, expected: Expected): boolean {
+export function isOf({ kind, kernelName, reason }: IncidentRow, expected: Expected): boolean {
   return kind === expected.kind && kernelName === expected.kernel && expected.reason.test(reason);
 }
 
@@ -208,14 +207,6 @@ function judge({ expected, allowed }: MenuEntry, took: readonly IncidentRow[]): 
 export async function sendTraffic(lab: RunningLab, from: string, to: string, plan: Partial<TrafficPlan>): Promise<void> {
   const whole: TrafficPlan = { count: 1, rate: 0, size: '16-512', senders: 1, burst: 1, kind: 'user', whenFull: 'retry', ...plan };
   await askLab(lab.name, { command: 'traffic', from, to, plan: whole });
-}
-
-/** The entry of a fault, by name; of a kernel of another lab. */
-export function entryOf(fault: string, change: Partial<MenuEntry> = {}): MenuEntry {
-  const entry =
-    FAULT_MENU.find((one) => one.fault === fault && one.expected !== undefined) ?? FAULT_MENU.find((one) => one.fault === fault);
-  assert.ok(entry !== undefined, fault);
-  return { ...entry, ...change };
 }
 
 export const MENU_HEAD = '| fault | kernel | incident | reason | after | |\n| --- | --- | --- | --- | --- | --- |';

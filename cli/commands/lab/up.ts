@@ -34,6 +34,7 @@ const OPTIONS = {
   kvm: { type: 'boolean', help: 'use the processor’s virtualisation, where there is any (default: emulation)' },
   append: { type: 'string', value: 'TEXT', help: 'added to each kernel’s command line' },
   to: { type: 'string', value: 'URL', help: 'send to this hub or OTLP backend instead of a hub of its own' },
+  keep: { type: 'boolean', help: 'its collector keeps trace events in flight recorders until an incident or `mkscope recorder get` asks' },
   'no-observe': { type: 'boolean', help: 'only the kernels: no hub, no collector' },
   page: { type: 'string', value: 'HOST:PORT', help: 'page and API of its hub (default 127.0.0.1:4319)' },
   otlp: { type: 'string', value: 'HOST:PORT', help: 'OTLP of its hub (default 127.0.0.1:4318)' },
@@ -196,6 +197,7 @@ function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal
       signal,
     },
     observe: toObserve(flags),
+    keepsEvents: flags.keep,
   };
 }
 
