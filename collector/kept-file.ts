@@ -1,4 +1,4 @@
-/** One file of the flight recorder, and what is known of its records in memory: 25 bytes each, of which there may be 100,000. */
+/** One file of the flight recorder, and what is known of its records in memory: 29 bytes each, of which there may be 100,000. */
 import { existsSync, rmSync } from 'node:fs';
 import { RecordLog, type RecordPosition } from '../base/record-log.ts';
 
@@ -14,6 +14,7 @@ export class KeptFile {
   #toMs = new Float64Array(FIRST_CAPACITY);
   #offset = new Uint32Array(FIRST_CAPACITY);
   #bytes = new Uint32Array(FIRST_CAPACITY);
+  #events = new Uint32Array(FIRST_CAPACITY);
   #sent = new Uint8Array(FIRST_CAPACITY);
   readonly #marksPath: string;
   #marks: RecordLog | undefined;
@@ -44,13 +45,14 @@ export class KeptFile {
     return this.log.sizeBytes + (this.#marks?.sizeBytes ?? 0);
   }
 
-  note(fromMs: number, toMs: number, { offset, length }: RecordPosition): void {
+  note(fromMs: number, toMs: number, events: number, { offset, length }: RecordPosition): void {
     if (this.length === this.#sent.length) this.#grow();
     const at = this.length++;
     this.#fromMs[at] = fromMs;
     this.#toMs[at] = toMs;
     this.#offset[at] = offset;
     this.#bytes[at] = length;
+    this.#events[at] = events;
   }
 
   fromMs(index: number): number {
@@ -59,6 +61,10 @@ export class KeptFile {
 
   toMs(index: number): number {
     return this.#toMs[index] as number;
+  }
+
+  events(index: number): number {
+    return this.#events[index] as number;
   }
 
   isSent(index: number): boolean {
@@ -103,6 +109,7 @@ export class KeptFile {
     this.#toMs = copy(new Float64Array(capacity), this.#toMs);
     this.#offset = copy(new Uint32Array(capacity), this.#offset);
     this.#bytes = copy(new Uint32Array(capacity), this.#bytes);
+    this.#events = copy(new Uint32Array(capacity), this.#events);
     this.#sent = copy(new Uint8Array(capacity), this.#sent);
   }
 }

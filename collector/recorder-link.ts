@@ -121,7 +121,7 @@ export class RecorderLink {
     const waiting = spool.firstPending('bulk');
     const report = { id, segments: 0, sentSegments: 0, events: 0, sentEvents: 0, isComplete: nowMs >= toMs + LATE_MS };
     for (const ref of recorder.window(fromMs, toMs)) {
-      const events = recorder.read(ref).header.rows.reduce((sum, { count }) => sum + count, 0);
+      const events = ref.file.events(ref.index);
       report.segments++;
       report.events += events;
       if (!recorder.isSent(ref) || (this.#spooled.get(ref.number) ?? -1) >= waiting) report.isComplete = false;

@@ -131,7 +131,7 @@ export class Recorder {
     for (;;) {
       try {
         const file = this.#fileFor(payload.length);
-        file.note(...toWindow(header), file.log.append(payload.view()));
+        file.note(...toEntry(header), file.log.append(payload.view()));
         this.#next++;
         this.#noteHeader(header);
         for (const { stream, cpu, count } of header.rows) this.#countsOf(header.identity, stream, cpu).kept += count;
@@ -263,7 +263,7 @@ export class Recorder {
       }
       const headers = file.log.recovered.map((position) => {
         const { header } = splitHeaded<KeptHeader>(file.log.read(position));
-        file.note(...toWindow(header), position);
+        file.note(...toEntry(header), position);
         this.#noteHeader(header);
         return header;
       });
@@ -279,6 +279,7 @@ export class Recorder {
   }
 }
 
-function toWindow({ fromUnixNs, toUnixNs }: KeptHeader): [fromMs: number, toMs: number] {
-  return [Number(BigInt(fromUnixNs) / NS_PER_MS), Number(BigInt(toUnixNs) / NS_PER_MS) + 1];
+function toEntry({ fromUnixNs, toUnixNs, rows }: KeptHeader): [fromMs: number, toMs: number, events: number] {
+  const events = rows.reduce((sum, { count }) => sum + count, 0);
+  return [Number(BigInt(fromUnixNs) / NS_PER_MS), Number(BigInt(toUnixNs) / NS_PER_MS) + 1, events];
 }

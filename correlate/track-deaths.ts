@@ -34,7 +34,7 @@ const HOST_EVENTS: ReadonlySet<string> = new Set([
   LOST,
 ]);
 /** What ends the absence of a kernel, and in which words. The second is printed by the new life itself. */
-const ACTIVE = 'mk.instance.active';
+export const ACTIVE = 'mk.instance.active';
 const BOOTED = 'mk.kernel.version';
 const STARTED = 'started again';
 const AFTERWARDS: Readonly<Record<string, string>> = {

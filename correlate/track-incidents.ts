@@ -12,7 +12,7 @@
 import type { AffectedKernel, Incident, IncidentKind } from '../model/incident.ts';
 import { INCIDENT_RULES, MAX_INCIDENT_MS, type IncidentRule } from './incident-rules.ts';
 import { markOf, toIncidentId, type IncidentSignal, type KnownBoot } from './incident-signal.ts';
-import { DEATH_EVENTS, DeathTracker, explain, type KernelDeath } from './track-deaths.ts';
+import { ACTIVE, DEATH_EVENTS, DeathTracker, explain, type KernelDeath } from './track-deaths.ts';
 
 const NS_PER_MS = 1_000_000n;
 const MAX_INCIDENT_NS = BigInt(MAX_INCIDENT_MS) * NS_PER_MS;
@@ -23,6 +23,10 @@ const PEERS_BEFORE_NS = 2_000_000_000n;
 const PEERS_AFTER_NS = 5_000_000_000n;
 /** A kernel that died is silent from then on. */
 const SILENCE_NEAR_NS = 60_000_000_000n;
+/** The clocks of those who tell of a boot and of its beginning are apart by less. */
+const KNOWN_BEFORE_NS = 10_000_000_000n;
+/** Beginnings of one kernel that are remembered. */
+const MAX_BEGUN = 64;
 /** Groups held at once: a machine that has more is not described by incidents. */
 const MAX_GROUPS = 10_000;
 
@@ -76,6 +80,8 @@ export class IncidentTracker {
   readonly #boots: ReadonlyMap<string, KnownBoot>;
   readonly #deaths: DeathTracker;
   readonly #groups = new Map<string, Group[]>();
+  /** When lives began, as the host says, by kernel. */
+  readonly #begun = new Map<number, bigint[]>();
   #size = 0;
   /** Signals for which there was no room. */
   dropped = 0;
@@ -87,6 +93,7 @@ export class IncidentTracker {
 
   take(signal: IncidentSignal): void {
     this.#deaths.take(signal);
+    if (signal.event === ACTIVE) this.#noteBegin(signal);
     const ends = BY_END.get(signal.event);
     if (ends !== undefined) this.#end(ends, signal);
     for (const rule of BY_EVENT.get(signal.event) ?? []) {
@@ -100,8 +107,11 @@ export class IncidentTracker {
     const groups = [...this.#groups.values()].flat().filter(({ few }) => few === undefined);
     const found: Incident[] = [];
     const taken = new Set<Group>();
-    for (const death of this.#deaths.deaths) {
-      const bootId = death.bootId ?? this.#bootAt(death.kernelId, death.firstNs)?.bootId;
+    const { deaths } = this.#deaths;
+    const ended = new Set(deaths.flatMap(({ bootId }) => bootId ?? []));
+    for (const death of deaths) {
+      const bootId = death.bootId ?? this.#bootOf(death, ended);
+      if (bootId !== undefined) ended.add(bootId);
       const parts = groups.filter((group) => !taken.has(group) && isPartOf(group, death, bootId));
       for (const part of parts) taken.add(part);
       found.push(this.#toDeathIncident(death, bootId, parts, nowNs));
@@ -124,6 +134,13 @@ export class IncidentTracker {
       if (kept.length === 0) this.#groups.delete(key);
       else this.#groups.set(key, kept);
     }
+  }
+
+  #noteBegin({ unixNs, fields }: IncidentSignal): void {
+    const kernelId = Number(fields['mk.instance.id'] ?? NaN);
+    const begun = [...(this.#begun.get(kernelId) ?? []), unixNs].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    if (Number.isSafeInteger(kernelId) && (this.#begun.has(kernelId) || this.#begun.size < MAX_GROUPS))
+      this.#begun.set(kernelId, begun.slice(-MAX_BEGUN));
   }
 
   #join(rule: IncidentRule, signal: IncidentSignal): void {
@@ -173,6 +190,17 @@ export class IncidentTracker {
     const boot = this.#bootAt(named, signal.unixNs);
     const kernelName = boot?.kernelName ?? signal.fields['mk.instance.name'] ?? `instance ${named}`;
     return { kernelId: named, kernelName, bootId: boot?.bootId ?? '' };
+  }
+
+  /**
+   * Whose end it is of which only the host tells: not one that has ended already, nor one that was known before the life began that
+   * ends here. A kernel may end before anybody has heard its new boot.
+   */
+  #bootOf({ kernelId, firstNs }: KernelDeath, ended: ReadonlySet<string>): string | undefined {
+    const boot = this.#bootAt(kernelId, firstNs);
+    if (boot === undefined || ended.has(boot.bootId)) return undefined;
+    const beganNs = this.#begun.get(kernelId)?.findLast((oneNs) => oneNs <= firstNs);
+    return beganNs !== undefined && boot.firstNs + KNOWN_BEFORE_NS < beganNs ? undefined : boot.bootId;
   }
 
   /** The incarnation of a kernel that began last before a moment. */

@@ -65,6 +65,38 @@ const boot = (kernelId: number, seconds: number, bootId = `boot-${kernelId}`): K
   firstNs: BASE + BigInt(seconds) * SECOND,
 });
 
+test('incidents: a life that ends before its boot is heard is no second end of the boot before it', () => {
+  const first = [
+    signal(1, 10, 'mk.instance.poweroff', 'reboot: Power down'),
+    halted(10.1),
+    active(40),
+    signal(0, 45, 'mk.instance.kill', 'Force halting multikernel instance 1 via NMI', of1),
+    halted(45.01),
+  ];
+  const found = track(first, [boot(1, 0)]);
+  assert.deepEqual(
+    found.map(({ kind, bootId }) => [kind, bootId]),
+    [
+      ['stopped', 'boot-1'],
+      ['killed', ''],
+    ],
+  );
+  assert.notEqual(found[0]?.id, found[1]?.id);
+  // The same where the first end is not among what is read.
+  assert.deepEqual(
+    track(first.slice(2), [boot(1, 0)]).map(({ kind, bootId, id }) => [kind, bootId, id]),
+    [['killed', '', found[1]?.id]],
+  );
+  // Once it is heard, it is its own.
+  assert.deepEqual(
+    track(first, [boot(1, 0), boot(1, 44, 'boot-1b')]).map(({ kind, bootId }) => [kind, bootId]),
+    [
+      ['stopped', 'boot-1'],
+      ['killed', 'boot-1b'],
+    ],
+  );
+});
+
 test('incidents: messages that were not received because the ring is full are a part of that', () => {
   const to = (id: string): Partial<IncidentSignal> => ({ fields: { 'mk.ikc.to': id }, count: 63 });
   const found = track([

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { askLab } from '../../deploy/lab/control.ts';
 import type { TrafficPlan } from '../../deploy/lab/traffic.ts';
-import type { IncidentRow } from '../../model/api.ts';
+import type { IncidentRow, KernelList } from '../../model/api.ts';
 import type { IncidentKind } from '../../model/incident.ts';
 import { until, type RunningLab } from './running-lab.ts';
 
@@ -37,6 +37,7 @@ const WITHIN_MS = 120_000;
 const POLL_MS = 250;
 const QUIET_MS = 6_000;
 const START_MS = 90_000;
+const BOOKS_MS = 8_000;
 
 const toSpawn = (plan: Partial<TrafficPlan>): NonNullable<MenuEntry['traffic']> => ({ from: 'host', to: 'spawn1', plan });
 
@@ -180,15 +181,25 @@ export class MenuRun {
     const lab = this.#lab;
     const ask = (command: string, more: object): Promise<unknown> => askLab(lab.name, { command, kernel, ...more });
     if (ends === 'start') {
+      const before = await countBoots(lab, kernel);
       await ask('start', {});
       await until(
         `${kernel} is up`,
         async () => (await lab.status()).kernels.some((one) => one.name === kernel && one.guest === 'up'),
         START_MS,
       );
+      await until(`the new boot of ${kernel}`, async () => (await countBoots(lab, kernel)) > before, START_MS);
+      // Nobody misses a kernel of which less than three seconds of books have come.
+      await sleep(BOOKS_MS);
     } else if (ends === 'unskew') await ask('fault', { fault: 'clock-skew', value: '0' });
     else if (ends !== undefined) await ask('fault', { fault: ends, value: '' });
   }
+}
+
+/** Incarnations of a kernel that the hub has heard. */
+export async function countBoots(lab: RunningLab, kernel: string): Promise<number> {
+  const { kernels } = await lab.getJson<KernelList>('/api/kernels');
+  return kernels.filter(({ kernelName }) => kernelName === kernel).length;
 }
 
 export function isOf({ kind, kernelName, reason }: IncidentRow, expected: Expected): boolean {

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import type { LabKernelStatus } from '../../deploy/lab/lab.ts';
 import { askLab } from '../../deploy/lab/control.ts';
 import type { IncidentRow } from '../../model/api.ts';
-import { isOf, sendTraffic, type Expected } from './fault-menu.ts';
+import { countBoots, isOf, sendTraffic, type Expected } from './fault-menu.ts';
 import { assertNothingLeft } from './leftovers.ts';
 import { RunningLab, until, whyNoLab } from './running-lab.ts';
 
@@ -95,6 +95,7 @@ test('lab faults: each does what it says, the look follows, and the kernel start
     await start();
     await becomes('up', 'active');
     assert.notEqual((await kernel()).bootId, before);
+    await until('the second boot in the hub', async () => (await countBoots(lab, KERNEL)) === 2, INCIDENTS_MS);
     await fault('kill');
     await becomes('off', 'loaded');
     await says(/Forcible shutdown via NMI/);
@@ -102,6 +103,7 @@ test('lab faults: each does what it says, the look follows, and the kernel start
   await t.test('panic: of the third incarnation, after memory ran out in it', async () => {
     await start();
     await becomes('up', 'active');
+    await until('the third boot in the hub', async () => (await countBoots(lab, KERNEL)) === 3, INCIDENTS_MS);
     await fault('oom');
     await says(/Out of memory: Killed process/);
     await fault('panic');
