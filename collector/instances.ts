@@ -6,7 +6,8 @@
  *   /proc/kimage                                          command line of the loaded image, by id
  *   /var/lib/kerf/instances/<name>.json                   what kerf loaded, and when; not there without kerf
  *
- * An instance can vanish between two of these reads: what is gone is left out. The fields of generations differ (`loading` was
+ * An instance can vanish between two of these reads: what is gone is left out. One that becomes another between them (its id or state is
+ * not what it was before its tree was read) has no resources until the next look. The fields of generations differ (`loading` was
  * `loaded`, `device_tree_source` was `device_tree`): words are handed on as they stand there.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -25,6 +26,8 @@ const MAX_INSTANCES = 512;
 const MAX_FILE_BYTES = 4 << 20;
 /** The names are the operator's; the kernel's own bound is a file name. */
 const MAX_NAME_CHARS = 255;
+/** CPUs and devices in one line. */
+const MAX_SAID = 32;
 
 export interface InstanceStatus {
   readonly name: string;
@@ -57,6 +60,9 @@ export function hasInstances(root: string): boolean {
   return existsSync(join(root, INSTANCES));
 }
 
+/** What is said of an instance whose tree and state are not of one moment. */
+export const CHANGED_MEANWHILE = 'it changed while it was read';
+
 /** All instances, by name. Throws what the system says where the folder cannot be listed. */
 export function listInstances(root: string): InstanceStatus[] {
   const names = readdirSync(join(root, INSTANCES), { withFileTypes: true })
@@ -64,12 +70,50 @@ export function listInstances(root: string): InstanceStatus[] {
     .map((entry) => entry.name)
     .sort();
   return names.slice(0, MAX_INSTANCES).flatMap((name) => {
-    const id = readFile(root, `${INSTANCES}/${name}/id`);
-    const state = readFile(root, `${INSTANCES}/${name}/status`);
-    if (id === undefined && state === undefined) return [];
-    const number = /^\d{1,9}\s*$/.test(id?.toString() ?? '') ? Number(id) : -1;
-    return [{ name, id: number, state: (state?.toString() ?? '').trim().slice(0, 64) }];
+    const status = readStatus(root, name);
+    return status === undefined ? [] : [status];
   });
+}
+
+function readStatus(root: string, name: string): InstanceStatus | undefined {
+  const id = readFile(root, `${INSTANCES}/${name}/id`);
+  const state = readFile(root, `${INSTANCES}/${name}/status`);
+  if (id === undefined && state === undefined) return undefined;
+  const number = /^\d{1,9}\s*$/.test(id?.toString() ?? '') ? Number(id) : -1;
+  return { name, id: number, state: (state?.toString() ?? '').trim().slice(0, 64) };
+}
+
+function isStill(root: string, { name, id, state }: InstanceStatus): boolean {
+  const now = readStatus(root, name);
+  return now?.id === id && now.state === state;
+}
+
+/** Pairs of instances that are said to have the same CPU, device or memory, in words. */
+export function findOverlaps(instances: readonly { readonly status: InstanceStatus; readonly resources: InstanceResources }[]): string[] {
+  const found: string[] = [];
+  for (const [at, one] of instances.entries()) {
+    for (const other of instances.slice(at + 1)) {
+      const shared = [
+        toList('CPU', one.resources.cpus, other.resources.cpus),
+        toList('device', one.resources.devices, other.resources.devices),
+        hasSameMemory(one.resources, other.resources) ? 'memory' : '',
+      ].filter((part) => part !== '');
+      const names = [one, other].map(({ status: { id, name } }) => `${id} (${name})`);
+      if (shared.length > 0) found.push(`Instances ${names.join(' and ')} are both said to have ${shared.join(', ')}`);
+    }
+  }
+  return found;
+}
+
+function toList<Of extends bigint | string>(word: string, a: readonly Of[], b: readonly Of[]): string {
+  const others = new Set(b);
+  const both = a.filter((one) => others.has(one));
+  return both.length === 0 ? '' : `${word} ${both.slice(0, MAX_SAID).join(',')}${both.length > MAX_SAID ? ', …' : ''}`;
+}
+
+function hasSameMemory(a: InstanceResources, b: InstanceResources): boolean {
+  if (a.memoryBase === undefined || b.memoryBase === undefined || a.memoryBytes === 0n || b.memoryBytes === 0n) return false;
+  return a.memoryBase < b.memoryBase + b.memoryBytes && b.memoryBase < a.memoryBase + a.memoryBytes;
 }
 
 /** Changes whenever an overlay was applied or rolled back: CPUs, memory and devices move with overlays only. */
@@ -84,9 +128,10 @@ export function overlayMark(root: string): string {
   }
 }
 
-export function readResources(root: string, { name, id }: InstanceStatus): InstanceResources {
+export function readResources(root: string, status: InstanceStatus): InstanceResources {
+  const { name, id } = status;
   const blob = readFile(root, `${INSTANCES}/${name}/device_tree`) ?? readFile(root, `${INSTANCES}/${name}/device_tree_source`);
-  const tree = blob === undefined ? 'it has no device tree' : parseDeviceTree(blob);
+  const tree = blob === undefined ? 'it has no device tree' : isStill(root, status) ? parseDeviceTree(blob) : CHANGED_MEANWHILE;
   const image = parseKimage(readFile(root, 'proc/kimage')?.toString() ?? '').find((one) => one.id === id && one.type === 'multikernel');
   const kerf = readKerf(root, name);
   return {

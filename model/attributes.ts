@@ -98,6 +98,9 @@ export const INSTANCE_ATTR = {
 /** EventName of a record that says what an instance owns and what is loaded in it. */
 export const RESOURCES_EVENT = 'mk.instance.resources';
 
+/** EventName of a record that says that two instances are said to own the same. */
+export const INSTANCE_CONFLICT_EVENT = 'mk.instance.conflict';
+
 /** Gauges by instance. */
 export const INSTANCE_METRIC = {
   state: 'mk.instance.state',

@@ -5,17 +5,27 @@
  *   Instance 23 (runtime) state: none -> ready          none = not there; unknown = as found by the first look
  *   Instance 23 (runtime) has CPUs 8,10 and 4096 MB     mk.instance.resources
  *   Instance 23 (runtime) state: ready -> loaded
+ *   Instances 23 (runtime) and 24 (web) are both said to have CPU 8    mk.instance.conflict
  *
  * A change lies between two looks, so its time is the middle between them, ± half of the interval. Changes that come and go
  * between two looks are seen by nobody; the kernel log has them. On a machine without the filesystem nothing is written.
  */
 import { messageOf } from '../../base/errors.ts';
 import { encodeUtf8 } from '../../base/bytes.ts';
-import { ATTR, INSTANCE_ATTR, INSTANCE_METRIC, RESOURCES_EVENT } from '../../model/attributes.ts';
+import { ATTR, INSTANCE_ATTR, INSTANCE_CONFLICT_EVENT, INSTANCE_METRIC, RESOURCES_EVENT } from '../../model/attributes.ts';
 import { LogBatch } from '../../model/log-batch.ts';
 import { MetricBatch, type MetricDefinition } from '../../model/metric-batch.ts';
 import type { Sink, Source, SourcePosition, SourceStatus } from '../../model/pipeline.ts';
-import { hasInstances, listInstances, overlayMark, readResources, type InstanceResources, type InstanceStatus } from '../instances.ts';
+import {
+  CHANGED_MEANWHILE,
+  findOverlaps,
+  hasInstances,
+  listInstances,
+  overlayMark,
+  readResources,
+  type InstanceResources,
+  type InstanceStatus,
+} from '../instances.ts';
 import type { KernelClock } from '../kernel-clock.ts';
 
 export const MULTIKERNEL_STREAM = 'multikernel';
@@ -25,6 +35,9 @@ const LOOK_MS = 1000;
 const ABSENT_LOOK_MS = 10_000;
 const METRICS_LOOKS = 10;
 const INFO = 6;
+const WARNING = 4;
+/** Pairs in conflict that are told at one look. */
+const MAX_CONFLICTS = 64;
 /** `enum mk_instance_state`; others are -1. */
 const STATE_VALUES: Readonly<Record<string, number>> = { empty: 0, ready: 1, loaded: 2, loading: 2, active: 3, failed: 4 };
 
@@ -72,6 +85,8 @@ export class MultikernelSource implements Source {
   readonly #told: ReadonlyMap<string, string>;
   #isFirst = true;
   #overlays = '';
+  /** Conflicts that were told, and still are. */
+  #conflicts: ReadonlySet<string> = new Set();
   #sequence: number;
   #looks = 0;
   #lookedNs = 0n;
@@ -143,7 +158,7 @@ export class MultikernelSource implements Source {
       const before = this.#known.get(key);
       const old = before?.state ?? this.#told.get(key) ?? (this.#isFirst ? 'unknown' : 'none');
       if (old !== one.state) addText(batch, toStateText(one, old, one.state));
-      const isStale = before === undefined || isMoved || before.state !== one.state;
+      const isStale = before === undefined || isMoved || before.state !== one.state || before.resources?.problem === CHANGED_MEANWHILE;
       const resources = isStale ? readResources(root, one) : before.resources;
       if (isStale && resources !== undefined && !isSame(before?.resources, resources)) addResources(batch, one, resources);
       next.set(key, { ...one, resources });
@@ -151,9 +166,21 @@ export class MultikernelSource implements Source {
     for (const [key, gone] of this.#known) if (!next.has(key)) addText(batch, toStateText(gone, gone.state, 'none'));
     this.#known = next;
     this.#overlays = overlays;
+    this.#tellConflicts(batch);
     this.#hand(batch, nowNs);
     this.#isFirst = false;
     this.#lookedNs = nowNs;
+  }
+
+  #tellConflicts(batch: LogBatch): void {
+    const read = [...this.#known.values()].flatMap(({ resources, ...status }) => (resources === undefined ? [] : [{ status, resources }]));
+    const found = findOverlaps(read).slice(0, MAX_CONFLICTS);
+    for (const text of found) {
+      if (this.#conflicts.has(text)) continue;
+      const row = batch.addText(text, WARNING);
+      batch.eventName[row] = batch.strings.internString(INSTANCE_CONFLICT_EVENT);
+    }
+    this.#conflicts = new Set(found);
   }
 
   #hand(batch: LogBatch, nowNs: bigint): void {

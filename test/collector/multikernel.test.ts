@@ -1,8 +1,10 @@
 /** Against the look of a host that the lab's kernels have (deploy/lab/multikernel-root.ts), which writes what the kernel and kerf write. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { listInstances, readResources } from '../../collector/instances.ts';
 import { MultikernelSource } from '../../collector/sources/multikernel.ts';
 import { MultikernelRoot, type RootInstance } from '../../deploy/lab/multikernel-root.ts';
 import type { SourcePosition } from '../../model/pipeline.ts';
@@ -110,6 +112,49 @@ test('multikernel: a broken tree, a broken id and kerf’s half-written file are
   const { sink } = await follow(t, path);
   await waitFor(sink, 'The resources of instance 3 (web-1) cannot be read: a device tree has a header of 40 bytes, here are 7');
   await waitFor(sink, 'Instance -1 (odd) state: unknown -> loading');
+});
+
+test('multikernel: two instances that own the same are said once, for as long as they do', async (t) => {
+  const path = tempFolder(t);
+  const root = new MultikernelRoot(path);
+  // The lab lays memory by id: ids that are 4 GB apart in it do not meet, the same one twice does.
+  root.set(WEB.name, 'active', WEB);
+  root.set('web-2', 'ready', { ...WEB, name: 'web-2', cpus: [10, 12] });
+  root.set('apart', 'ready', { ...WEB, id: 40, name: 'apart', cpus: [14] });
+  const { sink } = await follow(t, path);
+  const told = 'Instances 3 (web-1) and 3 (web-2) are both said to have CPU 10, memory';
+  await waitFor(sink, told);
+  root.set(WEB.name, 'loaded');
+  await waitFor(sink, 'Instance 3 (web-1) state: active -> loaded');
+  const conflicts = (): string[] => sink.texts().filter((text) => text.startsWith('Instances '));
+  assert.deepEqual(conflicts(), [told]);
+  root.set('web-2', undefined);
+  await waitFor(sink, 'Instance 3 (web-2) state: ready -> none');
+  root.set('web-2', 'ready', { ...WEB, name: 'web-2', cpus: [10, 12] });
+  await until('it is said again', () => conflicts().length === 2);
+});
+
+test('multikernel: a tree that was cut at any byte is said, or read for what it has, and stops nothing', () => {
+  const path = mkdtempSync(join(tmpdir(), 'mkscope-tree-'));
+  try {
+    const root = new MultikernelRoot(path);
+    root.set(WEB.name, 'ready', WEB);
+    const file = join(path, `sys/fs/multikernel/instances/${WEB.name}/device_tree`);
+    const whole = readFileSync(file);
+    const [status] = listInstances(path);
+    assert.ok(status !== undefined && readResources(path, status).problem === '');
+    for (let length = 0; length < whole.length; length++) {
+      writeFileSync(file, whole.subarray(0, length));
+      const { problem, cpus } = readResources(path, status);
+      assert.ok(problem !== '' && cpus.length === 0, `${length} of ${whole.length} bytes`);
+    }
+    // What it says of itself is another instance's, or of another moment.
+    writeFileSync(file, whole);
+    assert.equal(readResources(path, { ...status, id: 4 }).problem, 'it changed while it was read');
+    assert.equal(readResources(path, { ...status, state: 'active' }).problem, 'it changed while it was read');
+  } finally {
+    rmSync(path, { recursive: true, force: true });
+  }
 });
 
 test('multikernel: an ordinary machine has nothing to say', async (t) => {

@@ -1,7 +1,7 @@
 /** Kernels that lie, flood, come from another time, restart without end, or are too many: said plainly, nothing mixed up, bounded. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Clocks, EventPage, KernelList, KernelRow, LogPage, Problem } from '../../model/api.ts';
+import type { Clocks, EventPage, IncidentRow, KernelList, KernelRow, LogPage, Problem } from '../../model/api.ts';
 import { Books, toStreamName } from '../../hub/books.ts';
 import { findDoubles } from '../../hub/boot-doubles.ts';
 import { PresenceTable } from '../../hub/presence.ts';
@@ -347,4 +347,45 @@ test('bad input: 64 kernels at once: each has its own lines, and messages of all
     told.map(({ id, body }) => `${id} ${body}`),
     spawns.map(({ kernelId }) => `${kernelId} I am ${kernelId}`),
   );
+});
+
+test('bad input: of a machine without the host’s log, a spawn’s own words tell its life and its end, and nobody is made up', async () => {
+  const text = [
+    '[    0.000000] Linux version 7.0.0-mk2 (build@host) (gcc 12.2.0) #1 SMP PREEMPT_DYNAMIC Fri Sep  4 08:00:00 UTC 2026',
+    "[    0.064143] Successfully restored multikernel root instance 23 ('runtime') from manifest (256 bytes)",
+    '[    0.180476] Run /init as init process',
+    '[    0.400000] audit: type=1403 audit(1788511080.996:1): auid=4294967295 ses=4294967295 lsm=selinux res=1',
+    '[    2.305827] reboot: Power down',
+    '[    2.305842] Multikernel instance 23 shutting down',
+  ].join('\n');
+  const imported = await fetch(`${hub.addresses.page}/api/import?name=console.log&kernel=runtime&kernel_id=23&machine=solo`, {
+    method: 'POST',
+    body: `${text}\n`,
+  });
+  assert.equal(imported.status, 200, await imported.text());
+  type Span = { name: string; end: string; ms: number };
+  let spans: Span[] = [];
+  for (const endMs = Date.now() + 20_000; spans.length < 3;) {
+    assert.ok(Date.now() < endMs, JSON.stringify(spans));
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    spans = await hub.store.query<Span>(
+      `SELECT SpanName AS name, SpanAttributes['mk.instance.end'] AS end, Duration / 1e6 AS ms FROM otel_traces
+       WHERE ResourceAttributes['host.id'] = 'solo' ORDER BY Timestamp, name`,
+    );
+  }
+  const life = spans.find(({ name }) => name === 'instance life');
+  assert.deepEqual([life?.end, Math.round(life?.ms ?? 0)], ['power_off', 2306]);
+  const { kernels, unseen } = await getJson<KernelList>(hub, '/api/kernels');
+  assert.deepEqual(
+    kernels.filter(({ machineId }) => machineId === 'solo').map(({ kernelId, state }) => [kernelId, state]),
+    [[23, 'imported']],
+  );
+  assert.deepEqual(
+    unseen.filter(({ machineId }) => machineId === 'solo'),
+    [],
+  );
+  const [incident] = (await getJson<{ incidents: IncidentRow[] }>(hub, '/api/incidents')).incidents.filter(
+    ({ machineId }) => machineId === 'solo',
+  );
+  assert.deepEqual([incident?.kind, incident?.title], ['stopped', 'runtime powered itself off']);
 });

@@ -59,6 +59,18 @@ test('instances: the host says what a kernel owns, and why it is silent or was n
     );
     assert.deepEqual([loaded?.instance.cpus, loaded?.instance.memoryBytes], [['8', '10'], 512 * 2 ** 20]);
     assert.equal(loaded?.instance.commandLine, 'console=mktty0 token=[redacted]');
+    // Two that are said to own one CPU: both are shown, and both say so.
+    root.set('spawn2', 'ready', { ...WEB, id: 2, name: 'spawn2', cpus: [10, 12] });
+    const both = await kernelsWhere(
+      hub,
+      (list) => list.unseen.every(({ instance }) => instance.conflicts.length > 0) && list.unseen.length === 2,
+    );
+    assert.deepEqual(both.unseen.map(({ kernelId, instance }) => [kernelId, ...instance.conflicts]).toSorted(), [
+      [1, 'CPU 10 is also said to be of spawn2 (2)'],
+      [2, 'CPU 10 is also said to be of spawn1 (1)'],
+    ]);
+    root.set('spawn2', undefined);
+    await kernelsWhere(hub, (list) => list.unseen.length === 1 && list.unseen[0]?.instance.conflicts.length === 0);
     root.set(WEB.name, 'active');
     const running = await kernelsWhere(hub, (list) => list.unseen[0]?.instance.state === 'active');
     assert.match(running.unseen[0]?.why ?? '', /nothing came from it/);

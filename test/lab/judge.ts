@@ -68,14 +68,15 @@ export interface HullJudgement {
  * The printk clock of a spawned kernel against the host's by nothing but messages: fails where the truth is outside the bound, by
  * more than it is uncertain itself.
  */
-export function judgeHull(truth: Truth, clock: TruthClock, spawn: number): HullJudgement {
+export function judgeHull(truth: Truth, clock: TruthClock, spawn: number, confidence = 1): HullJudgement {
   const hull = new MessageHull();
   const [errorsNs, boundsNs]: [number[], number[]] = [[], []];
   const [hostEpoch = 0] = clock.epochsOf(0);
   const arrivals = pairMessages(truth.records).pairs.toSorted((a, b) => Number(a.receive.ticket - b.receive.ticket));
-  for (const [at, { send, receive }] of arrivals.entries()) {
-    if (send.kernel === spawn) hull.addForward(send.printkNs, receive.printkNs);
-    else hull.addBackward(send.printkNs, receive.printkNs);
+  const own = arrivals.filter(({ send, receive }) => send.kernel === spawn || receive.kernel === spawn);
+  for (const [at, { send, receive }] of own.entries()) {
+    if (send.kernel === spawn) hull.addForward(send.printkNs, receive.printkNs, confidence);
+    else hull.addBackward(send.printkNs, receive.printkNs, confidence);
     if (at % 20 !== 0) continue;
     const ofSpawn = send.kernel === spawn ? send : receive;
     const found = hull.at(ofSpawn.printkNs);
