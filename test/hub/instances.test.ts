@@ -65,9 +65,9 @@ test('instances: the host says what a kernel owns, and why it is silent or was n
       hub,
       (list) => list.unseen.every(({ instance }) => instance.conflicts.length > 0) && list.unseen.length === 2,
     );
-    assert.deepEqual(both.unseen.map(({ kernelId, instance }) => [kernelId, ...instance.conflicts]).toSorted(), [
-      [1, 'CPU 10 is also said to be of spawn2 (2)'],
-      [2, 'CPU 10 is also said to be of spawn1 (1)'],
+    assert.deepEqual(both.unseen.map(({ kernelId, instance }) => `${kernelId}: ${instance.conflicts.join('; ')}`).toSorted(), [
+      '1: CPU 10 is also said to be of spawn2 (2)',
+      '2: CPU 10 is also said to be of spawn1 (1)',
     ]);
     root.set('spawn2', undefined);
     await kernelsWhere(hub, (list) => list.unseen.length === 1 && list.unseen[0]?.instance.conflicts.length === 0);
