@@ -62,6 +62,7 @@ export const CONFIG_KEYS = {
   data: key(text, './data', 'folder of the store and of the collector’s disk buffer'),
   messages: key(list, [], 'files of your own kernel messages, beside those of the catalogue (docs/messages.md)'),
   ikc: key(list, [], 'files of your own packs of messages between kernels (docs/ikc.md)'),
+  spans: key(list, [], 'files of your own span rules (docs/spans.md)'),
 
   'hub.page': key(address, '127.0.0.1:4319', 'address of the page and the API'),
   'hub.otlp': key(address, '127.0.0.1:4318', 'address that takes OTLP and segments'),

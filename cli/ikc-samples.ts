@@ -7,11 +7,10 @@ import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
 import { createMatcher, type MessageMatcher } from '../correlate/match-messages.ts';
 import { MessageRecogniser } from '../correlate/recognise-messages.ts';
 import { PrintedReader } from '../correlate/printed-halves.ts';
-import { EventBatch } from '../model/event-batch.ts';
 import { LogBatch } from '../model/log-batch.ts';
 import { LEVEL_UNKNOWN } from '../model/severity.ts';
-import { ftraceText } from '../parsers/ftrace-text.ts';
 import type { OwnPack, PackSample } from './ikc-file.ts';
+import { bareOf, parseTraceLines } from './trace-lines.ts';
 
 export interface PackProblem {
   readonly pack: OwnPack;
@@ -62,7 +61,7 @@ function findProblem(
   const halves = new HalfBatch();
   const extractor = new HalfExtractor(packs, BOOT);
   if (sample.trace.length > 0) {
-    const events = parseTrace(sample.trace);
+    const events = parseTraceLines(sample.trace);
     if (typeof events === 'string') return events;
     for (const { schema } of events.tables) shown.add(schema.event);
     extractor.extract(events, 0, halves);
@@ -79,19 +78,6 @@ function findProblem(
     compareLists('message', found, sample.messages) ??
     compareLists('exchange', extractor.takeExchanges().map(toFoundExchange), sample.exchanges)
   );
-}
-
-function parseTrace(lines: readonly string[]): EventBatch | string {
-  const batch = new EventBatch();
-  const session = ftraceText.open();
-  const bytes = encodeUtf8(`${lines.join('\n')}\n`);
-  session.finish(bytes.subarray(session.parse(bytes, batch)), batch);
-  const [reason] = session.counts.malformed.keys();
-  if (reason !== undefined) return `a trace line cannot be read: ${reason}`;
-  if (batch.length < lines.length) return `${lines.length} trace lines make ${batch.length} events`;
-  for (const table of batch.tables)
-    for (let row = 0; row < table.length; row++) table.unixTime.setBigint(row, table.rawTime.getBigint(row));
-  return batch;
 }
 
 function readLine(
@@ -160,8 +146,4 @@ function describe(found: Found): string {
 /** Text has the bare names of events. */
 function withBareNames(pack: IkcPack): IkcPack {
   return { ...pack, events: pack.events.map((one) => (one.probe === undefined ? { ...one, event: bareOf(one.event) } : one)) };
-}
-
-function bareOf(event: string): string {
-  return event.slice(event.indexOf(':') + 1);
 }

@@ -6,12 +6,14 @@ import { messageOf, OperationalError } from '../base/errors.ts';
 import type { CollectorOptions, SourceOptions } from '../collector/options.ts';
 import { eventsOf, type IkcEvent, type IkcPack } from '../correlate/ikc-pack.ts';
 import { IKC_PACKS } from '../correlate/ikc-packs/index.ts';
+import type { SpanRule } from '../correlate/span-rules.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { AccessToken, HubOptions } from '../hub/hub.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import type { Config } from './config.ts';
 import type { ConfigValue } from './config-keys.ts';
 import { readIkcFiles, type OwnPack } from './ikc-file.ts';
+import { readSpanFiles } from './span-file.ts';
 import { readMessageFile } from './message-file.ts';
 import { findPackageRoot, readVersion } from './package-root.ts';
 
@@ -28,6 +30,7 @@ export function toHubOptions(config: Config): HubOptions {
     tokens: readTokens(config.get('hub.tokens')),
     messages: readMessages(config),
     ikcPacks: readIkcPacks(config),
+    spanRules: readSpanRules(config),
     ...toForward(config),
     recorderWindowMs: config.get('hub.recorder.window'),
     store: toStoreOptions(config),
@@ -52,6 +55,11 @@ export function readMessages(config: Config): MessageRule[] {
 /** Packs of the user's files, then ours. Throws E_CONFIG_* with file and line. */
 export function readIkcPacks(config: Config): IkcPack[] {
   return [...readOwnPacks(config).map(({ pack }) => pack), ...IKC_PACKS];
+}
+
+/** Throws E_CONFIG_* with file and line. */
+export function readSpanRules(config: Config): SpanRule[] {
+  return readSpanFiles(config.get('spans')).map(({ rule }) => rule);
 }
 
 function readOwnPacks(config: Config): OwnPack[] {
@@ -166,6 +174,7 @@ export function toCollectorOptions(config: Config): CollectorOptions {
       ? { pstore: { folders: config.get('collector.pstore.folders'), remove: config.get('collector.pstore.remove') } }
       : {}),
     spans: config.find('collector.spans'),
+    spanRules: readSpanRules(config),
     messages: readMessages(config),
     events: toEvents(config.get('collector.tracefs.ship')),
     recorderMaxBytes: config.get('collector.recorder.size'),
@@ -201,6 +210,12 @@ function takeNext(taken: Set<unknown>): number {
   return id;
 }
 
+/** What is asked for, and what the user's span rules need. */
+function readEvents(config: Config): string[] {
+  const ofRules = readSpanRules(config).flatMap(({ begin, end }) => begin.concat(end));
+  return [...new Set([...config.get('collector.tracefs.events'), ...ofRules])];
+}
+
 function toSources(config: Config): SourceOptions {
   const bufferBytes = config.find('collector.tracefs.buffer');
   return {
@@ -208,7 +223,7 @@ function toSources(config: Config): SourceOptions {
     ...(config.get('collector.tracefs.enabled')
       ? {
           tracefs: {
-            events: config.get('collector.tracefs.events'),
+            events: readEvents(config),
             probes: readProbes(config),
             clock: config.get('collector.tracefs.clock'),
             ...defined('bufferSizeKb', bufferBytes === undefined ? undefined : Math.ceil(bufferBytes / 1024)),

@@ -8,12 +8,14 @@ import { runPackSamples } from './ikc-samples.ts';
 import { parseMessageFile, type FileRule } from './message-file.ts';
 import { suggest } from './nearest.ts';
 import { readRuleText } from './rule-file.ts';
+import { parseSpanFile, type OwnSpanRule } from './span-file.ts';
+import { runSpanSamples } from './span-samples.ts';
 
 export interface RuleProblem {
   /** Undefined = of what mkscope brings. */
   readonly file: string | undefined;
   readonly line: number | undefined;
-  /** Event of a message, name of a pack. */
+  /** Event of a message, name of a pack or span rule. */
   readonly event: string;
   /** The sample, in short. */
   readonly sample: string | undefined;
@@ -30,13 +32,14 @@ export interface RuleReport {
 interface Files {
   readonly messages: { readonly path: string; readonly rules: readonly FileRule[] }[];
   readonly packs: { readonly path: string; readonly packs: readonly OwnPack[] }[];
+  readonly spans: { readonly path: string; readonly rules: readonly OwnSpanRule[] }[];
 }
 
 /** Throws E_CONFIG_* with file and line where a file is wrong. */
 export function testRuleFiles(paths: readonly string[]): RuleReport {
-  const files: Files = { messages: [], packs: [] };
+  const files: Files = { messages: [], packs: [], spans: [] };
   for (const path of paths) readInto(files, path, readRuleText(path));
-  return joinReports([testMessages(files.messages), testPacks(files.packs)]);
+  return joinReports([testMessages(files.messages), testPacks(files.packs), testSpans(files.spans)]);
 }
 
 export function testShippedRules(): RuleReport {
@@ -48,17 +51,18 @@ export function testShippedRules(): RuleReport {
   };
 }
 
-const KINDS = ['messages', 'packs'];
+const KINDS = ['messages', 'packs', 'spans'];
 
 function readInto(files: Files, path: string, text: string): void {
   const [, key = ''] = /^["']?([\w-]+)["']?[ \t]*:/m.exec(text) ?? [];
   if (key === 'messages') files.messages.push({ path, rules: parseMessageFile(path, text) });
   else if (key === 'packs') files.packs.push({ path, packs: parseIkcFile(path, text) });
+  else if (key === 'spans') files.spans.push({ path, rules: parseSpanFile(path, text) });
   else
     throw new OperationalError(
       'E_CONFIG_KEY',
-      `${path}: the file begins with "${key}", where ${KINDS.join(' or ')} should be${suggest(key, KINDS)}`,
-      'see docs/messages.md, docs/ikc.md for what is in such a file',
+      `${path}: the file begins with "${key}", where ${KINDS.slice(0, -1).join(', ')} or ${KINDS.at(-1)} should be${suggest(key, KINDS)}`,
+      'see docs/messages.md, docs/ikc.md, docs/spans.md for what is in such a file',
     );
 }
 
@@ -78,6 +82,18 @@ function testPacks(files: Files['packs']): RuleReport {
     file: files.find(({ packs }) => packs.includes(pack))?.path,
     line: line ?? pack.line,
     event: pack.pack.name,
+    sample: about,
+    problem,
+  }));
+  return { rules: all.length, samples: all.reduce((sum, { samples }) => sum + samples.length, 0), problems };
+}
+
+function testSpans(files: Files['spans']): RuleReport {
+  const all = files.flatMap(({ rules }) => rules);
+  const problems = runSpanSamples(all).map(({ own, line, about, problem }) => ({
+    file: files.find(({ rules }) => rules.includes(own))?.path,
+    line,
+    event: own.rule.name,
     sample: about,
     problem,
   }));

@@ -8,7 +8,7 @@ import { OperationalError, errnoOf, isOperational, messageOf } from '../base/err
 import { createLogger } from '../base/log.ts';
 import { HOST_KERNEL_ID, type KernelIdentity } from '../model/identity.ts';
 import type { Source, SourcePosition, SourceStatus, StreamCounts } from '../model/pipeline.ts';
-import { SPAN_RULES, findSpanRule, type SpanRule } from '../correlate/span-rules.ts';
+import { SPAN_RULES, type SpanRule } from '../correlate/span-rules.ts';
 import { CollectorClock } from './collector-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
@@ -82,7 +82,7 @@ export interface Collector {
 
 /** Throws OperationalError where nothing can be collected at all: a wrong address, a spool that cannot be used. */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const rules = toRules(options.spans);
+  const rules = toRules(options);
   const links = openLinks(options.to);
   const running = new RunningCollector(options, links);
   try {
@@ -94,15 +94,17 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   return running;
 }
 
-function toRules(names: readonly string[] | undefined): readonly SpanRule[] {
-  if (names === undefined) return SPAN_RULES;
+/** Rules of the user come with ours; those that go over kernels are the hub's. */
+function toRules({ spans: names, spanRules = [] }: CollectorOptions): readonly SpanRule[] {
+  const known = [...SPAN_RULES, ...spanRules].filter(({ across }) => across !== true);
+  if (names === undefined) return known;
   return names.map((name) => {
-    const rule = findSpanRule(name);
+    const rule = known.find((one) => one.name === name);
     if (rule !== undefined) return rule;
     throw new OperationalError(
       'E_CONFIG_VALUE',
       `there is no span rule ${name}`,
-      `choose from: ${SPAN_RULES.map((known) => known.name).join(', ')}`,
+      `choose from: ${known.map((one) => one.name).join(', ')}`,
     );
   });
 }

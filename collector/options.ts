@@ -1,6 +1,7 @@
 /** What a collector is told. Every part has a default but where to send, where to spool, and what to read. */
 import type { IkcEvent } from '../correlate/ikc-pack.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
+import type { SpanRule } from '../correlate/span-rules.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { ClockDomain } from '../model/time.ts';
 import type { EndpointOptions } from '../otlp/endpoint.ts';
@@ -78,6 +79,8 @@ export interface CollectorOptions {
   readonly pstore?: { readonly folders: readonly string[]; readonly remove?: boolean | undefined } | undefined;
   /** Names of span rules (correlate/span-rules.ts); default: all. */
   readonly spans?: readonly string[] | undefined;
+  /** Span rules beside ours. */
+  readonly spanRules?: readonly SpanRule[] | undefined;
   /** Messages beside those of the catalogue. */
   readonly messages?: readonly MessageRule[] | undefined;
   /** Trace events go to the hub, into the flight recorder until the hub asks for them, or nowhere. */

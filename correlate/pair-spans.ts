@@ -7,39 +7,20 @@
 import { createHash } from 'node:crypto';
 import { ensureDefined } from '../base/assert.ts';
 import { Int64Array, TWO_POW_32 } from '../base/int64.ts';
-import { fieldText, type EventBatch, type EventTable } from '../model/event-batch.ts';
-import { METRIC_TYPE, TEMPORALITY, type MetricBatch } from '../model/metric-batch.ts';
-import { SPAN_KIND, type SpanBatch } from '../model/span-batch.ts';
-import { ATTR } from '../model/attributes.ts';
 import { toUnixNs, type ClockFit } from '../clock/fit.ts';
-import { DurationHistogram } from './duration-histogram.ts';
+import { ATTR } from '../model/attributes.ts';
+import type { EventBatch, EventTable } from '../model/event-batch.ts';
+import type { MetricBatch } from '../model/metric-batch.ts';
+import { SPAN_KIND, type SpanBatch } from '../model/span-batch.ts';
+import type { DurationHistogram } from './duration-histogram.ts';
+import { parseEventFilter, toFilterReader } from './event-filter.ts';
 import { baseOf, orderRows, type OrderedRows, type TimeBase } from './row-order.ts';
-import { VALUE_NAMES, type SpanRule } from './span-rules.ts';
+import { describeBegin, readFields, readLabel, toKeyReader, type Key, type SpanBegin } from './span-fields.ts';
+import { addHistogramPoints, findHistogram, RULE_ATTRIBUTE } from './span-histograms.ts';
+import type { SpanRule } from './span-rules.ts';
 
 /** Begins that wait for their end, per rule: more than CPUs × vectors means that ends are being lost. */
 const MAX_OPEN = 4096;
-/** Durations are told apart by so many labels per rule; the rest share one. */
-const MAX_LABELS = 128;
-const OTHER = 'other';
-/** Of two whole numbers in one key the second has 31 bits, the first what is left of a double: pids have 22. */
-const SECOND_PART = 2 ** 31;
-/** A pointer's high bits are the same for all; of the rest a double holds 53. */
-const POINTER_HIGH = 0x1f_ffff;
-
-export const DURATION_METRIC = 'mk.span.duration';
-const RULE_ATTRIBUTE = 'mk.span.rule';
-const LABEL_ATTRIBUTE = 'mk.span.label';
-
-type Key = number | string;
-
-interface SpanBegin {
-  readonly name: string;
-  readonly label: string;
-  readonly cpu: number;
-  readonly pid: number;
-  readonly attributes: readonly (readonly [string, string | number])[];
-}
-
 interface OpenSpan {
   /** Since the base of the batch at hand; moved on with each batch. */
   time: number;
@@ -98,23 +79,7 @@ export class SpanPairer {
 
   /** All durations so far, by rule and label, as cumulative histograms. */
   addHistograms(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {
-    for (const { rule, histograms } of this.#rules) {
-      for (const [label, histogram] of histograms) {
-        const row = batch.openRow();
-        batch.type[row] = METRIC_TYPE.expHistogram;
-        batch.temporality[row] = TEMPORALITY.cumulative;
-        batch.name[row] = batch.strings.internString(DURATION_METRIC);
-        batch.description[row] = batch.strings.internString('How long what a span rule looks at took, short ones included.');
-        batch.unit[row] = batch.strings.internString('s');
-        batch.startTime.setBigint(row, startNs);
-        batch.time.setBigint(row, timeNs);
-        batch.distributions.set(row, histogram.toPoint());
-        batch.exemplars.push(...histogram.takeExemplars(row));
-        batch.attributes.add(RULE_ATTRIBUTE, rule.name);
-        if (label !== '') batch.attributes.add(LABEL_ATTRIBUTE, label);
-        batch.closeRow();
-      }
-    }
+    for (const { rule, histograms } of this.#rules) addHistogramPoints(batch, rule, histograms, startNs, timeNs);
   }
 
   #moveBase(base: TimeBase): void {
@@ -173,7 +138,8 @@ export class SpanPairer {
     this.counts.matched++;
     const durationNs = (time - opened.time) * fit.nsPerTick;
     const histogram = histogramOf(state, end.events, opened);
-    histogram.add(durationNs);
+    if (rule.tells !== 'spans') histogram.add(durationNs);
+    if (rule.tells === 'histogram') return;
     if (durationNs < rule.minDurationNs) {
       this.counts.short++;
       if (rule.sampleOneIn === 0 || ++state.short < rule.sampleOneIn) return;
@@ -183,6 +149,7 @@ export class SpanPairer {
     const endTime = end.table.rawTime.getBigint(end.row);
     const beginTime = endTime - BigInt(time - opened.time);
     const row = this.#addSpan(rule, beginTime, begin, endTime, fit, readFields(rule.endAttributes, end.events, end.table, end.row), spans);
+    if (rule.tells === 'spans') return;
     histogram.addExemplar({
       ns: durationNs,
       timeNs: spans.endTime.getBigint(row),
@@ -218,13 +185,24 @@ export class SpanPairer {
 }
 
 function toWalks(events: EventBatch, rule: SpanRule, side: 0 | 1, base: TimeBase): Walk[] {
-  return (side === 0 ? rule.begin : rule.end).flatMap((name) => {
-    const table = events.find(name);
-    if (table === undefined || table.length === 0) return [];
-    const parts = rule.key.map((part) => (typeof part === 'string' ? part : part[side]));
+  const filter = side === 0 ? rule.beginFilter : rule.endFilter;
+  const parsed = filter === undefined ? undefined : parseEventFilter(filter);
+  const parts = rule.key.map((part) => (typeof part === 'string' ? part : part[side]));
+  const tables = (side === 0 ? rule.begin : rule.end).flatMap((name) => events.tablesOf(name)).filter(({ length }) => length > 0);
+  return tables.map((table): Walk => {
     const keyOf = toKeyReader(parts, rule.wideKey === true, events, table);
-    return [{ ...orderRows(table, base), table, isEnd: side === 1, keyOf, at: 0 }];
+    const ordered = orderRows(table, base);
+    const { rows, times } = parsed === undefined ? ordered : selectRows(ordered, toFilterReader(parsed, events, table));
+    return { rows, times, table, isEnd: side === 1, keyOf, at: 0 };
   });
+}
+
+function selectRows({ rows, times }: OrderedRows, passes: (row: number) => boolean): OrderedRows {
+  const kept = Array.from(rows.keys()).filter((at) => passes(rows[at] as number));
+  return {
+    rows: Uint32Array.from(kept, (at) => rows[at] as number),
+    times: Float64Array.from(kept, (at) => times[at] as number),
+  };
 }
 
 /** The table whose next row is the earliest; at one stamp the begin goes first: nothing ends before it begins. */
@@ -243,88 +221,14 @@ function earliest(walks: readonly Walk[]): Walk | undefined {
 }
 
 function histogramOf(state: RuleState, events: EventBatch, { table, row, begin }: OpenSpan): DurationHistogram {
-  if (begin !== undefined) return findHistogram(state, begin.label);
+  if (begin !== undefined) return findHistogram(state.histograms, begin.label);
   const { label } = state.rule;
   const values = label === undefined ? undefined : table.column(label)?.values;
-  if (values === undefined) return findHistogram(state, '');
+  if (values === undefined) return findHistogram(state.histograms, '');
   const value = values instanceof Int64Array ? values.getNumber(row) : (values[row] as number);
   const known = state.byValue.get(value);
   if (known !== undefined) return known;
-  const histogram = findHistogram(state, readLabel(state.rule, events, table, row));
+  const histogram = findHistogram(state.histograms, readLabel(state.rule, events, table, row));
   state.byValue.set(value, histogram);
   return histogram;
-}
-
-function findHistogram({ histograms }: RuleState, label: string): DurationHistogram {
-  const known = histograms.get(label);
-  if (known !== undefined) return known;
-  const name = histograms.size < MAX_LABELS ? label : OTHER;
-  const histogram = histograms.get(name) ?? new DurationHistogram();
-  histograms.set(name, histogram);
-  return histogram;
-}
-
-function readLabel({ label }: SpanRule, events: EventBatch, table: EventTable, row: number): string {
-  return label === undefined ? '' : String(readField(events, table, label, row) ?? '');
-}
-
-function describeBegin(rule: SpanRule, events: EventBatch, table: EventTable, row: number): SpanBegin {
-  return {
-    name: rule.spanName.replaceAll(/\{(\w+)\}/g, (_, field: string) => String(readField(events, table, field, row) ?? '?')),
-    label: readLabel(rule, events, table, row),
-    cpu: table.cpu[row] as number,
-    pid: table.pid[row] as number,
-    attributes: readFields(rule.attributes, events, table, row),
-  };
-}
-
-function readFields(
-  wanted: Readonly<Record<string, string>>,
-  events: EventBatch,
-  table: EventTable,
-  row: number,
-): (readonly [string, string | number])[] {
-  return Object.entries(wanted).flatMap(([attribute, field]) => {
-    const value = readField(events, table, field, row);
-    return value === undefined ? [] : [[attribute, value] as const];
-  });
-}
-
-/** A field as a number, as the kernel's name for the number, or as text; 64-bit numbers and addresses as text. */
-function readField(events: EventBatch, table: EventTable, field: string, row: number): string | number | undefined {
-  const index = table.schema.fields.findIndex((candidate) => candidate.name === field);
-  const found = table.schema.fields[index];
-  if (found === undefined) return undefined;
-  const text = fieldText(events, table, index, row);
-  if (found.kind === 'string' || found.hex) return text;
-  const value = VALUE_NAMES[field]?.[Number(text)] ?? Number(text);
-  return typeof value === 'string' || Number.isSafeInteger(value) ? value : text;
-}
-
-/** Key of a row: the numbers or texts of the rule's key fields. The form of a key follows from the rule alone: it outlives a batch. */
-function toKeyReader(parts: readonly string[], wideKey: boolean, events: EventBatch, table: EventTable): (row: number) => Key {
-  const [first, second] = parts.map((part) => toNumberReader(part, table, parts.length > 1));
-  if (!wideKey && first !== undefined) {
-    return second === undefined ? first : (row) => first(row) * SECOND_PART + (second(row) % SECOND_PART);
-  }
-  const readers = parts.map((part): ((row: number) => string) => {
-    const index = table.schema.fields.findIndex((field) => field.name === part);
-    if (index < 0) return (row) => String(toNumberReader(part, table, true)?.(row) ?? '?');
-    return (row) => fieldText(events, table, index, row);
-  });
-  return (row) => readers.map((reader) => reader(row)).join('/');
-}
-
-/** undefined where the value is a text or missing. */
-function toNumberReader(part: string, table: EventTable, shares: boolean): ((row: number) => number) | undefined {
-  const column = table.column(part);
-  const { cpu, pid } = table;
-  if (column === undefined && part === 'cpu') return (row) => cpu[row] as number;
-  if (column === undefined && part === 'pid') return (row) => (pid[row] === 0 ? -1 - (cpu[row] as number) : (pid[row] as number));
-  if (column === undefined || column.kind === 'string') return undefined;
-  const { values } = column;
-  if (!(values instanceof Int64Array)) return (row) => values[row] as number;
-  const { words } = values;
-  if (shares) return (row) => words[row * 2] as number;
-  return (row) => ((words[row * 2 + 1] as number) & POINTER_HIGH) * TWO_POW_32 + (words[row * 2] as number);
 }

@@ -6,7 +6,7 @@
  *   end    irq:irq_handler_exit    cpu=0  irq=24 ret=handled      ──┘ → span `irq virtio0`, from begin to end
  *
  * What takes long becomes a span, all of it counts in a histogram of durations.
- * Not handled: pairs over two kernels (messages are matched in correlate/match-ikc.ts).
+ * A rule of a user's own may go over two kernels (`across`, pair-across.ts). Messages are matched in match-ikc.ts.
  */
 
 /**
@@ -21,6 +21,13 @@ export interface SpanRule {
   readonly title: string;
   readonly begin: readonly string[];
   readonly end: readonly string[];
+  /** Which of these events (event-filter.ts); not there = all. */
+  readonly beginFilter?: string;
+  readonly endFilter?: string;
+  /** The begin is on one kernel of a machine and the end on another: paired in the hub, by aligned times. */
+  readonly across?: true;
+  /** Not there = spans and a histogram. */
+  readonly tells?: 'spans' | 'histogram';
   readonly key: readonly KeyPart[];
   /** A 64-bit value shares the key with another: keys are texts, which are slow. */
   readonly wideKey?: true;
@@ -416,7 +423,3 @@ export const SPAN_RULES: readonly SpanRule[] = [
 export const VALUE_NAMES: Readonly<Record<string, readonly string[]>> = {
   vec: ['HI', 'TIMER', 'NET_TX', 'NET_RX', 'BLOCK', 'IRQ_POLL', 'TASKLET', 'SCHED', 'HRTIMER', 'RCU'],
 };
-
-export function findSpanRule(name: string): SpanRule | undefined {
-  return SPAN_RULES.find((rule) => rule.name === name);
-}

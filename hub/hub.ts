@@ -1,12 +1,14 @@
 /** The hub: one process per machine or fleet that receives, stores and serves. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SpanRule } from '../correlate/span-rules.ts';
 import { createMatcher } from '../correlate/match-messages.ts';
 import type { MessageRule } from '../correlate/message-catalogue.ts';
 import type { Health } from '../model/api.ts';
 import { resolveEndpoint, type Endpoint, type EndpointOptions } from '../otlp/endpoint.ts';
 import { openStore, type StoreOptions } from '../store/open.ts';
 import type { Store } from '../store/store.ts';
+import { AcrossWatch } from './across-watch.ts';
 import { checkExposure, type AccessToken, type Address } from './access.ts';
 import { createApiApp } from './api.ts';
 import { BodyReader } from './body.ts';
@@ -62,6 +64,8 @@ export interface HubOptions {
   readonly messages?: readonly MessageRule[];
   /** Packs of messages between kernels; of several that name an event the first one has it. Default: those that mkscope brings. */
   readonly ikcPacks?: readonly IkcPack[];
+  /** Span rules that go over kernels; others are the collectors'. */
+  readonly spanRules?: readonly SpanRule[];
   /** An OTLP receiver that gets every span; undefined = none does. */
   readonly forward?: EndpointOptions;
   /** To either side of an incident, pages of this much are asked of flight recorders. Default 5 s. */
@@ -111,6 +115,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await parts.lives.close();
     await parts.ikc.close();
     await parts.latency.close();
+    await parts.across.close();
     await parts.channels.close();
     await parts.incidents.close();
     await parts.forwarder?.close();
@@ -144,6 +149,7 @@ interface HubParts {
   readonly lives: LifeWatch;
   readonly ikc: IkcWatch;
   readonly latency: IkcLatency;
+  readonly across: AcrossWatch;
   readonly channels: ChannelWatch;
   readonly incidents: IncidentWatch;
   readonly forwarder: Forwarder | undefined;
@@ -179,6 +185,12 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
       ? undefined
       : new Forwarder({ store, to: forwardTo.spans, metricsTo: forwardTo.metrics, path: join(dataDir, 'forward', 'spans.json') });
   const latency = new IkcLatency({ store, version, packs, onStored: (stored) => forwarder?.metrics.take(stored) });
+  const across = new AcrossWatch({
+    store,
+    version,
+    rules: (options.spanRules ?? []).filter((rule) => rule.across === true),
+    onStored: (stored) => forwarder?.metrics.take(stored),
+  });
   const ikc = new IkcWatch({
     store,
     version,
@@ -213,6 +225,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     clocks,
     ikc,
     incidents,
+    across,
     onMetrics: (stored) => forwarder?.metrics.take(stored),
   });
   const kernels = new KernelList({ store, presence, clocks, identities, books });
@@ -227,6 +240,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     lives,
     ikc,
     latency,
+    across,
     channels,
     incidents,
     forwarder,

@@ -20,6 +20,7 @@ import type { HubCounters, Signal } from './counters.ts';
 import type { FormatSets } from './format-sets.ts';
 import type { IdentityWatch } from './identity-watch.ts';
 import type { LifeWatch } from './life-watch.ts';
+import type { AcrossWatch } from './across-watch.ts';
 import type { IkcWatch } from './ikc-watch.ts';
 import type { IncidentWatch } from './incident-watch.ts';
 import type { LiveFeed } from './live.ts';
@@ -52,6 +53,7 @@ export interface IntakeParts {
   readonly reports: ReportWatch;
   readonly lives: LifeWatch;
   readonly incidents: IncidentWatch;
+  readonly across: AcrossWatch;
   /** Told of metrics that are stored. */
   readonly onMetrics: (parts: readonly DecodedMetrics[]) => void;
   readonly messages: MessageMatcher;
@@ -160,7 +162,9 @@ export class Intake {
     ikc.notice(batch);
     this.#markGaps([{ identity, gaps }]);
     if (!(await this.#append(rows, [identity], sender))) return;
-    ikc.takeEvents(identity, batch, reader.formats, errorNs < 0 ? UNKNOWN_BOUND_NS : errorNs, frontNs);
+    const boundNs = errorNs < 0 ? UNKNOWN_BOUND_NS : errorNs;
+    ikc.takeEvents(identity, batch, reader.formats, boundNs, frontNs);
+    this.#parts.across.takeEvents(identity, batch, boundNs);
     ikc.takeGaps(identity, gaps);
     const events = batch.length;
     counters.rowsStored.events += events;

@@ -125,6 +125,11 @@ export class EventBatch {
     return this.#byName.get(name);
   }
 
+  /** All tables of an event: text input may have several, with other fields. */
+  tablesOf(name: string): EventTable[] {
+    return this.tables.filter(({ schema }) => schema.name === name);
+  }
+
   /**
    * Forgets the rows and keeps tables and their memory, for whoever reads a long input batch by batch and has no use for the
    * rows of the one before: to allocate and zero new columns costs more than to fill them. Task and body are zeroed; a parser

@@ -5,7 +5,7 @@ import { CONFIG_KEY_NAMES, CONFIG_KEYS, toEnvironmentName } from '../config-keys
 import type { ConfigKey } from '../config-keys.ts';
 import { defineCommand } from '../command.ts';
 import { suggest } from '../nearest.ts';
-import { readMessages } from '../settings.ts';
+import { readMessages, readSpanRules } from '../settings.ts';
 import { renderTable } from '../table.ts';
 import { createPaint, escapeLine, print, printLine, terminalWidth } from '../terminal.ts';
 
@@ -29,6 +29,7 @@ export const command = defineCommand({
     const config = loadConfig({ path: path ?? flags.config, env: process.env });
     // What it names is part of it.
     readMessages(config);
+    readSpanRules(config);
     const rows = CONFIG_KEY_NAMES.map((name) => ({ name, value: show(name, config.writtenOf(name)), origin: config.originOf(name) }));
     if (flags.json) {
       const values = Object.fromEntries(rows.map(({ name, value, origin }) => [name, { value, origin }]));

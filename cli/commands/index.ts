@@ -40,7 +40,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./lab/index.ts')).group,
   },
   'test-rules': {
-    summary: 'run the samples of kernel messages and packs, yours or those that mkscope brings',
+    summary: 'run the samples of your own rules: messages, packs, spans',
     load: async () => (await import('./test-rules.ts')).command,
   },
   check: { summary: 'validate mkscope.yaml and show what is in force', load: async () => (await import('./check.ts')).command },

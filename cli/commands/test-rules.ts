@@ -8,7 +8,7 @@ export const command = defineCommand({
   name: 'test-rules',
   usage: '[options] [FILE…]',
   about:
-    'run the samples of your own files of kernel messages (docs/messages.md) and packs of messages between kernels (docs/ikc.md), or of those that mkscope brings, and say which of them is not taken as it should. Exit code 1 when one is not, 2 when a file is wrong.',
+    'run the samples of your own files of kernel messages (docs/messages.md), packs of messages between kernels (docs/ikc.md) and span rules (docs/spans.md), or of those that mkscope brings, and say which of them is not taken as it should. Exit code 1 when one is not, 2 when a file is wrong.',
   options: {
     json: { type: 'boolean', help: '{ "rules", "samples", "problems": [{ file, line, event, sample, problem }] }' },
     probes: { type: 'boolean', help: 'print the probes of packs instead, as kprobe_events and mkfwd --probes take them (x86-64)' },

@@ -199,7 +199,10 @@ test('ikc file: mkscope test-rules runs such files with others, prints their pro
         [['failing.yaml', 54, 'box', 'sent, refused, and received']],
       );
       assert.equal(none.code, 2);
-      assert.match(none.stderr, /none\.yaml: the file begins with "pakcs", where messages or packs should be; did you mean "packs"\?/);
+      assert.match(
+        none.stderr,
+        /none\.yaml: the file begins with "pakcs", where messages, packs or spans should be; did you mean "packs"\?/,
+      );
       assert.equal(probes.code, 0);
       assert.equal(probes.stdout.split('\n').length, 7);
       assert.match(probes.stdout, /^p:ikc\/mbox_send mbox_send_message to=%di:s32 /);

@@ -1,0 +1,48 @@
+/** Durations of span rules as points of a metric. */
+import { METRIC_TYPE, TEMPORALITY, type MetricBatch } from '../model/metric-batch.ts';
+import { DurationHistogram } from './duration-histogram.ts';
+import type { SpanRule } from './span-rules.ts';
+
+/** Durations are told apart by so many labels per rule; the rest share one. */
+const MAX_LABELS = 128;
+const OTHER = 'other';
+
+const DURATION_METRIC = 'mk.span.duration';
+export const RULE_ATTRIBUTE = 'mk.span.rule';
+const LABEL_ATTRIBUTE = 'mk.span.label';
+
+/** By label; those beyond the bound share one. */
+export function findHistogram(histograms: Map<string, DurationHistogram>, label: string): DurationHistogram {
+  const known = histograms.get(label);
+  if (known !== undefined) return known;
+  const name = histograms.size < MAX_LABELS ? label : OTHER;
+  const histogram = histograms.get(name) ?? new DurationHistogram();
+  histograms.set(name, histogram);
+  return histogram;
+}
+
+/** All durations of a rule so far, by label, as cumulative histograms. */
+export function addHistogramPoints(
+  batch: MetricBatch,
+  rule: SpanRule,
+  histograms: ReadonlyMap<string, DurationHistogram>,
+  startNs: bigint,
+  timeNs: bigint,
+): void {
+  for (const [label, histogram] of histograms) {
+    if (histogram.count === 0) continue;
+    const row = batch.openRow();
+    batch.type[row] = METRIC_TYPE.expHistogram;
+    batch.temporality[row] = TEMPORALITY.cumulative;
+    batch.name[row] = batch.strings.internString(DURATION_METRIC);
+    batch.description[row] = batch.strings.internString('How long what a span rule looks at took, short ones included.');
+    batch.unit[row] = batch.strings.internString('s');
+    batch.startTime.setBigint(row, startNs);
+    batch.time.setBigint(row, timeNs);
+    batch.distributions.set(row, histogram.toPoint());
+    batch.exemplars.push(...histogram.takeExemplars(row));
+    batch.attributes.add(RULE_ATTRIBUTE, rule.name);
+    if (label !== '') batch.attributes.add(LABEL_ATTRIBUTE, label);
+    batch.closeRow();
+  }
+}
