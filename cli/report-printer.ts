@@ -3,37 +3,38 @@ import { parentPort } from 'node:worker_threads';
 import type { NamedFormat, ReportOptions, ReportSource } from '../export/report-lines.ts';
 import type { TaskName } from '../export/report-tasks.ts';
 import { WindowPrinter, type PrintedLane, type ReportWindow, type WindowText } from '../export/report-windows.ts';
+import type { WasmSlot } from '../export/report-wasm.ts';
 import { TextOut } from '../export/text-out.ts';
+import type { WasmMemory } from '../export/wasm-runtime.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
 import { toConversion } from './report-times.ts';
 import { readSharedText, type SharedTexts } from './shared-text.ts';
 
 export interface WorkerStart {
-  readonly info: Omit<EventFileInfo, 'readKallsyms'>;
+  readonly info: Pick<EventFileInfo, 'clock' | 'comms' | 'tscToNs' | 'timeShift' | 'dateOffsetNs' | 'offsetNs'>;
   readonly formats: Omit<ReportSource['formats'], 'events'>;
   /** Of each event; their formats, of which a recording needs some dozens, are read when they are. */
   readonly events: readonly { readonly system: string; readonly id: number }[];
   readonly formatTexts: SharedTexts;
-  readonly kallsyms: SharedTexts;
+  readonly kallsyms: Uint8Array;
   readonly options: Omit<ReportOptions, 'convert'>;
   readonly lanes: readonly PrintedLane[];
+  readonly memory: WasmMemory;
 }
 
 export interface WorkerWindow {
+  /** Its pages lie in the slot, or in memory of their own that is handed over. */
   readonly window: ReportWindow;
   readonly names: readonly TaskName[];
-  /** For the text; of an earlier answer. */
-  readonly memory: ArrayBuffer | undefined;
+  readonly slot: WasmSlot;
 }
 
 export interface WorkerText extends WindowText {
-  readonly text: Uint8Array<ArrayBuffer>;
-  /** That of the pages, to be filled again. */
-  readonly memory: ArrayBuffer;
+  /** In the slot, or in memory of its own that is handed over. */
+  readonly text: Uint8Array;
+  /** CPU time of this thread for it. */
+  readonly cpuMicros: number;
 }
-
-/** Of text that the pages of a window become: it grows where that is not enough. */
-const TEXT_BYTES = 5 << 19;
 
 class SharedFormat implements NamedFormat {
   readonly system: string;
@@ -54,18 +55,32 @@ class SharedFormat implements NamedFormat {
 const port = parentPort;
 if (port === null) throw new Error('report-worker is a thread');
 let printer: WindowPrinter | undefined;
+let memory: WasmMemory | undefined;
 
 port.on('message', (message: WorkerStart | WorkerWindow) => {
   if ('formats' in message) {
     const { info, kallsyms, formats, formatTexts, options, lanes } = message;
     const events = message.events.map(({ system, id }, i) => new SharedFormat(system, id, () => readSharedText(formatTexts, i)));
-    const source = { info: { ...info, readKallsyms: () => readSharedText(kallsyms, 0) }, formats: { ...formats, events } };
-    printer = new WindowPrinter(source, { ...options, convert: toConversion(source.info) }, lanes);
+    const source = { info: { ...info, readKallsyms: () => kallsyms }, formats: { ...formats, events } };
+    ({ memory } = message);
+    printer = new WindowPrinter(source, { ...options, convert: toConversion(source.info) }, lanes, memory);
     return;
   }
-  const { window, names, memory } = message;
-  const out = new TextOut(TEXT_BYTES, memory);
-  const printed = (printer as WindowPrinter).print(window, names, out);
-  const answer: WorkerText = { ...printed, text: out.view(), memory: window.pages.buffer };
-  port.postMessage(answer, [out.bytes.buffer, window.pages.buffer]);
+  const before = process.threadCpuUsage();
+  const printed = printWindow(message, printer as WindowPrinter, (memory as WasmMemory).buffer);
+  const { user, system } = process.threadCpuUsage(before);
+  const answer: WorkerText = { ...printed, cpuMicros: user + system };
+  const { buffer } = answer.text;
+  port.postMessage(answer, buffer instanceof ArrayBuffer ? [buffer] : []);
 });
+
+function printWindow({ window, names, slot }: WorkerWindow, by: WindowPrinter, buffer: SharedArrayBuffer): Omit<WorkerText, 'cpuMicros'> {
+  const { textAt, textEnd } = slot;
+  const inMemory = window.pages.buffer instanceof ArrayBuffer ? undefined : by.printInMemory(window, names, slot);
+  if (inMemory !== undefined) {
+    const { textEnd: end, ...printed } = inMemory;
+    return { ...printed, text: new Uint8Array(buffer, textAt, end - textAt) };
+  }
+  const out = new TextOut(0, new Uint8Array(buffer, textAt, textEnd - textAt));
+  return { ...by.print(window, names, out), text: out.view() };
+}

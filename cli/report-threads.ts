@@ -2,31 +2,51 @@
 import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { Moment } from '../export/page-cursor.ts';
 import { headerOf, openLanes, type ReportLane, type ReportStart } from '../export/report.ts';
 import { readFormatId, type ReportOptions } from '../export/report-lines.ts';
 import { TaskNames, type TaskName } from '../export/report-tasks.ts';
+import { createMemory, type WasmSlot } from '../export/report-wasm.ts';
 import { isCuttable, WindowCutter, type ReportWindow } from '../export/report-windows.ts';
+import type { WasmMemory } from '../export/wasm-runtime.ts';
 import type { EventFile } from '../model/event-file.ts';
 import type { WorkerStart, WorkerText, WorkerWindow } from './report-printer.ts';
-import { shareTexts } from './shared-text.ts';
+import { shareBytes, shareTexts } from './shared-text.ts';
 
 /** Below, starting threads takes longer than printing: half a million events, packed by zstd. */
 const LEAST_FILE_BYTES = 4 << 20;
 /** Windows that are printed or wait for it, of each thread: 512 KB of pages and some 2 MB of text each. */
 const WINDOWS_PER_THREAD = 3;
+/** A window of more pages, as those of many CPUs are, has memory of its own. What is not used of this takes none. */
+const SLOT_PAGE_BYTES = 4 << 20;
+const SLOT_TEXT_BYTES = 12 << 20;
+/**
+ * A thread costs 0.3 s of CPU time until it is as fast as the first one, which prints as fast as this one unpacks. Where it does
+ * not, because lines need JavaScript, there are as many as CPUs: seen at this window, when all code is compiled, by the last of them.
+ */
+const DECIDE_AT = 32;
+const DECIDE_OVER = 8;
+const SLOWER_TIMES = 2;
 
 export interface ThreadedReport {
   readonly records: number;
   /** Where it has to go on in one go; undefined = all is printed. */
   readonly rest: ReportStart | undefined;
+  /** What is wrong with formats of events that came. */
+  readonly problems: readonly string[];
 }
 
 /** Threads for a recording without filters; undefined where they don't help. They start while the file is opened. */
 export function startReportThreads(path: string, options: Omit<ReportOptions, 'filter' | 'convert'>): ReportThreads | undefined {
-  const count = availableParallelism();
   const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  const isUseful = count > 0 && sizeBytes >= LEAST_FILE_BYTES && isCuttable({ ...options, filter: undefined, convert: undefined });
-  return isUseful ? new ReportThreads(count) : undefined;
+  const isUseful = sizeBytes >= LEAST_FILE_BYTES && isCuttable({ ...options, filter: undefined, convert: undefined });
+  return isUseful ? new ReportThreads(1, availableParallelism()) : undefined;
+}
+
+/** A thread has a window to print while the texts of others wait to be written. */
+interface Slot {
+  readonly place: WasmSlot;
+  readonly pages: Uint8Array;
 }
 
 interface Waiter {
@@ -42,88 +62,158 @@ interface Thread {
   failure: unknown;
   /** How many of the names it knows. */
   names: number;
+  readonly memory: WasmMemory;
+  /** Those of its memory that nothing is printed in, or written from. */
+  readonly slots: Slot[];
+}
+
+/** A window on its way to be printed and written. */
+interface PrintedWindow {
+  readonly since: Moment | undefined;
+  readonly thread: Thread;
+  readonly slot: Slot;
+  readonly answer: Promise<WorkerText>;
 }
 
 /** Of one report. */
 export class ReportThreads {
-  readonly #threads: Thread[];
+  readonly #threads: Thread[] = [];
+  readonly #most: number;
   /** Told by lines that are written. */
   readonly #names: TaskName[] = [];
-  /** Memory of texts that are written, and of pages that are printed. */
-  readonly #texts: ArrayBuffer[] = [];
-  readonly #pages: ArrayBuffer[] = [];
 
-  constructor(count: number) {
-    // Sources or what `npm run build` made of them; the file that starts a thread is beside the sources.
-    const isSource = import.meta.url.endsWith('.ts');
-    const file = new URL(isSource ? './report-worker.js' : '../../cli/report-worker.js', import.meta.url);
-    const workerData = { module: new URL(isSource ? './report-printer.ts' : './report-printer.js', import.meta.url).href };
-    this.#threads = Array.from({ length: count }, () => {
-      const thread: Thread = { worker: new Worker(file, { workerData }), waiters: [], failure: undefined, names: 0 };
-      thread.worker.on('message', (text: WorkerText) => thread.waiters.shift()?.resolve(text));
-      thread.worker.on('error', (error) => {
-        thread.failure = error;
-        for (const { reject } of thread.waiters.splice(0)) reject(error);
-      });
-      return thread;
-    });
+  /** `count` of them now, and up to `most` where these are too slow. */
+  constructor(count: number, most: number) {
+    this.#most = most;
+    for (let i = 0; i < count; i++) this.#threads.push(startThread());
   }
 
   async print(file: EventFile, options: ReportOptions, write: (text: Uint8Array) => Promise<void>): Promise<ThreadedReport> {
     const lanes = openLanes(file, undefined);
-    this.#start(file, options, lanes);
+    const start = toStart(file, options, lanes);
+    for (const thread of this.#threads) tellStart(thread, start);
     const cutter = new WindowCutter(file, lanes, options.convert);
     const names = new TaskNames(file.info.comms, options.latency);
-    const printed: { readonly window: ReportWindow; readonly text: Promise<WorkerText> }[] = [];
+    const printed: PrintedWindow[] = [];
+    const problems = new Set<string>();
+    const pace = new Pace();
     let records = 0;
     await write(Buffer.from(headerOf(file), 'latin1'));
     for (;;) {
-      while (printed.length < this.#threads.length * WINDOWS_PER_THREAD) {
-        const window = cutter.next(this.#pages.pop());
-        if (window === undefined) break;
-        printed.push({ window, text: this.#send(window) });
-      }
+      this.#sendWindows(cutter, printed);
       const first = printed.shift();
       if (first === undefined) break;
-      const { isWhole, text, notes, told, memory, ...counted } = await first.text;
-      if (!isWhole) return { records, rest: { since: first.window.since, names: this.#names } };
+      const { isWhole, text, notes, told, ...counted } = await first.answer;
+      for (const problem of counted.problems) problems.add(problem);
+      if (!isWhole) return { records, rest: { since: first.since, names: this.#names }, problems: [...problems] };
       records += counted.records;
       for (const piece of names.rename(text, notes, told)) await write(piece);
       this.#names.push(...told);
-      this.#texts.push(text.buffer);
-      this.#pages.push(memory);
+      first.thread.slots.push(first.slot);
+      if (pace.isTooSlow(counted.cpuMicros)) {
+        while (this.#threads.length < this.#most) tellStart(this.#add(), start);
+      }
     }
-    return { records, rest: cutter.isStuck ? { since: cutter.since, names: this.#names } : undefined };
+    const rest = cutter.isStuck ? { since: cutter.since, names: this.#names } : undefined;
+    return { records, rest, problems: [...problems] };
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
-  #start({ info, formats }: EventFile, options: ReportOptions, lanes: readonly ReportLane[]): void {
-    const { readKallsyms, ...rest } = info;
-    const { events, ...header } = formats;
-    const { latency, raw, nanoseconds, timeDifference, filter } = options;
-    const start: WorkerStart = {
-      info: rest,
-      formats: header,
-      events: events.map((event) => ({ system: event.system, id: readFormatId(event) })),
-      formatTexts: shareTexts(events.map(({ format }) => format)),
-      kallsyms: shareTexts([readKallsyms()]),
-      options: { latency, raw, nanoseconds, timeDifference, filter },
-      lanes: lanes.map(({ prefix, pageSizeBytes, pages }) => ({ prefix, pageSizeBytes, cpu: pages.cpu })),
-    };
-    for (const { worker } of this.#threads) worker.postMessage(start, []);
+  #add(): Thread {
+    const thread = startThread();
+    this.#threads.push(thread);
+    return thread;
   }
 
-  /** To the thread that has the least to do. */
-  #send(window: ReportWindow): Promise<WorkerText> {
-    const thread = this.#threads.reduce((least, other) => (other.waiters.length < least.waiters.length ? other : least));
+  /** As many windows as there are slots. */
+  #sendWindows(cutter: WindowCutter, printed: PrintedWindow[]): void {
+    for (let thread = this.#idlest(); thread !== undefined; thread = this.#idlest()) {
+      const slot = thread.slots.pop() as Slot;
+      const window = cutter.next(slot.pages);
+      if (window === undefined) {
+        thread.slots.push(slot);
+        return;
+      }
+      printed.push({ since: window.since, thread, slot, answer: this.#send(window, thread, slot) });
+    }
+  }
+
+  /** The thread that has the least to do, and a slot. */
+  #idlest(): Thread | undefined {
+    const free = this.#threads.filter(({ slots }) => slots.length > 0);
+    return free.toSorted((a, b) => a.waiters.length - b.waiters.length)[0];
+  }
+
+  #send(window: ReportWindow, thread: Thread, { place }: Slot): Promise<WorkerText> {
     if (thread.failure !== undefined) throw thread.failure;
-    const memory = this.#texts.pop();
-    const message: WorkerWindow = { window, names: this.#names.slice(thread.names), memory };
+    const message: WorkerWindow = { window, names: this.#names.slice(thread.names), slot: place };
     thread.names = this.#names.length;
-    thread.worker.postMessage(message, memory === undefined ? [window.pages.buffer] : [window.pages.buffer, memory]);
+    const { buffer } = window.pages;
+    thread.worker.postMessage(message, buffer instanceof ArrayBuffer ? [buffer] : []);
     return new Promise((resolve, reject) => thread.waiters.push({ resolve, reject }));
   }
+}
+
+/** Compares what windows cost the threads with what they cost this one, which unpacks and writes them. */
+class Pace {
+  #windows = 0;
+  #printMicros = 0;
+  #since: NodeJS.CpuUsage | undefined;
+
+  /** Is it worth it to have more threads? Told once, with the CPU time of each window. */
+  isTooSlow(printMicros: number): boolean {
+    this.#windows++;
+    if (this.#windows === DECIDE_AT - DECIDE_OVER) this.#since = process.threadCpuUsage();
+    else if (this.#windows <= DECIDE_AT) this.#printMicros += printMicros;
+    if (this.#windows < DECIDE_AT - DECIDE_OVER) this.#printMicros = 0;
+    if (this.#windows !== DECIDE_AT) return false;
+    const { user, system } = process.threadCpuUsage(this.#since);
+    return this.#printMicros > SLOWER_TIMES * (user + system);
+  }
+}
+
+function startThread(): Thread {
+  // Sources or what `npm run build` made of them; the file that starts a thread is beside the sources.
+  const isSource = import.meta.url.endsWith('.ts');
+  const file = new URL(isSource ? './report-worker.js' : '../../cli/report-worker.js', import.meta.url);
+  const workerData = { module: new URL(isSource ? './report-printer.ts' : './report-printer.js', import.meta.url).href };
+  const { memory, slots } = createMemory(WINDOWS_PER_THREAD, SLOT_PAGE_BYTES, SLOT_TEXT_BYTES);
+  const thread: Thread = {
+    worker: new Worker(file, { workerData }),
+    waiters: [],
+    failure: undefined,
+    names: 0,
+    memory,
+    slots: slots.map((place) => ({ place, pages: new Uint8Array(memory.buffer, place.pagesAt, SLOT_PAGE_BYTES) })),
+  };
+  thread.worker.on('message', (text: WorkerText) => thread.waiters.shift()?.resolve(text));
+  thread.worker.on('error', (error) => {
+    thread.failure = error;
+    for (const { reject } of thread.waiters.splice(0)) reject(error);
+  });
+  return thread;
+}
+
+/** All but its memory: what is to be known of a recording, megabytes of it shared. */
+function toStart({ info, formats }: EventFile, options: ReportOptions, lanes: readonly ReportLane[]): Omit<WorkerStart, 'memory'> {
+  const { clock, comms, tscToNs, timeShift, dateOffsetNs, offsetNs, readKallsyms } = info;
+  const { events, ...header } = formats;
+  const { latency, raw, nanoseconds, timeDifference, filter } = options;
+  return {
+    info: { clock, comms, tscToNs, timeShift, dateOffsetNs, offsetNs },
+    formats: header,
+    events: events.map((event) => ({ system: event.system, id: readFormatId(event) })),
+    formatTexts: shareTexts(events.map(({ format }) => format)),
+    kallsyms: shareBytes(readKallsyms()),
+    options: { latency, raw, nanoseconds, timeDifference, filter },
+    lanes: lanes.map(({ prefix, pageSizeBytes, pages }) => ({ prefix, pageSizeBytes, cpu: pages.cpu })),
+  };
+}
+
+function tellStart({ worker, memory }: Thread, start: Omit<WorkerStart, 'memory'>): void {
+  const message: WorkerStart = { ...start, memory };
+  worker.postMessage(message, []);
 }

@@ -15,3 +15,9 @@ export function shareTexts(texts: readonly string[]): SharedTexts {
 export function readSharedText({ bytes, ends }: SharedTexts, index: number): string {
   return Buffer.from(bytes).toString('utf8', ends[index - 1] ?? 0, ends[index]);
 }
+
+export function shareBytes(bytes: Uint8Array): Uint8Array {
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  shared.set(bytes);
+  return shared;
+}

@@ -52,17 +52,24 @@ const NAME = /^([^\s]+)(?:[\t ]+\[([^\]]+)\])?/;
 const SPACE = 32;
 const LETTER_A = 97;
 const DOLLAR = 36;
+const NEWLINE = 10;
+/** Of each byte; -1 = it is no digit. */
+const HEX_VALUES = Int8Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  return /[\da-f]/i.test(character) ? Number.parseInt(character, 16) : -1;
+});
 
 /** Copied for each table. */
 const NO_SYMBOLS: readonly (KernelSymbol | undefined)[] = Array.from({ length: RECENT_MASK + 1 }, () => undefined);
 
 export class Kallsyms {
-  readonly #read: () => string;
+  readonly #read: () => Uint8Array;
   #low = new Uint32Array(0);
   #high = new Uint32Array(0);
-  /** Where each name begins in the text. */
+  /** Where each name begins in the bytes. */
   #starts = new Uint32Array(0);
-  #text = '';
+  /** The whole text, of which strings are only made of what is asked for. */
+  #bytes: Buffer = Buffer.alloc(0);
   #addressLow = 0;
   #addressHigh = 0;
   #isRead = false;
@@ -73,12 +80,14 @@ export class Kallsyms {
   readonly #recentLow = new Int32Array(RECENT_MASK + 1);
   readonly #recentHigh = new Int32Array(RECENT_MASK + 1);
   readonly #pick: 'first' | 'bisected';
+  /** Of the names that were asked for: those that formats leave as they are. */
+  readonly #addresses = new Map<string, bigint | undefined>();
 
   /**
    * Of several names at one address, `first` is the one the kernel prints. `bisected` is the one that libtraceevent's binary
    * search meets, over a table sorted by address with equal ones in reverse order; it finds nothing above the last symbol.
    */
-  constructor(read: () => string, pick: 'first' | 'bisected' = 'first') {
+  constructor(read: () => Uint8Array, pick: 'first' | 'bisected' = 'first') {
     this.#read = read;
     this.#pick = pick;
   }
@@ -114,12 +123,17 @@ export class Kallsyms {
 
   /** The address of a symbol by its name. */
   addressOf(name: string): bigint | undefined {
+    if (!this.#addresses.has(name)) this.#addresses.set(name, this.#findAddress(name));
+    return this.#addresses.get(name);
+  }
+
+  #findAddress(name: string): bigint | undefined {
     if (!this.#isRead) this.#parse();
-    // In the text, because it is asked for once or twice, of names that mostly are no symbols; and for the name first, which is
+    // In the bytes, because it is asked for once or twice, of names that mostly are no symbols; and for the name first, which is
     // 50 times as fast as an expression that begins with an address.
     const wanted = ` ${name}`;
-    for (let at = this.#text.indexOf(wanted); at >= 0; at = this.#text.indexOf(wanted, at + 1)) {
-      const line = this.#text.slice(Math.max(0, at - MAX_BEFORE_NAME), at + wanted.length + 1);
+    for (let at = this.#bytes.indexOf(wanted, 0, 'latin1'); at >= 0; at = this.#bytes.indexOf(wanted, at + 1, 'latin1')) {
+      const line = this.#bytes.toString('latin1', Math.max(0, at - MAX_BEFORE_NAME), at + wanted.length + 1);
       const [, address, found] = SYMBOL_LINE.exec(line) ?? [];
       if (found === name) return BigInt(`0x${address}`);
     }
@@ -178,19 +192,20 @@ export class Kallsyms {
   /** The text is walked once and kept: names are cut from it when they are asked for. */
   #parse(): void {
     this.#isRead = true;
-    const text = this.#read();
-    this.#text = text;
-    let capacity = 1 << 16;
+    const read = this.#read();
+    const bytes = Buffer.from(read.buffer, read.byteOffset, read.length);
+    this.#bytes = bytes;
+    // A line of this kernel's has 45 bytes, with 24 at least none is too many.
+    let capacity = Math.max(16, Math.ceil(bytes.length / 40));
     let low = new Uint32Array(capacity);
     let high = new Uint32Array(capacity);
     let starts = new Uint32Array(capacity);
     let count = 0;
     let isSorted = true;
-    for (let at = 0; at < text.length && count < MAX_SYMBOLS;) {
-      const newline = text.indexOf('\n', at);
-      const end = newline < 0 ? text.length : newline;
-      const name = this.#readAddress(text, at, end);
-      at = end + 1;
+    for (let at = 0; at < bytes.length && count < MAX_SYMBOLS;) {
+      const name = this.#readAddress(bytes, at);
+      const newline = bytes.indexOf(NEWLINE, name < 0 ? at : name);
+      at = newline < 0 ? bytes.length : newline + 1;
       if (name < 0) continue;
       if (count === capacity) {
         capacity *= 2;
@@ -222,21 +237,19 @@ export class Kallsyms {
   }
 
   /** Reads the address and type at the beginning of a line; returns where the name begins, or -1 for a line that is no address. */
-  #readAddress(text: string, at: number, end: number): number {
+  #readAddress(bytes: Uint8Array, at: number): number {
     let low = 0;
     let high = 0;
     let p = at;
-    for (; p < end; p++) {
-      const code = text.charCodeAt(p);
-      const letter = code | 32;
-      const digit = code >= 48 && code <= 57 ? code - 48 : letter >= 97 && letter <= 102 ? letter - 87 : -1;
+    for (; ; p++) {
+      const digit = HEX_VALUES[bytes[p] ?? 0] as number;
       if (digit < 0) break;
       high = (high << 4) | (low >>> 28);
       low = (low << 4) | digit;
     }
-    if (p === at || p - at > 16 || text.charCodeAt(p) !== SPACE || text.charCodeAt(p + 2) !== SPACE || p + 3 >= end) return -1;
-    const type = text.charCodeAt(p + 1) | 32;
-    if (type === LETTER_A || text.charCodeAt(p + 3) === DOLLAR) return -1;
+    if (p === at || p - at > 16 || bytes[p] !== SPACE || bytes[p + 2] !== SPACE || (bytes[p + 3] ?? NEWLINE) === NEWLINE) return -1;
+    const type = (bytes[p + 1] as number) | 32;
+    if (type === LETTER_A || bytes[p + 3] === DOLLAR) return -1;
     this.#addressLow = low >>> 0;
     this.#addressHigh = high >>> 0;
     return p + 3;
@@ -245,8 +258,8 @@ export class Kallsyms {
   /** Name and module of a symbol. */
   #nameAt(index: number): { readonly name: string; readonly module: string } {
     const start = this.#starts[index] as number;
-    const newline = this.#text.indexOf('\n', start);
-    const [, name = '', module = ''] = NAME.exec(this.#text.slice(start, newline < 0 ? undefined : newline)) ?? [];
+    const newline = this.#bytes.indexOf(NEWLINE, start);
+    const [, name = '', module = ''] = NAME.exec(this.#bytes.toString('latin1', start, newline < 0 ? this.#bytes.length : newline)) ?? [];
     return { name, module };
   }
 }

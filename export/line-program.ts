@@ -10,15 +10,47 @@
  * A call of a closure for each field of each line, which no compiler can look through, took as long as writing it.
  */
 import type { Kallsyms } from './kallsyms.ts';
+import type { FormatField } from '../parsers/event-format.ts';
 import type { EventRecord, Load } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import { Piece, toPiece, type TextOut } from './text-out.ts';
+import type { ValueOperation } from './value-operations.ts';
 
 export type LineStep =
   | { readonly kind: 'decimal' | 'hex'; readonly load: Load; readonly sizeBytes: number; readonly signed: boolean; readonly upper: boolean }
   | { readonly kind: 'symbol'; readonly load: Load; readonly symbols: Kallsyms; readonly withOffset: boolean }
   | { readonly kind: 'kept'; readonly load: Load; readonly put: Put }
-  | { readonly kind: 'put'; readonly put: Put };
+  | { readonly kind: 'put'; readonly put: Put; readonly native?: NativeStep | undefined };
+
+/** What a `put` does, for who writes lines without calling it (report-wasm.ts). */
+export type NativeStep =
+  | {
+      readonly kind: 'number';
+      readonly value: readonly ValueOperation[];
+      readonly isHex: boolean;
+      /** Bytes of the value that are shown, whether as a signed number. */
+      readonly sizeBytes: number;
+      readonly signed: boolean;
+      /** 0 = as many characters as it takes. */
+      readonly width: number;
+      readonly left: boolean;
+      /** Zeros in front, `0x` in front. */
+      readonly zero: boolean;
+      readonly alternate: boolean;
+    }
+  /** `(nil)`, or in hexadecimal. */
+  | { readonly kind: 'pointer'; readonly value: readonly ValueOperation[] }
+  /** What the put makes of nothing but this number. */
+  | { readonly kind: 'kept'; readonly value: readonly ValueOperation[] }
+  | { readonly kind: 'string'; readonly field: FormatField }
+  /** `bash:812`: the put tells the name where it is not known yet. */
+  | { readonly kind: 'task'; readonly field: FormatField; readonly load: Load };
+
+/** A text, and what stands behind it. */
+export interface LinePart {
+  readonly text: string;
+  readonly step: LineStep | undefined;
+}
 
 const TEXT = 0;
 const DECIMAL = 1;
@@ -65,7 +97,7 @@ class Step {
 }
 
 /** One function of texts and what stands behind each. */
-export function compileLine(parts: readonly { readonly text: string; readonly step: LineStep | undefined }[]): Put {
+export function compileLine(parts: readonly LinePart[]): Put {
   const steps = parts.map(({ text, step }) => new Step(toPiece(text), step));
   return (record, out) => takeSteps(steps, record, out);
 }

@@ -384,7 +384,7 @@ function compileConditional(test: NumberCode, yes: NumberCode, no: NumberCode, o
 }
 
 /** The casts that libtraceevent knows; others leave the value as it is. */
-const MASKED = /^(?:[us](?:8|16|32)|(?:unsigned )?(?:char|short|int))$/;
+export const MASKED = /^(?:[us](?:8|16|32)|(?:unsigned )?(?:char|short|int))$/;
 
 function compileCast(type: string, of: Expr, arithmetic: Arithmetic): NumberCode {
   const code = compileNumber(of, arithmetic);

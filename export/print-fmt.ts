@@ -11,9 +11,9 @@
  * Not handled: `%pV`, `%pd` and other pointers to memory of the kernel, hashed pointers (both print the address).
  */
 import { messageOf } from '../base/errors.ts';
-import type { EventFormat } from '../parsers/event-format.ts';
+import type { EventFormat, FormatField } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
-import { compileLine, putSymbolOrAddress, type LineStep } from './line-program.ts';
+import { compileLine, putSymbolOrAddress, type LinePart, type LineStep, type NativeStep } from './line-program.ts';
 import {
   ARGUMENT,
   isPlain,
@@ -26,6 +26,7 @@ import {
 import {
   compileNumber,
   compileRegion,
+  findField,
   NotComputable,
   toWide,
   type Arithmetic,
@@ -38,6 +39,7 @@ import { putBitmap, putBitmapList, putHexBytes, putIpv4, putIpv6, putMac, putSoc
 import { compileString, unescape, type Put } from './print-fmt-strings.ts';
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
 import { toPiece, type TextOut } from './text-out.ts';
+import { toOperations } from './value-operations.ts';
 
 export type Dialect = 'kernel' | 'trace-cmd';
 
@@ -158,7 +160,12 @@ export function toArithmetic(format: EventFormat, { dialect, longBytes, symbols 
 
 /** One function of all parts. */
 export function joinParts(parts: readonly PrintPart[]): Put {
-  const line: { readonly text: string; readonly step: LineStep | undefined }[] = [];
+  return compileLine(toLine(parts));
+}
+
+/** The parts as texts and what stands behind each. */
+export function toLine(parts: readonly PrintPart[]): readonly LinePart[] {
+  const line: LinePart[] = [];
   let text = '';
   for (const { text: literal, step, put } of parts) {
     if (literal !== undefined) text += literal;
@@ -168,7 +175,7 @@ export function joinParts(parts: readonly PrintPart[]): Put {
     }
   }
   if (text !== '') line.push({ text, step: undefined });
-  return compileLine(line);
+  return line;
 }
 
 class Compiler {
@@ -198,7 +205,11 @@ class Compiler {
         const load = this.#findOnlyField(expr);
         if (load !== undefined) return { field: plainField(expr), text: undefined, put, step: { kind: 'kept', load, put } };
       }
-      if (step === undefined) return { field: plainField(expr), text: undefined, put: put as Put };
+      if (put !== undefined) {
+        const native = this.#compileNative(part, expr);
+        return { field: plainField(expr), text: undefined, put, step: { kind: 'put', put, native } };
+      }
+      if (step === undefined) throw new NotComputable(`nothing puts ${part.text}`);
       return { field: plainField(expr), text: undefined, put: compileLine([{ text: '', step }]), step };
     });
   }
@@ -214,6 +225,35 @@ class Compiler {
     if (isSymbol) return { kind: 'symbol', load, symbols, withOffset: /^[SF]/.test(pointer) };
     const isHex = letter === 'x' || letter === 'X';
     return { kind: isHex ? 'hex' : 'decimal', load, sizeBytes, signed: letter === 'd', upper: letter === 'X' };
+  }
+
+  /** The same as a `put` of numbers and texts that lie in the record. */
+  #compileNative(conversion: Conversion, expr: Expr): NativeStep | undefined {
+    const { letter, pointer, width, precision, plus, space, sizeBytes, left, zero, alternate } = conversion;
+    if (this.#arithmetic.kind !== 'unsigned' || width === ARGUMENT || precision !== -1) return undefined;
+    if (letter === 's') {
+      const field = width === -1 ? this.#findText(expr) : undefined;
+      return field && { kind: 'string', field };
+    }
+    const value = toOperations(expr, this.#arithmetic);
+    if (value === undefined) return undefined;
+    if (letter === 'p') {
+      if (/^[SsFf]/.test(pointer)) return { kind: 'kept', value };
+      return /^[MmIiUh]/.test(pointer) ? undefined : { kind: 'pointer', value };
+    }
+    if (!'dux'.includes(letter) || plus || space) return undefined;
+    const isHex = letter === 'x';
+    const shape = { width: Math.max(0, width), left, zero, alternate: alternate && isHex };
+    return { kind: 'number', value, isHex, sizeBytes, signed: letter === 'd', ...shape };
+  }
+
+  /** The field whose bytes are the text of a `%s`. */
+  #findText(expr: Expr): FormatField | undefined {
+    const isCall = expr.kind === 'call' && /^__get_(?:rel_)?str$/.test(expr.name);
+    const name = isCall ? expr.args[0] : expr;
+    if (name?.kind !== 'field' && name?.kind !== 'name') return undefined;
+    const field = findField(name.name, this.#arithmetic);
+    return !isCall && field.shape === 'scalar' && field.sizeBytes === this.#context.longBytes ? undefined : field;
   }
 
   /** The one field that an expression depends on. */

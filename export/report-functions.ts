@@ -12,7 +12,7 @@
  */
 import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventFormat } from '../parsers/event-format.ts';
-import type { CursorMerge, PageCursor } from './page-cursor.ts';
+import type { CursorMerge } from './page-cursor.ts';
 import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-handler.ts';
 import type { TextOut } from './text-out.ts';
@@ -234,7 +234,7 @@ function rawDataHandler(format: EventFormat, of: Arithmetic, _tools: FunctionToo
   const readId: FieldReader | undefined = fieldReader('id', of);
   const buffer = format.fields.find(({ name }) => name === 'buf');
   if (readId === undefined || buffer === undefined) return undefined;
-  return ({ record }: PageCursor, out) => {
+  return ({ record }, out) => {
     out.putText('# ');
     out.putHexWords(readId(record), record.high);
     for (let at = record.start + buffer.offsetBytes; at < record.end; at++) {

@@ -17,7 +17,10 @@ export interface ReportTools {
 }
 
 /** Prints a record; true = its format is printed behind. */
-export type ReportHandler = (cursor: PageCursor, out: TextOut) => boolean;
+export type ReportHandler = (place: RecordPlace, out: TextOut) => boolean;
+
+/** A record with its CPU and the time it has in the report. */
+export type RecordPlace = Pick<PageCursor, 'record' | 'cpu' | 'low' | 'high'>;
 
 /** 64 bits of a field, unsigned: the low word, and `high` of the record. */
 export type FieldReader = (record: EventRecord) => number;

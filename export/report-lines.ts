@@ -22,16 +22,17 @@ import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
 import { Kallsyms } from './kallsyms.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
 import { LOST_UNKNOWN, type CursorMerge, type PageCursor, type TimeConversion } from './page-cursor.ts';
-import type { EventRecord } from './print-fmt-numbers.ts';
+import type { Arithmetic, EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, type Put } from './print-fmt-strings.ts';
-import { compilePrintFormat, joinParts, toArithmetic, type PrintContext } from './print-fmt.ts';
+import { compileLine, type LinePart } from './line-program.ts';
+import { compilePrintFormat, joinParts, toArithmetic, toLine, type PrintContext, type PrintPart } from './print-fmt.ts';
 import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
 import type { ReportHandler } from './report-handler.ts';
 import { compilePlugin } from './report-plugins.ts';
 import { TaskNames } from './report-tasks.ts';
-import { Piece, toPiece, type TextOut } from './text-out.ts';
+import { Piece, TextOut, toPiece } from './text-out.ts';
 
 export interface ReportOptions {
   /** -l: flags of each event, short task names. */
@@ -59,17 +60,35 @@ export interface ReportFilter {
 }
 
 /** What one event needs to become a line. */
-interface EventPrinter {
+export interface EventPrinter {
   readonly name: Piece;
   readonly handler: ReportHandler | undefined;
   /** Behind the handler, or alone. */
   readonly put: Put;
+  /** The same as `put`. */
+  readonly line: readonly LinePart[];
   readonly isShown: boolean;
+  /** What the handler prints depends on records before this one or behind it. */
+  readonly looksAround: boolean;
+}
+
+/** A CPU by the number of its cursor, and a record of it. */
+export type LanePlace = Pick<PageCursor, 'source' | 'cpu' | 'record'>;
+
+/** What stands in front of the time. */
+export interface LineHead {
+  readonly bytes: Uint8Array;
+  readonly nameAt: number;
+  readonly nameLength: number;
+  /** No line will tell another name of the thread. */
+  readonly isFinal: boolean;
 }
 
 /** Clocks whose times trace-cmd shows in seconds, be they or not; those of the others are the bare number. */
 const SECONDS_CLOCK = /^(?:local|global|uptime|perf|tai|mono.*)$/;
 const NAME_WIDTH = 20;
+/** Of most heads. */
+const HEAD_BYTES = 64;
 const BILLION = 1_000_000_000n;
 /** From here on a time is rounded to the next second. */
 const LAST_HALF_MICRO = 999_999_500;
@@ -105,6 +124,8 @@ export class ReportLines {
   count = 0;
   /** A line was printed that may take something from records before it, other than names: functions by what called them. */
   hasPast = false;
+  /** What is wrong with formats that were asked for. */
+  readonly problems: string[] = [];
   readonly #options: ReportOptions;
   readonly #context: PrintContext;
   readonly #tools: FunctionTools;
@@ -115,10 +136,11 @@ export class ReportLines {
   #merge: CursorMerge | undefined;
   /** Names of the instances, by the source of a cursor. */
   readonly #prefixes: readonly Piece[];
-  readonly #commonPid: number;
+  /** Offset of the thread in each record. */
+  readonly commonPid: number;
   readonly #commonFlags: number;
   readonly #commonPreempt: number;
-  readonly #isNanoseconds: boolean;
+  readonly isNanoseconds: boolean;
   /** The second of the line before, and its first ns. */
   #secondsText = toPiece('');
   #secondsStart = Number.NaN;
@@ -139,11 +161,11 @@ export class ReportLines {
     for (const named of formats.events) this.#texts[readFormatId(named)] = named;
     const blkId = findBlktraceId(formats.events);
     if (blkId !== undefined) this.#texts[blkId] ??= { system: 'ftrace', format: writeBlktraceFormat(blkId, false), id: blkId };
-    this.#isNanoseconds = showsSeconds(info);
+    this.isNanoseconds = showsSeconds(info);
     this.names = new TaskNames(info.comms, options.latency);
     const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];
     const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
-    this.#commonPid = offsetOf('common_pid', 4);
+    this.commonPid = offsetOf('common_pid', 4);
     this.#commonFlags = offsetOf('common_flags', 2);
     this.#commonPreempt = offsetOf('common_preempt_count', 3);
     const exit = this.#parse(this.#idOf('funcgraph_exit'));
@@ -174,16 +196,12 @@ export class ReportLines {
   #writeRecord(cursor: PageCursor, out: TextOut): void {
     const { record, lost } = cursor;
     const id = record.view.getUint16(record.start, record.little);
-    const printer = this.#printers[id] ?? this.#compile(id);
+    const printer = this.printerOf(id);
     if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
-    const pid = record.start + this.#commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.#commonPid, record.little) : 0;
-    if (lost === 0 && !this.#options.latency) this.#putHead(cursor, pid, out);
-    else {
-      this.#putPrefix(cursor, out);
-      if (lost !== 0)
-        out.putText(lost === LOST_UNKNOWN ? `CPU:${cursor.cpu} [EVENTS DROPPED]\n` : `CPU:${cursor.cpu} [${lost} EVENTS DROPPED]\n`);
-      this.#putTask(cursor, pid, out);
-    }
+    const pid = record.start + this.commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.commonPid, record.little) : 0;
+    if (lost !== 0) this.putLostHead(cursor, pid, lost, out);
+    else if (this.#options.latency) this.#putLatencyHead(cursor, pid, out);
+    else this.#putHead(cursor, pid, out);
     this.#putTime(out, cursor.low, cursor.high);
     if (this.#options.timeDifference) this.#putDifference(cursor.low, cursor.high, out);
     out.putPiece(printer.name);
@@ -194,44 +212,76 @@ export class ReportLines {
     this.count++;
   }
 
-  #putPrefix({ source }: PageCursor, out: TextOut): void {
+  #putPrefix(source: number, out: TextOut): void {
     out.putPiece(this.#prefixes[source] as Piece);
   }
 
   /** Instance, task and CPU, as they were for the last event of this thread on this CPU. */
-  #putHead(cursor: PageCursor, pid: number, out: TextOut): void {
-    const heads = (this.#heads[cursor.source] ??= new Map());
+  #putHead({ source, cpu }: LanePlace, pid: number, out: TextOut): void {
+    const heads = (this.#heads[source] ??= new Map());
     const known = heads.get(pid);
     if (known !== undefined) {
       out.putPiece(known);
       return;
     }
     const mark = out.length;
-    this.#putPrefix(cursor, out);
-    this.#putTask(cursor, pid, out);
+    this.#putPrefix(source, out);
+    this.names.put(pid, out);
+    this.#putThread(cpu, pid, out);
     // A name that is not known yet may become so.
     if (this.names.isFinal(pid)) heads.set(pid, new Piece(out.bytes.slice(mark, out.length)));
   }
 
-  #putTask({ record, cpu }: PageCursor, pid: number, out: TextOut): void {
+  /** The same, for who keeps it. */
+  headOf({ source, cpu }: LanePlace, pid: number): LineHead {
+    const out = new TextOut(HEAD_BYTES);
+    this.#putPrefix(source, out);
+    const nameAt = out.length;
+    out.putPiece(this.names.pieceOf(pid));
+    const nameLength = out.length - nameAt;
+    this.#putThread(cpu, pid, out);
+    return { bytes: out.view(), nameAt, nameLength, isFinal: this.names.isFinal(pid) };
+  }
+
+  /** With the notice of a loss between instance and task. */
+  putLostHead(place: LanePlace, pid: number, lost: number, out: TextOut): void {
+    const { source, cpu } = place;
+    this.#putPrefix(source, out);
+    out.putText(lost === LOST_UNKNOWN ? `CPU:${cpu} [EVENTS DROPPED]\n` : `CPU:${cpu} [${lost} EVENTS DROPPED]\n`);
     this.names.put(pid, out);
-    const { latency } = this.#options;
+    if (this.#options.latency) this.#putLatency(place, pid, out);
+    else this.#putThread(cpu, pid, out);
+  }
+
+  #putLatencyHead(place: LanePlace, pid: number, out: TextOut): void {
+    this.#putPrefix(place.source, out);
+    this.names.put(pid, out);
+    this.#putLatency(place, pid, out);
+  }
+
+  #putPid(pid: number, out: TextOut): void {
     out.putByte(45);
     const mark = out.length;
     out.putDecimal(pid);
     out.pad(mark, 5, true);
-    if (latency) {
-      out.putByte(32);
-      const at = out.length;
-      out.putDecimal(cpu);
-      out.pad(at, 3);
-      this.#putFlags(record, out);
-    } else {
-      out.putText(' [');
-      out.putPaddedDecimal(cpu, 3);
-      out.putByte(93);
-    }
-    if (this.#isNanoseconds) out.putByte(32);
+  }
+
+  #putThread(cpu: number, pid: number, out: TextOut): void {
+    this.#putPid(pid, out);
+    out.putText(' [');
+    out.putPaddedDecimal(cpu, 3);
+    out.putByte(93);
+    if (this.isNanoseconds) out.putByte(32);
+  }
+
+  #putLatency({ cpu, record }: LanePlace, pid: number, out: TextOut): void {
+    this.#putPid(pid, out);
+    out.putByte(32);
+    const at = out.length;
+    out.putDecimal(cpu);
+    out.pad(at, 3);
+    this.#putFlags(record, out);
+    if (this.isNanoseconds) out.putByte(32);
   }
 
   #putFlags({ bytes, start }: EventRecord, out: TextOut): void {
@@ -254,7 +304,7 @@ export class ReportLines {
   }
 
   #putTime(out: TextOut, low: number, high: number): void {
-    if (!this.#isNanoseconds) {
+    if (!this.isNanoseconds) {
       const mark = out.length;
       out.putDecimalWords(low | 0, high | 0, false);
       out.pad(mark, 12);
@@ -309,7 +359,7 @@ export class ReportLines {
     if (id === this.#stackId && id >= 0) return this.#lastWasShown.get(cursor.cpu) ?? false;
     let wanted = printer.isShown;
     if (wanted && pids !== undefined)
-      wanted = pids.has(cursor.record.view.getInt32(cursor.record.start + this.#commonPid, cursor.record.little));
+      wanted = pids.has(cursor.record.view.getInt32(cursor.record.start + this.commonPid, cursor.record.little));
     if (wanted && (since !== undefined || until !== undefined)) {
       const time = (BigInt(cursor.high) << 32n) | BigInt(cursor.low);
       wanted = time >= (since ?? time) && time <= (until ?? time);
@@ -326,7 +376,13 @@ export class ReportLines {
   #parse(id: number): EventFormat | undefined {
     const named = this.#texts[id];
     const parsed = named === undefined ? undefined : parseEventFormat(named.format, named.system);
-    return typeof parsed === 'string' ? undefined : parsed;
+    if (typeof parsed !== 'string') return parsed;
+    this.problems.push(parsed);
+    return undefined;
+  }
+
+  printerOf(id: number): EventPrinter {
+    return this.#printers[id] ?? this.#compile(id);
   }
 
   #compile(id: number): EventPrinter {
@@ -341,25 +397,28 @@ export class ReportLines {
     const of = toArithmetic(format, context);
     const parts = compilePrintFormat(format, context);
     const fields = compileFields(format, typeof parts === 'string' ? [] : parts, of, this.#tools.notePast);
-    const isBprint = format.system === 'ftrace' && format.event === 'bprint';
     const { raw, filter, timeDifference } = this.#options;
     const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
-    if (raw) return { ...common, handler: undefined, put: fields };
-    const handler = compileFunctionEvent(format, of, this.#tools) ?? compilePlugin(format, of, this.#tools);
-    const bprint = isBprint ? this.#compileBprint(format) : undefined;
-    if (bprint !== undefined) return { ...common, handler, put: bprint };
-    if (typeof parts !== 'string') return { ...common, handler, put: joinParts(parts) };
-    const failed: Put = (record, out) => {
-      out.putText('[FAILED TO PARSE]');
-      fields(record, out);
-    };
-    return { ...common, handler, put: failed };
+    if (raw) return toPrinter(common, undefined, putAlone(fields));
+    const handler = compileFunctionEvent(format, of, this.#tools);
+    if (handler !== undefined) return { ...toPrinter(common, handler, []), looksAround: looksAround(format) };
+    const plugin = compilePlugin(format, of, this.#tools);
+    const line = this.#compileLine(format, parts, fields, of);
+    if (typeof plugin === 'function') return toPrinter(common, plugin, line);
+    return toPrinter(common, undefined, plugin === undefined ? line : plugin.isAlone ? plugin.parts : [...plugin.parts, ...line]);
+  }
+
+  /** What is printed by the format. */
+  #compileLine(format: EventFormat, parts: PrintPart[] | string, fields: Put, of: Arithmetic): readonly LinePart[] {
+    const isBprint = format.system === 'ftrace' && format.event === 'bprint';
+    const bprint = isBprint ? this.#compileBprint(format, of) : undefined;
+    if (bprint !== undefined) return putAlone(bprint);
+    return typeof parts === 'string' ? [{ text: '[FAILED TO PARSE]', step: { kind: 'put', put: fields } }] : toLine(parts);
   }
 
   /** `function: text`, as the format of bprint would have it. */
-  #compileBprint(format: EventFormat): Put | undefined {
+  #compileBprint(format: EventFormat, of: Arithmetic): Put | undefined {
     const context = this.#context;
-    const of = toArithmetic(format, context);
     const put = compileBprint(format, of, context);
     const caller = compilePrintFormat({ ...format, printFormat: '"%ps: ", (void *)REC->ip' }, context);
     if (put === undefined || typeof caller === 'string') return undefined;
@@ -382,7 +441,24 @@ function padName(name: string, isApart: boolean): Piece {
 }
 
 function unknownEvent(isApart: boolean): EventPrinter {
-  return { name: padName('(NULL)', isApart), handler: undefined, put: (_record, out) => out.putText('[UNKNOWN EVENT]'), isShown: true };
+  return toPrinter({ name: padName('(NULL)', isApart), isShown: true }, undefined, [{ text: '[UNKNOWN EVENT]', step: undefined }]);
+}
+
+function putAlone(put: Put): readonly LinePart[] {
+  return [{ text: '', step: { kind: 'put', put } }];
+}
+
+function toPrinter(
+  common: Pick<EventPrinter, 'name' | 'isShown'>,
+  handler: ReportHandler | undefined,
+  line: readonly LinePart[],
+): EventPrinter {
+  return { ...common, handler, put: compileLine(line), line, looksAround: false };
+}
+
+/** Calls of functions do; stacks and raw data are printed as they are. */
+function looksAround({ event }: EventFormat): boolean {
+  return event.startsWith('func');
 }
 
 /** `0xffffffff8225d1b8 : "count %d\n"` → address → text, without the quotes and a line end. */

@@ -15,26 +15,35 @@
  * Source: libtraceevent 1.7, plugins/.
  */
 import type { EventFormat } from '../parsers/event-format.ts';
-import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
+import type { LinePart, LineStep } from './line-program.ts';
+import { compileFieldRegion, compileNumber, type Arithmetic, type EventRecord, type Load } from './print-fmt-numbers.ts';
+import type { Put } from './print-fmt-strings.ts';
 import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-handler.ts';
 import { entryHandler, exitHandler, injectHandler, instructionHandler, nestedExitHandler, pageHandler, roleHandler } from './report-kvm.ts';
 import { bssInfoHandler } from './report-mac80211.ts';
-import { toPiece, type TextOut } from './text-out.ts';
+import type { TextOut } from './text-out.ts';
 
-type HandlerFactory = (format: EventFormat, of: Arithmetic, tools: ReportTools) => ReportHandler | undefined;
+/** A line made of steps; with `isAlone` its format is not printed behind. */
+export interface PluginLine {
+  readonly parts: readonly LinePart[];
+  readonly isAlone: boolean;
+}
 
-const HANDLERS: ReadonlyMap<string, HandlerFactory> = new Map([
-  ['sched:sched_switch', switchHandler],
-  ['sched:sched_wakeup', wakeupHandler],
-  ['sched:sched_wakeup_new', wakeupHandler],
-  ['kmem:kfree', callSiteHandler],
-  ['kmem:kmalloc', callSiteHandler],
-  ['kmem:kmalloc_node', callSiteHandler],
-  ['kmem:kmem_cache_alloc', callSiteHandler],
-  ['kmem:kmem_cache_alloc_node', callSiteHandler],
-  ['kmem:kmem_cache_free', callSiteHandler],
-  ['timer:hrtimer_expire_entry', hrtimerHandler],
-  ['timer:hrtimer_start', hrtimerHandler],
+type Compiled = ReportHandler | PluginLine | undefined;
+type Compiler = (format: EventFormat, of: Arithmetic, tools: ReportTools) => Compiled;
+
+const COMPILERS: ReadonlyMap<string, Compiler> = new Map<string, Compiler>([
+  ['sched:sched_switch', compileSwitch],
+  ['sched:sched_wakeup', compileWakeup],
+  ['sched:sched_wakeup_new', compileWakeup],
+  ['kmem:kfree', compileCallSite],
+  ['kmem:kmalloc', compileCallSite],
+  ['kmem:kmalloc_node', compileCallSite],
+  ['kmem:kmem_cache_alloc', compileCallSite],
+  ['kmem:kmem_cache_alloc_node', compileCallSite],
+  ['kmem:kmem_cache_free', compileCallSite],
+  ['timer:hrtimer_expire_entry', compileHrtimer],
+  ['timer:hrtimer_start', compileHrtimer],
   ['syscalls:sys_enter_futex', futexHandler],
   ['tlb:tlb_flush', tlbHandler],
   ['kvm:kvm_exit', exitHandler],
@@ -50,14 +59,32 @@ const HANDLERS: ReadonlyMap<string, HandlerFactory> = new Map([
   ['mac80211:drv_bss_info_changed', bssInfoHandler],
 ]);
 
-export function compilePlugin(format: EventFormat, of: Arithmetic, tools: ReportTools): ReportHandler | undefined {
-  return HANDLERS.get(`${format.system}:${format.event}`)?.(format, of, tools);
+export function compilePlugin(format: EventFormat, of: Arithmetic, tools: ReportTools): Compiled {
+  return COMPILERS.get(`${format.system}:${format.event}`)?.(format, of, tools);
 }
 
-const ARROW = toPiece(' ==> ');
-const CPU = toPiece(' CPU:');
-const FUNCTION = toPiece(' function=');
-const HRTIMER = toPiece('hrtimer=0x');
+/** A field that is a number, for steps. */
+interface NumberField {
+  readonly read: FieldReader;
+  readonly load: Load | undefined;
+}
+
+function numberField(name: string, of: Arithmetic): NumberField | undefined {
+  const read = fieldReader(name, of);
+  return read && { read, load: compileNumber({ kind: 'field', name }, of).load };
+}
+
+function decimalStep({ read, load }: NumberField, sizeBytes: 4 | 8, signed: boolean): LineStep {
+  if (load !== undefined) return { kind: 'decimal', load, sizeBytes, signed, upper: false };
+  if (sizeBytes === 8) return { kind: 'put', put: (record, out) => out.putDecimalWords(read(record), record.high, signed) };
+  return { kind: 'put', put: (record, out) => out.putDecimal(signed ? read(record) | 0 : read(record) >>> 0) };
+}
+
+/** What is printed of nothing but a number. */
+function keptStep({ load }: NumberField, put: Put): LineStep {
+  return load === undefined ? { kind: 'put', put } : { kind: 'kept', load, put };
+}
+
 const STATES = 'SDTtZXxW';
 
 function putState(out: TextOut, state: number): void {
@@ -72,20 +99,17 @@ function putState(out: TextOut, state: number): void {
 }
 
 /** `comm:pid`, and the name is known from then on. */
-function taskPrinter(
-  commName: string,
-  pidName: string,
-  of: Arithmetic,
-  tools: ReportTools,
-): ((record: EventRecord, out: TextOut) => void) | undefined {
-  const readPid = fieldReader(pidName, of);
-  if (readPid === undefined) return undefined;
+function taskStep(commName: string, pidName: string, of: Arithmetic, tools: ReportTools): LineStep | undefined {
+  const pid = numberField(pidName, of);
+  if (pid === undefined) return undefined;
   const field = of.format.fields.find((one) => one.name === commName);
-  const locate = field === undefined ? undefined : compileFieldRegion(field, of).locate;
-  return (record, out) => {
-    const low = readPid(record);
+  if (field === undefined) return decimalStep(pid, 8, true);
+  const { locate } = compileFieldRegion(field, of);
+  const { read } = pid;
+  const put: Put = (record, out) => {
+    const low = read(record);
     const { high } = record;
-    if (locate?.(record) === true) {
+    if (locate(record)) {
       const mark = out.length;
       out.putString(record.bytes, record.from, record.to);
       if (!tools.names.has(low)) tools.names.tell(low, latin1(out.bytes, mark, out.length));
@@ -93,6 +117,7 @@ function taskPrinter(
     }
     out.putDecimalWords(low, high, true);
   };
+  return { kind: 'put', put, native: pid.load && { kind: 'task', field, load: pid.load } };
 }
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {
@@ -101,92 +126,70 @@ function latin1(bytes: Uint8Array, from: number, to: number): string {
   return text;
 }
 
-function switchHandler(_format: EventFormat, of: Arithmetic, tools: ReportTools): ReportHandler | undefined {
-  const putPrevious = taskPrinter('prev_comm', 'prev_pid', of, tools);
-  const putNext = taskPrinter('next_comm', 'next_pid', of, tools);
-  const readPreviousPrio = fieldReader('prev_prio', of);
-  const readNextPrio = fieldReader('next_prio', of);
-  const readState = fieldReader('prev_state', of);
-  if (putPrevious === undefined || putNext === undefined) return undefined;
-  return ({ record }, out) => {
-    putPrevious(record, out);
-    out.putByte(32);
-    if (readPreviousPrio !== undefined) {
-      out.putByte(91);
-      out.putDecimal(readPreviousPrio(record) | 0);
-      out.putByte(93);
-      out.putByte(32);
-    }
-    if (readState !== undefined) putState(out, readState(record));
-    out.putPiece(ARROW);
-    putNext(record, out);
-    if (readNextPrio === undefined) return false;
-    out.putByte(32);
-    out.putByte(91);
-    out.putDecimal(readNextPrio(record) | 0);
-    out.putByte(93);
-    return false;
-  };
+function compileSwitch(_format: EventFormat, of: Arithmetic, tools: ReportTools): Compiled {
+  const previous = taskStep('prev_comm', 'prev_pid', of, tools);
+  const next = taskStep('next_comm', 'next_pid', of, tools);
+  const previousPrio = numberField('prev_prio', of);
+  const nextPrio = numberField('next_prio', of);
+  const state = numberField('prev_state', of);
+  if (previous === undefined || next === undefined) return undefined;
+  const parts: LinePart[] = [{ text: '', step: previous }];
+  if (previousPrio !== undefined) parts.push({ text: ' [', step: decimalStep(previousPrio, 4, true) });
+  parts.push({ text: previousPrio === undefined ? ' ' : '] ', step: undefined });
+  if (state !== undefined) parts.push({ text: '', step: keptStep(state, (record, out) => putState(out, state.read(record))) });
+  parts.push({ text: ' ==> ', step: next });
+  if (nextPrio !== undefined) parts.push({ text: ' [', step: decimalStep(nextPrio, 4, true) }, { text: ']', step: undefined });
+  return { parts, isAlone: true };
 }
 
-function wakeupHandler(_format: EventFormat, of: Arithmetic, tools: ReportTools): ReportHandler | undefined {
-  const putTask = taskPrinter('comm', 'pid', of, tools);
-  if (putTask === undefined) return undefined;
-  const readPrio = fieldReader('prio', of);
-  const readSuccess = fieldReader('success', of);
-  const readCpu = fieldReader('target_cpu', of);
-  return ({ record }, out) => {
-    putTask(record, out);
-    if (readPrio !== undefined) {
-      out.putByte(32);
-      out.putByte(91);
-      out.putDecimalWords(readPrio(record), record.high, true);
-      out.putByte(93);
-    }
-    if (readSuccess !== undefined) {
-      out.putText(' success=');
-      out.putDecimalWords(readSuccess(record), record.high, true);
-    }
-    if (readCpu === undefined) return false;
-    out.putPiece(CPU);
-    out.putPaddedDecimal(readCpu(record) >>> 0, 3);
-    return false;
-  };
+function compileWakeup(_format: EventFormat, of: Arithmetic, tools: ReportTools): Compiled {
+  const task = taskStep('comm', 'pid', of, tools);
+  const prio = numberField('prio', of);
+  const success = numberField('success', of);
+  const cpu = numberField('target_cpu', of);
+  if (task === undefined) return undefined;
+  const parts: LinePart[] = [{ text: '', step: task }];
+  if (prio !== undefined) parts.push({ text: ' [', step: decimalStep(prio, 8, true) }, { text: ']', step: undefined });
+  if (success !== undefined) parts.push({ text: ' success=', step: decimalStep(success, 8, true) });
+  if (cpu !== undefined) {
+    const put: Put = (record, out) => out.putPaddedDecimal(cpu.read(record) >>> 0, 3);
+    const value = cpu.load && [{ kind: 'load', load: cpu.load } as const];
+    const shape = { isHex: false, sizeBytes: 4, signed: false, width: 3, left: false, zero: true, alternate: false } as const;
+    parts.push({ text: ' CPU:', step: { kind: 'put', put, native: value && { kind: 'number', value, ...shape } } });
+  }
+  return { parts, isAlone: true };
 }
 
-function callSiteHandler(_format: EventFormat, of: Arithmetic, { symbols }: ReportTools): ReportHandler | undefined {
-  const read = fieldReader('call_site', of);
-  if (read === undefined) return undefined;
-  return ({ record }, out) => {
-    const low = read(record);
+function compileCallSite(_format: EventFormat, of: Arithmetic, { symbols }: ReportTools): Compiled {
+  const site = numberField('call_site', of);
+  if (site === undefined) return undefined;
+  const put: Put = (record, out) => {
+    const low = site.read(record);
     const symbol = symbols.find(low, record.high);
-    if (symbol === undefined) return true;
+    if (symbol === undefined) return;
     out.putByte(40);
     out.putPiece(symbol.withOffset);
     out.putByte(41);
     out.putByte(32);
-    return true;
   };
+  return { parts: [{ text: '', step: keptStep(site, put) }], isAlone: false };
 }
 
-function hrtimerHandler({ event }: EventFormat, of: Arithmetic, { symbols }: ReportTools): ReportHandler | undefined {
-  const readTimer = fieldReader('timer', of) ?? fieldReader('hrtimer', of);
-  const readFunction = fieldReader('function', of);
+function compileHrtimer({ event }: EventFormat, of: Arithmetic, { symbols }: ReportTools): Compiled {
+  const timer = numberField('timer', of) ?? numberField('hrtimer', of);
+  const called = numberField('function', of);
   const names = event === 'hrtimer_start' ? ['expires', 'softexpires'] : ['now'];
-  const numbers = names.map((name) => ({ label: toPiece(` ${name}=`), read: fieldReader(name, of) }));
-  if (readTimer === undefined || numbers.some(({ read }) => read === undefined)) return undefined;
-  const putNumbers = (record: EventRecord, out: TextOut): void => {
-    for (const { label, read } of numbers) {
-      out.putPiece(label);
-      out.putDecimalWords((read as FieldReader)(record), record.high, false);
-    }
-  };
-  const putFunction = (record: EventRecord, out: TextOut): void => {
-    if (readFunction === undefined) return;
-    const low = readFunction(record);
+  const numbers = names.map((name) => ({ text: ` ${name}=`, field: numberField(name, of) }));
+  if (timer === undefined) return undefined;
+  const numberParts: LinePart[] = [];
+  for (const { text, field } of numbers) {
+    if (field === undefined) return undefined;
+    numberParts.push({ text, step: decimalStep(field, 8, false) });
+  }
+  const putFunction: Put = (record, out) => {
+    const low = (called as NumberField).read(record);
     const { high } = record;
     const symbol = symbols.find(low, high);
-    out.putPiece(FUNCTION);
     if (symbol === undefined) {
       putHexPadded(out, low, high);
       return;
@@ -196,14 +199,14 @@ function hrtimerHandler({ event }: EventFormat, of: Arithmetic, { symbols }: Rep
     out.putText('/0x');
     out.putHexWords(-symbol.offset | 0, symbol.offset === 0 ? 0 : -1);
   };
-  return ({ record }, out) => {
-    out.putPiece(HRTIMER);
-    out.putHexWords(readTimer(record), record.high);
-    if (event === 'hrtimer_start') putFunction(record, out);
-    putNumbers(record, out);
-    if (event !== 'hrtimer_start') putFunction(record, out);
-    return false;
-  };
+  const functionParts: LinePart[] = called === undefined ? [] : [{ text: ' function=', step: keptStep(called, putFunction) }];
+  const { read, load } = timer;
+  const hex: LineStep =
+    load === undefined
+      ? { kind: 'put', put: (record, out) => out.putHexWords(read(record), record.high) }
+      : { kind: 'hex', load, sizeBytes: 8, signed: false, upper: false };
+  const rest = event === 'hrtimer_start' ? [...functionParts, ...numberParts] : [...numberParts, ...functionParts];
+  return { parts: [{ text: 'hrtimer=0x', step: hex }, ...rest], isAlone: true };
 }
 
 /** `0x%08llx` */
@@ -245,7 +248,7 @@ const FUTEX_OPERATIONS: readonly FutexOperation[] = [
 const FUTEX_PRIVATE_FLAG = 128;
 const FUTEX_CLOCK_REALTIME = 256;
 
-function futexHandler(_format: EventFormat, of: Arithmetic): ReportHandler | undefined {
+function futexHandler(_format: EventFormat, of: Arithmetic): Compiled {
   const readers = new Map(['uaddr', 'op', 'val', 'utime', 'uaddr2', 'val3'].map((name) => [name, fieldReader(name, of)]));
   if ([...readers.values()].includes(undefined)) return undefined;
   const read = (name: string, record: EventRecord): number => (readers.get(name) as FieldReader)(record);
@@ -270,7 +273,7 @@ function futexHandler(_format: EventFormat, of: Arithmetic): ReportHandler | und
 
 const FLUSH_REASONS = ['flush on task switch', 'remote shootdown', 'local shootdown', 'local mm shootdown'] as const;
 
-function tlbHandler(_format: EventFormat, of: Arithmetic): ReportHandler | undefined {
+function tlbHandler(_format: EventFormat, of: Arithmetic): Compiled {
   const readPages = fieldReader('pages', of);
   const readReason = fieldReader('reason', of);
   if (readPages === undefined || readReason === undefined) return undefined;

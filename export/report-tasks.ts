@@ -14,6 +14,9 @@ const UNKNOWN = '<...>';
 /** A thread and its name, as latin1. */
 export type TaskName = readonly [pid: number, name: string];
 
+/** Where a name stands that lines before may have told, and its bytes. */
+export type TaskNote = readonly [at: number, bytes: number, pid: number];
+
 export class TaskNames {
   readonly #isShort: boolean;
   readonly #names: Map<number, string>;
@@ -23,7 +26,9 @@ export class TaskNames {
   readonly #toldPieces = new Map<number, Piece>();
   readonly #unknown: Piece;
   /** Of each name in that part which lines before may have told: offset, bytes, thread. */
-  #notes: number[] = [];
+  #notes: TaskNote[] = [];
+  /** How many names have been told so far: one more, and what was unknown may be known. */
+  toldCount = 0;
 
   constructor(comms: Readonly<Record<string, string>>, isShort: boolean) {
     this.#isShort = isShort;
@@ -39,6 +44,7 @@ export class TaskNames {
 
   /** What a scheduler event tells of a thread without a name. */
   tell(pid: number, name: string): void {
+    this.toldCount++;
     (this.#told ?? this.#names).set(pid, name);
     if (this.#told !== undefined) this.#toldPieces.set(pid, toPiece(this.#show(name)));
   }
@@ -49,16 +55,20 @@ export class TaskNames {
   }
 
   put(pid: number, out: TextOut): void {
-    const known = this.#pieces.get(pid);
-    if (known !== undefined) {
-      out.putPiece(known);
-      return;
-    }
-    const name = this.#names.get(pid);
-    const piece = name === undefined ? (this.#toldPieces.get(pid) ?? this.#unknown) : toPiece(this.#show(name));
-    if (name !== undefined) this.#pieces.set(pid, piece);
-    else if (this.#told !== undefined) this.#notes.push(out.length, piece.length, pid);
+    const piece = this.pieceOf(pid);
+    if (this.#told !== undefined && !this.#names.has(pid)) this.#notes.push([out.length, piece.length, pid]);
     out.putPiece(piece);
+  }
+
+  /** The name as lines show it: for good if it is final, else until the next one is told. */
+  pieceOf(pid: number): Piece {
+    const known = this.#pieces.get(pid);
+    if (known !== undefined) return known;
+    const name = this.#names.get(pid);
+    if (name === undefined) return this.#toldPieces.get(pid) ?? this.#unknown;
+    const piece = toPiece(this.#show(name));
+    this.#pieces.set(pid, piece);
+    return piece;
   }
 
   /** From here on a part is printed, behind lines that told these names. */
@@ -74,9 +84,10 @@ export class TaskNames {
     for (const [pid, name] of names) if (!this.#names.has(pid)) this.#names.set(pid, name);
   }
 
-  /** What the part has told, and where it may be wrong. */
-  endPart(): { readonly told: readonly TaskName[]; readonly notes: Int32Array<ArrayBuffer> } {
-    return { told: [...(this.#told ?? [])], notes: Int32Array.from(this.#notes) };
+  /** What the part has told, and where it may be wrong: also at `others`; its text begins at `start`. */
+  endPart(others: readonly TaskNote[] = [], start = 0): { readonly told: readonly TaskName[]; readonly notes: Int32Array<ArrayBuffer> } {
+    const notes = others.length === 0 ? this.#notes : [...this.#notes, ...others].sort((a, b) => a[0] - b[0]);
+    return { told: [...(this.#told ?? [])], notes: Int32Array.from(notes.flatMap(([at, bytes, pid]) => [at - start, bytes, pid])) };
   }
 
   /** The part that is next, with the names that lines before it have told; adds what it tells itself. */

@@ -16,11 +16,13 @@
 import { createCounts } from '../model/parser.ts';
 import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
 import { COMMIT_BYTES_MASK } from '../parsers/page-records.ts';
-import { CursorMerge, isBefore, PageCursor, type Moment, type TimeConversion } from './page-cursor.ts';
+import { CursorMerge, isBefore, PageCursor, type CursorStop, type Moment, type TimeConversion } from './page-cursor.ts';
 import type { ReportLane } from './report.ts';
 import { ReportLines, type ReportOptions, type ReportSource } from './report-lines.ts';
 import type { TaskName } from './report-tasks.ts';
+import { WasmPrinter, type WasmSlot } from './report-wasm.ts';
 import type { TextOut } from './text-out.ts';
+import type { WasmMemory } from './wasm-runtime.ts';
 
 /** Pages of a window, all CPUs together: 3 to 4 times as much text. New memory costs 5 ns a byte here, so windows are small. */
 const WINDOW_BYTES = 512 << 10;
@@ -33,7 +35,7 @@ const TAKE_BYTES = 64 << 10;
 
 export interface ReportWindow {
   /** One CPU behind the other. */
-  readonly pages: Uint8Array<ArrayBuffer>;
+  readonly pages: Uint8Array;
   readonly lanes: readonly WindowLane[];
   readonly since: Moment | undefined;
   /** undefined = to the end. */
@@ -55,10 +57,14 @@ export interface WindowText {
   readonly told: readonly TaskName[];
   readonly notes: Int32Array<ArrayBuffer>;
   readonly records: number;
+  /** What is wrong with formats of events that came, in this window or before. */
+  readonly problems: readonly string[];
 }
 
 interface LanePage {
-  readonly bytes: Uint8Array;
+  /** What it was taken with, and where it begins there. */
+  readonly run: Uint8Array;
+  readonly at: number;
   readonly time: Moment;
   readonly isEmpty: boolean;
 }
@@ -102,8 +108,8 @@ export class WindowCutter {
     return this.#since;
   }
 
-  /** The next window, in `memory` if it suffices; undefined at the end, and where it is stuck. */
-  next(memory?: ArrayBuffer): ReportWindow | undefined {
+  /** The next window, in `room` if it suffices; undefined at the end, and where it is stuck. */
+  next(room?: Uint8Array): ReportWindow | undefined {
     if (this.#isAtEnd || this.isStuck) return undefined;
     let until: Moment | undefined;
     for (let fills = 0; ; fills++) {
@@ -114,7 +120,7 @@ export class WindowCutter {
       if (this.isStuck) return undefined;
     }
     if (this.isStuck) return undefined;
-    const window = this.#cut(until, memory);
+    const window = this.#cut(until, room);
     this.#windowBytes = Math.min(this.#mostBytes, this.#windowBytes * 2);
     this.#since = until;
     this.#isAtEnd = until === undefined;
@@ -148,7 +154,7 @@ export class WindowCutter {
     return run.length;
   }
 
-  #readPage(run: Uint8Array, view: DataView, at: number, { pageSizeBytes, pages }: ReportLane): LanePage {
+  #readPage(run: Uint8Array, view: DataView, at: number, { pages }: ReportLane): LanePage {
     const { timestampOffset, commitOffset, longBytes } = this.#layout;
     const little = this.#little;
     const stampAt = at + timestampOffset;
@@ -160,7 +166,7 @@ export class WindowCutter {
     this.#convert?.(time);
     const commitAt = at + commitOffset;
     const commit = view.getUint32(little || longBytes === 4 ? commitAt : commitAt + 4, little);
-    return { bytes: run.subarray(at, at + pageSizeBytes), time, isEmpty: (commit & COMMIT_BYTES_MASK) === 0 };
+    return { run, at, time, isEmpty: (commit & COMMIT_BYTES_MASK) === 0 };
   }
 
   /** The latest time before which all pages of all CPUs are read; undefined where all are. */
@@ -170,33 +176,49 @@ export class WindowCutter {
     return cut;
   }
 
-  #cut(until: Moment | undefined, memory: ArrayBuffer | undefined): ReportWindow {
-    const parts: Uint8Array[] = [];
-    const lanes = this.#queues.map((queue): WindowLane => {
-      const { pages, lane } = queue;
-      const behind = until === undefined ? -1 : pages.findIndex(({ time }) => !isBefore(time, until, false));
-      const end = behind < 0 ? pages.length : behind + 1;
-      for (let i = 0; i < end; i++) parts.push((pages[i] as LanePage).bytes);
-      // The next window begins with the last page that may hold records of it: one that is not empty, before the first behind.
-      let kept = (behind < 0 ? pages.length : behind) - 1;
-      while (kept > 0 && (pages[kept] as LanePage).isEmpty) kept--;
-      kept = Math.max(0, kept);
-      queue.pages = pages.slice(kept);
-      return { bytes: end * lane.pageSizeBytes, nextPage: kept, hasEnd: behind >= 0 };
-    });
-    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
-    const pages = new Uint8Array(
-      memory !== undefined && memory.byteLength >= bytes ? memory : new ArrayBuffer(bytes + WINDOW_BYTES / 4),
-      0,
-      bytes,
-    );
+  #cut(until: Moment | undefined, room: Uint8Array | undefined): ReportWindow {
+    const ends = this.#queues.map(({ pages }) => (until === undefined ? -1 : pages.findIndex(({ time }) => !isBefore(time, until, false))));
+    const counts = this.#queues.map(({ pages }, i) => ((ends[i] as number) < 0 ? pages.length : (ends[i] as number) + 1));
+    const bytes = this.#queues.reduce((sum, { lane }, i) => sum + (counts[i] as number) * lane.pageSizeBytes, 0);
+    const pages = room !== undefined && room.length >= bytes ? room.subarray(0, bytes) : new Uint8Array(bytes);
     let at = 0;
-    for (const part of parts) {
-      pages.set(part, at);
-      at += part.length;
-    }
+    const lanes = this.#queues.map((queue, i): WindowLane => {
+      const { lane } = queue;
+      const behind = ends[i] as number;
+      const count = counts[i] as number;
+      copyPages(queue.pages, count, lane.pageSizeBytes, pages, at);
+      at += count * lane.pageSizeBytes;
+      // The next window begins with the last page that may hold records of it: one that is not empty, before the first behind.
+      let kept = (behind < 0 ? count : behind) - 1;
+      while (kept > 0 && (queue.pages[kept] as LanePage).isEmpty) kept--;
+      kept = Math.max(0, kept);
+      dropPages(queue, kept);
+      return { bytes: count * lane.pageSizeBytes, nextPage: kept, hasEnd: behind >= 0 };
+    });
     return { pages, lanes, since: this.#since, until };
   }
+}
+
+/** Copies the first pages, those that lie one behind the other at once. */
+function copyPages(pages: readonly LanePage[], count: number, pageSizeBytes: number, to: Uint8Array, offset: number): void {
+  let at = offset;
+  for (let from = 0, next = 1; from < count; from = next++) {
+    const { run, at: start } = pages[from] as LanePage;
+    while (next < count && pages[next]?.run === run) next++;
+    const bytes = (next - from) * pageSizeBytes;
+    to.set(run.subarray(start, start + bytes), at);
+    at += bytes;
+  }
+}
+
+/** Drops the first pages, and lets memory go that no other is in. */
+function dropPages(queue: LaneQueue, count: number): void {
+  const { pages, lane } = queue;
+  for (let i = 0; i < count; i++) {
+    const { run } = pages[i] as LanePage;
+    if (pages[i + 1]?.run.buffer !== run.buffer) lane.pages.release?.(run);
+  }
+  queue.pages = pages.slice(count);
 }
 
 /** What a thread that prints windows is told of their CPUs. */
@@ -209,8 +231,10 @@ export class WindowPrinter {
   readonly #layout: PageLayout;
   readonly #little: boolean;
   readonly #convert: TimeConversion | undefined;
+  readonly #wasm: WasmPrinter | undefined;
 
-  constructor(source: ReportSource, options: ReportOptions, lanes: readonly PrintedLane[]) {
+  /** `memory`: for `printInMemory`. */
+  constructor(source: ReportSource, options: ReportOptions, lanes: readonly PrintedLane[], memory?: WasmMemory) {
     this.#lines = new ReportLines(
       source,
       options,
@@ -220,6 +244,7 @@ export class WindowPrinter {
     this.#layout = parseHeaderPage(source.formats.headerPage) as PageLayout;
     this.#little = source.formats.endian === 'little';
     this.#convert = options.convert;
+    this.#wasm = memory && WasmPrinter.open(source, options, this.#lines, lanes, memory);
   }
 
   /** Appends the text of a window; `names` are those that lines before it are known to have told. */
@@ -245,13 +270,31 @@ export class WindowPrinter {
     const isWhole =
       !lines.hasPast &&
       counts.malformed.size === 0 &&
-      cursors.every((cursor, i) => isEndKnown(cursor, window.lanes[i] as WindowLane, this.#lanes[i] as PrintedLane));
-    return { isWhole, ...lines.names.endPart(), records: counts.records };
+      this.#areEndsKnown(
+        window,
+        cursors.map(({ stop }) => stop),
+      );
+    return { isWhole, ...lines.names.endPart(), records: counts.records, problems: lines.problems };
+  }
+
+  /** The same of a window that lies in memory, into it; undefined where only `print` can. */
+  printInMemory(window: ReportWindow, names: readonly TaskName[], slot: WasmSlot): (WindowText & { readonly textEnd: number }) | undefined {
+    if (this.#wasm === undefined || this.#lines.hasPast) return undefined;
+    this.#lines.names.startPart(names);
+    const printed = this.#wasm.print(window, slot);
+    if (printed === undefined) return undefined;
+    const { end: textEnd, records, notes, stops } = printed;
+    const { problems, names: tasks } = this.#lines;
+    return { isWhole: this.#areEndsKnown(window, stops), ...tasks.endPart(notes, slot.textAt), records, problems, textEnd };
+  }
+
+  #areEndsKnown({ lanes }: ReportWindow, stops: readonly (CursorStop | undefined)[]): boolean {
+    return stops.every((stop, i) => isEndKnown(stop, lanes[i] as WindowLane, this.#lanes[i] as PrintedLane));
   }
 }
 
 /** Has the cursor met the end of the window where the next window looks for it, with all losses in front of it? */
-function isEndKnown({ stop }: PageCursor, { nextPage, hasEnd, bytes }: WindowLane, { pageSizeBytes }: PrintedLane): boolean {
+function isEndKnown(stop: CursorStop | undefined, { nextPage, hasEnd, bytes }: WindowLane, { pageSizeBytes }: PrintedLane): boolean {
   if (stop === undefined) return !hasEnd;
   const isBehind = hasEnd && stop.page === bytes / pageSizeBytes - 1;
   if (stop.page < nextPage || (isBehind && !stop.isFirst && stop.page > nextPage)) return false;

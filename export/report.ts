@@ -56,6 +56,11 @@ export class Reporter {
     return this.#lines.count;
   }
 
+  /** What is wrong with formats of events that came. */
+  get problems(): readonly string[] {
+    return this.#lines.problems;
+  }
+
   /** Appends about so many bytes of lines; false when there are no more. */
   write(out: TextOut, budgetBytes: number): boolean {
     out.putText(this.#header);

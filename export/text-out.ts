@@ -50,17 +50,23 @@ export function toPiece(text: string): Piece {
 }
 
 export class TextOut {
-  bytes: Uint8Array<ArrayBuffer>;
+  bytes: Uint8Array;
   length = 0;
   #view: DataView;
   /** Bytes that may be written before more are needed. */
   #room: number;
 
   /** `memory`: is written to as far as it goes. */
-  constructor(capacity = 1 << 16, memory?: ArrayBuffer) {
-    this.bytes = new Uint8Array(memory !== undefined && memory.byteLength > SLACK_BYTES ? memory : new ArrayBuffer(capacity + SLACK_BYTES));
-    this.#view = new DataView(this.bytes.buffer);
+  constructor(capacity = 1 << 16, memory?: Uint8Array) {
+    this.bytes = memory !== undefined && memory.length > SLACK_BYTES ? memory : new Uint8Array(capacity + SLACK_BYTES);
+    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset);
     this.#room = this.bytes.length - SLACK_BYTES;
+  }
+
+  /** Writes on at a place of its memory, up to `end` without growing. */
+  moveTo(at: number, end: number): void {
+    this.length = at;
+    this.#room = end;
   }
 
   /** Makes room for `more` bytes. */
@@ -256,7 +262,7 @@ export class TextOut {
   }
 
   /** What was written; valid until the next `put`. */
-  view(): Uint8Array<ArrayBuffer> {
+  view(): Uint8Array {
     return this.bytes.subarray(0, this.length);
   }
 

@@ -1,4 +1,5 @@
 /** A recording written again as trace.dat: its pages verbatim, of some CPUs and some time where that is wanted. */
+import { decodeUtf8 } from '../base/bytes.ts';
 import type { EventFile, PageSequence } from '../model/event-file.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
 import { OPTION } from '../parsers/trace-dat-options.ts';
@@ -38,7 +39,7 @@ export function writeRecording(
     comms: Object.entries(info.comms)
       .map(([pid, comm]) => `${pid} ${comm}\n`)
       .join(''),
-    kallsyms: info.readKallsyms(),
+    kallsyms: decodeUtf8(info.readKallsyms()),
     // The kernel's counters are those of the whole recording: beside a part of it they would tell of losses that are none.
     options: info.options.filter(({ id }) => !isPart || id !== OPTION.cpuStat),
   });

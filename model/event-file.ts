@@ -25,6 +25,8 @@ export interface EventFile {
   readonly streams: readonly EventFileStream[];
   /** Bytes are those of the streams' pages; problems of the file itself are reasons without bytes. */
   readonly counts: ParseCounts;
+  /** Those of the file alone, and how often: whoever only takes its pages tells what is wrong with records, and formats of them. */
+  readonly problems: ReadonlyMap<string, number>;
 }
 
 /** What the file says of the kernel it was recorded on. */
@@ -52,8 +54,8 @@ export interface EventFileInfo {
   readonly options: readonly RawOption[];
   /** Task names by pid. */
   readonly comms: Readonly<Record<string, string>>;
-  /** Reads the kernel's symbols when they are needed: megabytes of text. */
-  readonly readKallsyms: () => string;
+  /** Reads the kernel's symbols when they are needed: megabytes of text, as bytes. */
+  readonly readKallsyms: () => Uint8Array;
 }
 
 export interface RawOption {
@@ -103,6 +105,8 @@ export interface PageSequence {
   readonly cpu: number;
   /** About so many bytes of the next pages, which stay valid; none at the end. */
   take(bytes: number): Uint8Array;
+  /** Told of pages that are not looked at any more, and none before them: their memory may go. */
+  release?(pages: Uint8Array): void;
 }
 
 /** The pages of one tracefs instance. */

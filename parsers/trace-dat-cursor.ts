@@ -69,6 +69,14 @@ export class DatCursor {
     return decodeUtf8(this.#source.read(start, sizeBytes));
   }
 
+  /** So many bytes, copied; more than `most` is taken for damage. */
+  readBytes(sizeBytes: number, most: number): Uint8Array {
+    const start = this.at;
+    if (sizeBytes <= most && this.skip(sizeBytes)) return this.#source.read(start, sizeBytes).slice();
+    this.failed = true;
+    return NOTHING;
+  }
+
   /** All bytes that are left, copied; the cursor stays where it is. */
   peekBytes(): Uint8Array {
     return this.#source.read(this.at, this.left).slice();

@@ -16,8 +16,13 @@ const RUN_BYTES = 256 << 10;
 const MAX_CHUNK_BYTES = 16 << 20;
 const COUNT_BYTES = 4;
 const CHUNK_HEAD_BYTES = 8;
-/** Chunks are unpacked until they make so much: 1.2 ns a byte here, 1.9 at 1 MB, whose memory is new and cold each time. */
-const PACKED_RUN_BYTES = 160 << 10;
+/**
+ * Chunks are unpacked until they make so much: a call for each 160 KB takes a third more time than one for each 1 MB. Of all CPUs of
+ * a buffer, each of which has a run in memory, as much as below.
+ */
+const MOST_PACKED_RUN_BYTES = 1 << 20;
+const LEAST_PACKED_RUN_BYTES = 160 << 10;
+const PACKED_RUNS_BYTES = 16 << 20;
 /** The last pages may be empty. */
 const LAST_PAGES = 16;
 const NOTHING = new Uint8Array(0);
@@ -44,6 +49,7 @@ export class CpuPages {
   readonly #extent: CpuExtent;
   readonly #pageSizeBytes: number;
   readonly #compressed: boolean;
+  readonly #packedRunBytes: number;
   /** Where the extent ends in the file as it is. */
   readonly #end: number;
   #chunksLeft = 0;
@@ -62,6 +68,8 @@ export class CpuPages {
     this.#extent = extent;
     this.#pageSizeBytes = buffer.pageSizeBytes;
     this.#compressed = buffer.compressed;
+    const share = Math.floor(PACKED_RUNS_BYTES / buffer.cpus.length);
+    this.#packedRunBytes = Math.min(MOST_PACKED_RUN_BYTES, Math.max(LEAST_PACKED_RUN_BYTES, share));
     this.#next = extent.offset;
     const wantedEnd = extent.offset + extent.sizeBytes + (buffer.compressed ? COUNT_BYTES : 0);
     this.#end = Math.min(wantedEnd, file.source.sizeBytes);
@@ -98,6 +106,11 @@ export class CpuPages {
     return run;
   }
 
+  release({ buffer }: Uint8Array): void {
+    const isInUse = buffer === this.#run.buffer && this.#at < this.#run.length;
+    if (!isInUse && !this.#isReused) free(buffer);
+  }
+
   /** Goes to the last run of pages; only to look at it, because damage on the way is not told. */
   seekLast(): void {
     if (!this.#compressed) {
@@ -122,6 +135,7 @@ export class CpuPages {
   }
 
   #readRun(): boolean {
+    if (this.#isReused && this.#run.buffer !== this.#memory.buffer) free(this.#run.buffer);
     this.#at = 0;
     this.#run = NOTHING;
     if (this.#compressed) return this.#readChunks();
@@ -141,7 +155,7 @@ export class CpuPages {
     while (this.#chunksLeft > 0 && this.#run.length === 0) {
       const chunks: Chunk[] = [];
       let bytes = 0;
-      while (this.#chunksLeft > 0 && bytes < PACKED_RUN_BYTES) {
+      while (this.#chunksLeft > 0 && bytes < this.#packedRunBytes) {
         const chunk = this.#nextChunk();
         if (chunk === undefined) break;
         chunks.push(chunk);
@@ -213,4 +227,13 @@ export class CpuPages {
     if (this.#memory.length < bytes) this.#memory = new Uint8Array(bytes);
     return this.#memory.subarray(0, bytes);
   }
+}
+
+/**
+ * Gives memory back at once. Left to the collector of garbage, it would come for each 20 MB of runs, and each run would be memory that
+ * is new and cold.
+ */
+function free(buffer: ArrayBufferLike): void {
+  // Small pieces may be of node's pool, which is a little more than it says.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > 2 * Buffer.poolSize) buffer.transfer(0);
 }

@@ -94,7 +94,7 @@ export function createParts(version: number, little: boolean, longBytes: number,
     formatBytes: 0,
     printkFormats: '',
     comms: {},
-    readKallsyms: () => '',
+    readKallsyms: () => new Uint8Array(0),
     options: {
       clock: '',
       uname: '',

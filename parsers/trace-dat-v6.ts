@@ -49,7 +49,7 @@ function readKallsyms(source: ByteSource, cursor: DatCursor, parts: DatParts): v
   const sizeBytes = cursor.readU32();
   const start = cursor.at;
   if (!cursor.skip(sizeBytes)) return addProblem(parts, 'kallsyms are cut', start);
-  parts.readKallsyms = () => new DatCursor(source, parts.little, start).readText(sizeBytes, MAX_SECTION_BYTES);
+  parts.readKallsyms = () => new DatCursor(source, parts.little, start).readBytes(sizeBytes, MAX_SECTION_BYTES);
 }
 
 function readOptions(source: ByteSource, cursor: DatCursor, parts: DatParts, instances: { name: string; offset: number }[]): void {

@@ -173,11 +173,11 @@ function refuse(parts: DatParts, what: string, offset: number): undefined {
   return undefined;
 }
 
-function readKallsyms(source: ByteSource, parts: DatParts, offset: number): string {
+function readKallsyms(source: ByteSource, parts: DatParts, offset: number): Uint8Array {
   const content = readSection(source, parts, offset, OPTION.kallsyms);
-  if (content === undefined) return '';
+  if (content === undefined) return new Uint8Array(0);
   const cursor = new DatCursor(toSource(content), parts.little, 0);
-  return cursor.readText(cursor.readU32(), MAX_SECTION_BYTES);
+  return cursor.readBytes(cursor.readU32(), MAX_SECTION_BYTES);
 }
 
 /** Walks the sections of a file with broken options, from `offset` on, as far as their sizes lead. */

@@ -75,7 +75,7 @@ class TraceDat implements EventFile {
   get counts(): ParseCounts {
     const sum = createCounts();
     this.#addFormatProblems();
-    for (const problem of this.#parts.problems) sum.malformed.set(problem, (sum.malformed.get(problem) ?? 0) + 1);
+    for (const [problem, count] of this.problems) sum.malformed.set(problem, count);
     for (const { counts } of this.streams) {
       sum.records += counts.records;
       sum.parsedBytes += counts.parsedBytes;
@@ -86,6 +86,12 @@ class TraceDat implements EventFile {
       sum.samples.push(...counts.samples);
     }
     return sum;
+  }
+
+  get problems(): ReadonlyMap<string, number> {
+    const problems = new Map<string, number>();
+    for (const problem of this.#parts.problems) problems.set(problem, (problems.get(problem) ?? 0) + 1);
+    return problems;
   }
 
   #addFormatProblems(): void {

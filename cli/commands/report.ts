@@ -1,3 +1,4 @@
+import { encodeUtf8 } from '../../base/bytes.ts';
 import { OperationalError } from '../../base/errors.ts';
 import { Kallsyms } from '../../export/kallsyms.ts';
 import { Reporter, type ReportStart } from '../../export/report.ts';
@@ -14,6 +15,8 @@ import { createPaint, escapeControls, print, printAll } from '../terminal.ts';
 
 /** Written at a time. */
 const CHUNK_BYTES = 256 << 10;
+const MAX_FORMAT_PROBLEMS = 8;
+const MAX_PROBLEM_CHARS = 200;
 
 export const command = defineCommand({
   name: 'report',
@@ -68,16 +71,19 @@ export const command = defineCommand({
   },
 });
 
-interface PrintedReport extends ThreadedReport {
-  readonly problems: readonly (readonly [string, number])[];
+interface PrintedReport extends Omit<ThreadedReport, 'problems'> {
+  readonly problems: readonly Problem[];
 }
+
+/** What is wrong, and how often. */
+type Problem = readonly [string, number];
 
 async function printByThreads(path: string, options: FixedOptions, threads: ReportThreads): Promise<PrintedReport> {
   const recording = openRecording(path);
   const { file } = recording;
   try {
     const printed = await threads.print(file, { ...options, filter: undefined, convert: toConversion(file.info) }, show);
-    return { ...printed, problems: [...file.counts.malformed] };
+    return { ...printed, problems: [...file.problems, ...toProblems(printed.problems)] };
   } finally {
     recording.close();
   }
@@ -95,14 +101,20 @@ async function printInOneGo(path: string, options: FixedOptions, flags: FilterFl
       await show(out.view());
       out.clear();
     }
-    return endReport(path, [...file.counts.malformed, ...reporter.counts.malformed], reporter.counts.records);
+    const problems = [...file.problems, ...toProblems(reporter.problems), ...reporter.counts.malformed];
+    return endReport(path, problems, reporter.counts.records);
   } finally {
     recording.close();
   }
 }
 
+/** The first of those of formats, which may be long. */
+function toProblems(formats: readonly string[]): Problem[] {
+  return formats.slice(0, MAX_FORMAT_PROBLEMS).map((problem) => [problem.slice(0, MAX_PROBLEM_CHARS), 1]);
+}
+
 /** The exit code: a script should see that there was nothing to read in a file that is broken. */
-function endReport(path: string, problems: readonly (readonly [string, number])[], records: number): number {
+function endReport(path: string, problems: readonly Problem[], records: number): number {
   reportProblems(path, problems);
   return problems.length > 0 && records === 0 ? 1 : 0;
 }
@@ -115,7 +127,7 @@ async function printTraceText(path: string, flags: Readonly<Record<string, unkno
     throw new OperationalError('E_ARGS', `--${name} does not go with --as trace`, "the copy's trace_options say what is printed");
   }
   const { copy } = openCopyFolder(path);
-  const symbols = new Kallsyms(() => copy.readText('kallsyms') ?? '');
+  const symbols = new Kallsyms(() => encodeUtf8(copy.readText('kallsyms') ?? ''));
   const text = new TraceText({ ...copy, symbols });
   const out = new TextOut(CHUNK_BYTES * 2);
   for (let more = true; more;) {
@@ -134,7 +146,7 @@ function show(bytes: Uint8Array): Promise<void> {
   return process.stdout.isTTY ? print(escapeControls(Buffer.from(bytes).toString('utf8'))) : printAll(bytes);
 }
 
-function reportProblems(path: string, problems: readonly (readonly [string, number])[]): void {
+function reportProblems(path: string, problems: readonly Problem[]): void {
   const paint = createPaint(process.stderr);
   for (const [what, count] of problems) {
     process.stderr.write(`${paint('yellow', 'warning:')} ${escapeControls(`${path}: ${what}`)}${count > 1 ? ` (${count} times)` : ''}\n`);

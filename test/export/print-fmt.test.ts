@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { encodeUtf8 } from '../../base/bytes.ts';
 import fc from 'fast-check';
 import { parseEventFormat, type EventFormat } from '../../parsers/event-format.ts';
 import { Kallsyms } from '../../export/kallsyms.ts';
@@ -14,7 +15,7 @@ const SYMBOLS =
   'ffffffff81000000 T _text\nffffffff81000100 T vfs_read\nffffffff81000100 T ksys_alias\nffffffff81000400 t end\n0000000000001000 A cpu\nffffffffc0001000 t send\t[mkikc]\nffffffffc0001080 t after\t[mkikc]\n';
 
 function contextOf(dialect: Dialect): PrintContext {
-  const symbols = new Kallsyms(() => SYMBOLS, dialect === 'kernel' ? 'first' : 'bisected');
+  const symbols = new Kallsyms(() => encodeUtf8(SYMBOLS), dialect === 'kernel' ? 'first' : 'bisected');
   return { dialect, longBytes: 8, symbols, strings: new Map([['ffffffff82000010', 'a string\\n']]) };
 }
 

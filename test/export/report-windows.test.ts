@@ -5,11 +5,23 @@ import { test } from 'node:test';
 import { ReportThreads } from '../../cli/report-threads.ts';
 import { toConversion } from '../../cli/report-times.ts';
 import { headerOf, openLanes, Reporter, type ReportStart } from '../../export/report.ts';
-import type { ReportOptions } from '../../export/report-lines.ts';
+import { PageCursor } from '../../export/page-cursor.ts';
+import { readFormatId, type NamedFormat, type ReportOptions, type ReportSource } from '../../export/report-lines.ts';
 import { TaskNames, type TaskName } from '../../export/report-tasks.ts';
-import { isCuttable, WindowCutter, WindowPrinter } from '../../export/report-windows.ts';
+import { createMemory, type WasmSlot } from '../../export/report-wasm.ts';
+import {
+  isCuttable,
+  WindowCutter,
+  WindowPrinter,
+  type PrintedLane,
+  type ReportWindow,
+  type WindowText,
+} from '../../export/report-windows.ts';
 import { TextOut } from '../../export/text-out.ts';
 import { packTraceDat } from '../../export/trace-dat-pack.ts';
+import { createCounts } from '../../model/parser.ts';
+import { parseEventFormat } from '../../parsers/event-format.ts';
+import { parseHeaderPage, type PageLayout } from '../../parsers/page-header.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { openTracefsCopy } from '../../parsers/tracefs-copy.ts';
 import { toTestSource } from '../support/event-file-suite.ts';
@@ -39,29 +51,72 @@ function writeAll(bytes: Uint8Array, options: ReportOptions, start?: ReportStart
 interface Windowed {
   readonly text: string;
   readonly windows: number;
+  /** How many of them WebAssembly has printed, too. */
+  readonly native: number;
   readonly isCutToEnd: boolean;
 }
 
+const SLOT_PAGE_BYTES = 2 << 20;
+const SLOT_TEXT_BYTES = 8 << 20;
+
+/** One that prints each window in both ways, which have to be the same in all that they say. */
+class BothPrinter {
+  native = 0;
+  readonly #printer: WindowPrinter;
+  readonly #memory: Uint8Array;
+  readonly #slot: WasmSlot;
+
+  constructor(file: ReportSource, options: ReportOptions, lanes: readonly PrintedLane[]) {
+    const { memory, slots } = createMemory(1, SLOT_PAGE_BYTES, SLOT_TEXT_BYTES);
+    this.#memory = new Uint8Array(memory.buffer);
+    this.#slot = slots[0] as WasmSlot;
+    this.#printer = new WindowPrinter(file, options, lanes, memory);
+  }
+
+  print(window: ReportWindow, known: readonly TaskName[]): WindowText & { readonly out: TextOut } {
+    const { pagesAt, textAt } = this.#slot;
+    assert.ok(window.pages.length <= SLOT_PAGE_BYTES);
+    this.#memory.set(window.pages, pagesAt);
+    const native = this.#printer.printInMemory(window, known, this.#slot);
+    const out = new TextOut(16);
+    const printed = this.#printer.print(window, known, out);
+    if (native === undefined) return { ...printed, out };
+    this.native++;
+    const { textEnd, ...said } = native;
+    const text = Buffer.from(this.#memory.subarray(textAt, textEnd));
+    assert.equal(text.toString('latin1'), Buffer.from(out.view()).toString('latin1'));
+    assert.deepEqual(said, printed);
+    return { ...printed, out };
+  }
+}
+
+const PRINTERS = 3;
+
 /** By some printers in turn, none of which sees what the others tell before all the windows of a round are printed. */
-function writeWindows(bytes: Uint8Array, options: ReportOptions, windowBytes: number, printers = 3): Windowed {
+function writeWindows(bytes: Uint8Array, options: ReportOptions, windowBytes: number): Windowed {
   const file = traceDat.open(toTestSource(bytes));
   const lanes = openLanes(file, undefined);
   const cutter = new WindowCutter(file, lanes, options.convert, windowBytes);
   const printed = lanes.map(({ prefix, pageSizeBytes, pages }) => ({ prefix, pageSizeBytes, cpu: pages.cpu }));
-  const pool = Array.from({ length: printers }, () => new WindowPrinter(file, options, printed));
+  const pool = Array.from({ length: PRINTERS }, () => new BothPrinter(file, options, printed));
+  const countNative = (): number => pool.reduce((sum, { native }) => sum + native, 0);
   const names = new TaskNames(file.info.comms, options.latency);
   const known: TaskName[] = [];
   let text = headerOf(file);
   let windows = 0;
   const goOn = (start: ReportStart): Windowed => {
-    return { text: (start.since === undefined ? '' : text) + writeAll(bytes, options, start), windows, isCutToEnd: false };
+    return {
+      text: (start.since === undefined ? '' : text) + writeAll(bytes, options, start),
+      windows,
+      native: countNative(),
+      isCutToEnd: false,
+    };
   };
   for (;;) {
     const round = pool.flatMap((printer) => {
       const window = cutter.next();
       if (window === undefined) return [];
-      const out = new TextOut(16);
-      return [{ out, window, ...printer.print(window, known, out) }];
+      return [{ window, ...printer.print(window, known) }];
     });
     for (const { out, window, isWhole, notes, told } of round) {
       if (!isWhole) return goOn({ since: window.since, names: known });
@@ -70,7 +125,7 @@ function writeWindows(bytes: Uint8Array, options: ReportOptions, windowBytes: nu
       windows++;
     }
     if (cutter.isStuck) return goOn({ since: cutter.since, names: known });
-    if (round.length === 0) return { text, windows, isCutToEnd: true };
+    if (round.length === 0) return { text, windows, native: countNative(), isCutToEnd: true };
   }
 }
 
@@ -89,7 +144,7 @@ function compareSizes(bytes: Uint8Array, variant: Partial<ReportOptions>, where:
   const seen = sizes.map((windowBytes) => {
     const windowed = writeWindows(bytes, options, windowBytes);
     assertSame(windowed, whole, `${where} ${JSON.stringify(variant)} ${windowBytes}`);
-    return `${windowed.windows}${windowed.isCutToEnd ? '' : '+'}`;
+    return `${windowed.windows}${windowed.isCutToEnd ? '' : '+'} (${windowed.native})`;
   });
   return seen.join(', ');
 }
@@ -97,7 +152,7 @@ function compareSizes(bytes: Uint8Array, variant: Partial<ReportOptions>, where:
 test('report windows: joined, they are the text that is printed in one go, whatever their size', (t) => {
   for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.dat'))) {
     const bytes = readBytes(join(FIXTURES, name));
-    for (const variant of [{}, { latency: true }, { raw: true, nanoseconds: true }]) {
+    for (const variant of [{}, { nanoseconds: true }, { latency: true }, { raw: true, nanoseconds: true }]) {
       const windows = compareSizes(bytes, variant, name, [1, 20_000, 1 << 20]);
       t.diagnostic(`${name} ${Object.keys(variant).join()}: ${windows} windows`);
     }
@@ -140,6 +195,96 @@ function repeatFixture(copies: number, stepNs: bigint): Uint8Array {
   });
 }
 
+/** Puts other bytes into records, and other events on them; how they follow each other stays. */
+function spoilRecords(pages: Uint8Array, layout: PageLayout, ids: readonly number[], random: () => number): void {
+  let left = pages;
+  const take = (): Uint8Array => {
+    const taken = left;
+    left = left.subarray(left.length);
+    return taken;
+  };
+  const cursor = new PageCursor({ cpu: 0, take }, layout.pageSizeBytes, layout, true, createCounts());
+  while (cursor.next()) {
+    const { start, end, view } = cursor.record;
+    if (random() < 0.4) view.setUint16(start, ids[Math.floor(random() * ids.length)] as number, true);
+    while (random() < 0.5) pages.set(randomBytes(random, 1), start + 2 + Math.floor(random() * (end - start - 2)));
+    // Few values are small by chance.
+    if (random() < 0.3 && end - start >= 12) view.setUint32(start + 8, Math.floor(random() * 64), true);
+  }
+}
+
+test('report windows: in WebAssembly, records with any bytes are the lines that JavaScript makes of them', (t) => {
+  const random = createRandom(Number(process.env['MKSCOPE_SEED'] ?? 8));
+  const { set, segment } = readRingFixture();
+  const layout = parseHeaderPage(set.headerPage) as PageLayout;
+  // Calls of functions are left to JavaScript, and all that follows them.
+  const ids = set.events.filter(({ system }) => system !== 'ftrace').map(readFormatId);
+  const file = traceDat.open(toTestSource(repeatFixture(1, LATER_NS)));
+  const both = new BothPrinter(file, PLAIN, [{ prefix: '', pageSizeBytes: layout.pageSizeBytes, cpu: 0 }]);
+  const runs = Number(process.env['MKSCOPE_RUNS'] ?? 30);
+  for (let run = 0; run < runs; run++) {
+    const pages = segment.pages.slice();
+    spoilRecords(pages, layout, ids, random);
+    const lanes = [{ bytes: pages.length, nextPage: 0, hasEnd: false }];
+    both.print({ pages, lanes, since: undefined, until: undefined }, []);
+  }
+  t.diagnostic(`${both.native} of ${runs}`);
+  assert.equal(both.native, runs);
+});
+
+const CONVERSIONS =
+  '%d %u %x %X %o %c %5d %-6u| %08x %#x %#12x %-#9x| %03d %+d %.4d %ld %lu %lx %08lx %-20lx| %020llu %lld %hd %hhu %hx %p %ps %pS'.split(
+    ' ',
+  );
+const OPERATORS = ['+', '-', '*', '/', '%', '<<', '>>', '&', '|', '^', '==', '!=', '<', '>', '<=', '>=', '&&', '||'];
+
+/** The format with a print format of its own: numbers by all conversions, of fields and what can be computed from them, and strings. */
+function withOtherPrint(named: NamedFormat, random: () => number): NamedFormat {
+  const format = parseEventFormat(named.format, named.system);
+  assert.ok(typeof format !== 'string');
+  const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+  const numbers = format.fields.filter(({ shape, sizeBytes }) => shape === 'scalar' && [1, 2, 4, 8].includes(sizeBytes));
+  const toNumber = (depth: number): string => {
+    const kind = random();
+    if (kind < 0.5 && numbers.length > 0) return `REC->${pick(numbers).name}`;
+    if (depth > 3 || kind < 0.6) return pick(['0', '1', '7', '63', '4096', '0xffffffff', '0x8000000000000000', '-1']);
+    if (kind < 0.7) return `(${pick(['u8', 's16', 'unsigned int', 'unsigned long', 'u64'])})(${toNumber(depth + 1)})`;
+    if (kind < 0.75) return `${pick(['-', '~', '!'])}(${toNumber(depth + 1)})`;
+    if (kind < 0.8) return `(${toNumber(depth + 1)}) ? (${toNumber(depth + 1)}) : (${toNumber(depth + 1)})`;
+    return `(${toNumber(depth + 1)}) ${pick(OPERATORS)} (${toNumber(depth + 1)})`;
+  };
+  const strings = format.fields.filter(({ shape, element }) => shape !== 'scalar' && element === 'char');
+  const parts = Array.from({ length: 6 }, () => {
+    const field = random() < 0.3 ? pick(strings) : undefined;
+    if (field === undefined) return [pick(CONVERSIONS), toNumber(0)];
+    return [pick(['%s', '%-18s|', '%.3s']), field.shape === 'fixed' ? `REC->${field.name}` : `__get_str(${field.name})`];
+  });
+  const template = parts.map(([conversion]) => conversion).join(' and a text that is long ');
+  const print = `"${template}", ${parts.map(([, argument]) => argument).join(', ')}`;
+  return { system: named.system, format: named.format.replace(/\nprint fmt: .*/s, `\nprint fmt: ${print}\n`) };
+}
+
+test('report windows: in WebAssembly, any print format is the line that JavaScript makes of it', (t) => {
+  const random = createRandom(Number(process.env['MKSCOPE_SEED'] ?? 9));
+  const { set, segment } = readRingFixture();
+  const layout = parseHeaderPage(set.headerPage) as PageLayout;
+  const { info, formats } = traceDat.open(toTestSource(repeatFixture(1, LATER_NS)));
+  const wanted = formats.events.filter(({ system }) => system !== 'ftrace');
+  const runs = Number(process.env['MKSCOPE_RUNS'] ?? 6);
+  let native = 0;
+  for (let run = 0; run < runs; run++) {
+    const events = wanted.map((event) => withOtherPrint(event, random));
+    const both = new BothPrinter({ info, formats: { ...formats, events } }, PLAIN, [{ prefix: '', pageSizeBytes: 4096, cpu: 0 }]);
+    const pages = segment.pages.slice();
+    spoilRecords(pages, layout, wanted.map(readFormatId), random);
+    const lanes = [{ bytes: pages.length, nextPage: 0, hasEnd: false }];
+    both.print({ pages, lanes, since: undefined, until: undefined }, []);
+    native += both.native;
+  }
+  t.diagnostic(`${native} of ${runs}`);
+  assert.ok(native > runs / 2);
+});
+
 /** More than the fixture lasts. */
 const LATER_NS = 3_600_000_000_000n;
 
@@ -174,7 +319,7 @@ test('report windows: behind damage the rest is printed in one go', () => {
 
 test('report threads: what they print is the text in one go', async () => {
   const bytes = repeatFixture(40, LATER_NS);
-  const threads = new ReportThreads(2);
+  const threads = new ReportThreads(2, 2);
   const parts: Buffer[] = [];
   // The memory of a text is filled again when it is written.
   const write = async (text: Uint8Array): Promise<void> => {
@@ -187,5 +332,5 @@ test('report threads: what they print is the text in one go', async () => {
   } finally {
     await threads.close();
   }
-  assertSame({ text: Buffer.concat(parts).toString('latin1'), windows: 0, isCutToEnd: true }, writeAll(bytes, PLAIN), 'threads');
+  assertSame({ text: Buffer.concat(parts).toString('latin1'), windows: 0, native: 0, isCutToEnd: true }, writeAll(bytes, PLAIN), 'threads');
 });

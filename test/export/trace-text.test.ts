@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { encodeUtf8 } from '../../base/bytes.ts';
 import { EventBatch } from '../../model/event-batch.ts';
 import { Kallsyms } from '../../export/kallsyms.ts';
 import { TextOut } from '../../export/text-out.ts';
@@ -27,7 +28,7 @@ function openCopy(files: FolderFiles): TracefsCopy {
 
 function printText(files: FolderFiles): { readonly bytes: Buffer; readonly text: TraceText } {
   const copy = openCopy(files);
-  const text = new TraceText({ ...copy, symbols: new Kallsyms(() => copy.readText('kallsyms') ?? '') });
+  const text = new TraceText({ ...copy, symbols: new Kallsyms(() => encodeUtf8(copy.readText('kallsyms') ?? '')) });
   const out = new TextOut();
   while (text.write(out, 4096));
   return { bytes: Buffer.from(out.view()), text };

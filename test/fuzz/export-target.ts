@@ -5,9 +5,12 @@ import { EventRecord } from '../../export/print-fmt-numbers.ts';
 import { compilePrintFormat, joinParts, type PrintContext } from '../../export/print-fmt.ts';
 import { Reporter } from '../../export/report.ts';
 import type { ReportOptions } from '../../export/report-lines.ts';
+import { createMemory, type WasmSlot } from '../../export/report-wasm.ts';
+import { WindowPrinter } from '../../export/report-windows.ts';
 import { TextOut } from '../../export/text-out.ts';
-import type { EventFile, EventFileStream } from '../../model/event-file.ts';
+import type { EventFile, EventFileInfo, EventFileStream } from '../../model/event-file.ts';
 import { createCounts } from '../../model/parser.ts';
+import type { FormatSet } from '../../model/segment.ts';
 import { parseEventFormat } from '../../parsers/event-format.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { toTestSource } from '../support/event-file-suite.ts';
@@ -31,7 +34,7 @@ const printFmt: Target = {
     const contexts = (['kernel', 'trace-cmd'] as const).map((dialect): PrintContext => ({
       dialect,
       longBytes: 8,
-      symbols: new Kallsyms(() => SYMBOLS, dialect === 'kernel' ? 'first' : 'bisected'),
+      symbols: new Kallsyms(() => encodeUtf8(SYMBOLS), dialect === 'kernel' ? 'first' : 'bisected'),
       strings: new Map([['ffffffff82000010', 'a %d']]),
     }));
     const record = new EventRecord();
@@ -87,12 +90,13 @@ const report: Target = {
     const { set } = readRingFixture();
     const { info, formats } = traceDat.open(toTestSource(writeTraceDat({ formats: set, kallsyms: SYMBOLS, buffers: [] })));
     const out = new TextOut(1 << 16);
+    const ways = new TwoWays(info, formats);
     return {
       outcomes: new Map(),
       run(input) {
         const pages = new Uint8Array(Math.ceil(input.length / PAGE_BYTES) * PAGE_BYTES);
         pages.set(input);
-        const file: EventFile = { info, formats, counts: createCounts(), streams: [streamOf(pages)] };
+        const file: EventFile = { info, formats, counts: createCounts(), problems: new Map(), streams: [streamOf(pages)] };
         // A run costs a millisecond, which is the formats being compiled: one variant in each.
         const reporter = new Reporter(file, { ...PLAIN, ...VARIANTS[(input[0] ?? 0) % VARIANTS.length] });
         out.clear();
@@ -101,10 +105,43 @@ const report: Target = {
         const { parsedBytes, malformedBytes } = reporter.counts;
         if (parsedBytes + malformedBytes !== pages.length) throw new Violation(`bytes: ${parsedBytes + malformedBytes} of ${pages.length}`);
         countOutcome(this.outcomes, 'lines', reporter.lines);
+        countOutcome(this.outcomes, ways.compare(pages) ? 'the same in WebAssembly' : 'left to JavaScript');
       },
     };
   },
 };
+
+/** Pages as a window, printed in WebAssembly and in JavaScript by the same printer, with all that it has kept of inputs before. */
+class TwoWays {
+  readonly #printer: WindowPrinter;
+  readonly #memory: Uint8Array;
+  readonly #slot: WasmSlot;
+
+  constructor(info: EventFileInfo, formats: FormatSet) {
+    const { memory, slots } = createMemory(1, 1 << 16, 1 << 20);
+    this.#memory = new Uint8Array(memory.buffer);
+    this.#slot = slots[0] as WasmSlot;
+    this.#printer = new WindowPrinter({ info, formats }, PLAIN, [{ prefix: '', pageSizeBytes: PAGE_BYTES, cpu: 0 }], memory);
+  }
+
+  /** false where WebAssembly leaves it to JavaScript. */
+  compare(pages: Uint8Array): boolean {
+    const { pagesAt, textAt } = this.#slot;
+    this.#memory.set(pages, pagesAt);
+    const window = { pages, lanes: [{ bytes: pages.length, nextPage: 0, hasEnd: false }], since: undefined, until: undefined };
+    const native = this.#printer.printInMemory(window, [], this.#slot);
+    if (native === undefined) return false;
+    const out = new TextOut(1 << 16);
+    const { notes, ...printed } = this.#printer.print(window, [], out);
+    const { textEnd, notes: nativeNotes, ...nativePrinted } = native;
+    const isSame =
+      Buffer.compare(this.#memory.subarray(textAt, textEnd), out.view()) === 0 &&
+      String(notes) === String(nativeNotes) &&
+      JSON.stringify(printed) === JSON.stringify(nativePrinted);
+    if (!isSame) throw new Violation(`in WebAssembly ${textEnd - textAt} bytes, in JavaScript ${out.length}, or other notes`);
+    return true;
+  }
+}
 
 /** A stream of one CPU that has these pages and nothing else. */
 function streamOf(pages: Uint8Array): EventFileStream {

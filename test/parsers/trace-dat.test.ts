@@ -3,6 +3,7 @@ import type { RawOption } from '../../model/event-file.ts';
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { decodeUtf8 } from '../../base/bytes.ts';
 import { EventBatch } from '../../model/event-batch.ts';
 import type { EventFile } from '../../model/event-file.ts';
 import type { InputLoss } from '../../model/parser.ts';
@@ -131,7 +132,7 @@ test('trace.dat: zlib, zstd and no compression hold the same events, and trace-c
     if (compression !== 'zlib' && hasTraceCmd()) t.diagnostic(`${compression}: ${compareWithReport(bytes, compression)} events`);
     const file = openBytes(bytes);
     assert.deepEqual(file.info.comms, { 1: 'init', 77: 'a b' });
-    assert.equal(file.info.readKallsyms(), 'ffffffff81000000 T _text\n');
+    assert.equal(decodeUtf8(file.info.readKallsyms()), 'ffffffff81000000 T _text\n');
     return toLines(readEvents(file).events);
   });
   assert.ok((none?.length ?? 0) > 500);
@@ -274,7 +275,7 @@ test('trace.dat: chunks that cannot be unpacked are told with their place, and t
 test('trace.dat: hostile sizes, cycles and bombs end soon and in little memory', () => {
   const bytes = writeTraceDat(ringContent({ compression: 'zstd', kallsyms: 'x'.repeat(10_000_000) }));
   const file = openBytes(bytes);
-  assert.equal(file.info.readKallsyms(), '', 'ten million equal bytes are a bomb');
+  assert.equal(file.info.readKallsyms().length, 0, 'ten million equal bytes are a bomb');
   assert.match([...file.counts.malformed.keys()].join(), /section 19 cannot be unpacked/);
   const cyclic = writeTraceDat(ringContent());
   const view = new DataView(cyclic.buffer);

@@ -1,0 +1,371 @@
+/**
+ * The functions, in WebAssembly, that walk the pages of a window, merge its CPUs by time and write the lines: what page-cursor.ts and
+ * report-lines.ts do record by record, for pages of little-endian kernels whose times are shown as they are. Damage ends the walk:
+ * JavaScript prints such a window, and counts what is broken.
+ */
+import { ABSOLUTE, COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING } from '../parsers/page-records.ts';
+import type { PageLayout } from '../parsers/page-header.ts';
+import * as M from './report-wasm-memory.ts';
+import { FAILED } from './report-wasm-lines.ts';
+import {
+  block,
+  br,
+  brIf,
+  call,
+  choose,
+  defineFunction,
+  get,
+  I32,
+  i32,
+  I64,
+  i64,
+  loop,
+  ret,
+  seq,
+  set,
+  tee,
+  when,
+  type Code,
+} from './wasm-assembler.ts';
+
+const { LANE, REGISTER } = M;
+
+/** How the records of a recording lie, and how their times are shown. */
+export interface WalkShape {
+  readonly layout: PageLayout;
+  readonly commonPid: number;
+  readonly times: 'micros' | 'nanos' | 'number';
+}
+
+/** More lost events than this in front of one record are counted by JavaScript, whose numbers have no end at 2^32. */
+const MAX_LOST = 1 << 30;
+const TOP_BITS = 0xf800_0000_0000_0000n;
+const TOP_STEP = 1n << 59n;
+
+function lane(offset: number): Code {
+  return i32.load('lane', offset);
+}
+
+function setLane(offset: number, value: Code | string | number): Code {
+  return i32.store('lane', value, offset);
+}
+
+function register(offset: number): Code {
+  return i32.load(M.REGISTERS, offset);
+}
+
+function count(offset: number): Code {
+  return i32.store(M.REGISTERS, i32.add(register(offset), 1), offset);
+}
+
+const fail: Code = seq(i32.store(M.REGISTERS, 1, REGISTER.damaged), ret(0));
+
+/** Adds what the head of a page says of losses; -1 = it does not say how many. */
+function addLost({ longBytes }: PageLayout): Code {
+  return when(i32.and('commit', LOST_FLAG | 0), [
+    set('lost', i32.const(-1)),
+    when(i32.and('commit', LOST_STORED_FLAG), [
+      when(i32.geU(i32.add('at', lane(LANE.pageSize)), i32.add('end', longBytes)), [
+        set('lost', i32.load('end')),
+        when(i32.eqz('lost'), [set('lost', i32.const(-1))]),
+      ]),
+    ]),
+    set('sum', lane(LANE.lost)),
+    when(
+      i32.or(i32.eq('lost', -1), i32.eq('sum', -1)),
+      [setLane(LANE.lost, -1)],
+      [when(i32.or(i32.gtU('lost', MAX_LOST), i32.gtU('sum', MAX_LOST)), [fail]), setLane(LANE.lost, i32.add('sum', 'lost'))],
+    ),
+  ]);
+}
+
+/** Opens the next page of a CPU; 0 at the end. */
+function nextPage(layout: PageLayout) {
+  return defineFunction('nextPage', { lane: I32 }, [I32], { at: I32, end: I32, commit: I32, lost: I32, sum: I32 }, [
+    set('at', lane(LANE.pageAt)),
+    when(i32.geU('at', lane(LANE.pagesEnd)), [ret(0)]),
+    setLane(LANE.pageAt, i32.add('at', lane(LANE.pageSize))),
+    when(i32.gtU(lane(LANE.pageAt), lane(LANE.pagesEnd)), [fail]),
+    setLane(LANE.page, i32.add(lane(LANE.page), 1)),
+    i64.store('lane', i64.load('at', layout.timestampOffset), LANE.time),
+    set('commit', i32.load('at', layout.commitOffset)),
+    setLane(LANE.at, i32.add('at', layout.dataOffset)),
+    set('end', i32.add(lane(LANE.at), i32.and('commit', COMMIT_BYTES_MASK))),
+    setLane(LANE.end, 'end'),
+    when(i32.gtU('end', lane(LANE.pageAt)), [fail]),
+    addLost(layout),
+    i32.const(1),
+  ]);
+}
+
+/** A record that is no event: moves the time, and returns where the next one begins; 0 where it is broken. */
+const skipSpecial = defineFunction(
+  'skipSpecial',
+  { lane: I32, at: I32, end: I32, type: I32, delta: I32 },
+  [I32],
+  { extra: I32, stamp: I64, now: I64, top: I64 },
+  [
+    when(i32.and(i32.eq('type', PADDING), i32.eqz('delta')), [ret('end')]),
+    when(i32.gtU(i32.add('at', 8), 'end'), [fail]),
+    set('extra', i32.load('at', 4)),
+    set('now', i64.load('lane', LANE.time)),
+    when(i32.eq('type', PADDING), [
+      i64.store('lane', i64.add('now', i64.extendU('delta')), LANE.time),
+      when(i32.or(i32.ltU('extra', 4), i32.gtU('extra', i32.sub(i32.sub('end', 'at'), 4))), [fail]),
+      ret(i32.add(i32.add('at', 4), i32.and(i32.add('extra', 3), -4))),
+    ]),
+    set('stamp', i64.or(i64.shl(i64.extendU('extra'), 27), i64.extendU('delta'))),
+    when(
+      i32.eq('type', ABSOLUTE),
+      [
+        set('top', i64.and('now', TOP_BITS)),
+        set('stamp', i64.or('stamp', 'top')),
+        when(i32.and(i64.ne('top', 0), i64.ltU('stamp', 'now')), [set('stamp', i64.add('stamp', TOP_STEP))]),
+      ],
+      [set('stamp', i64.add('now', 'stamp'))],
+    ),
+    i64.store('lane', 'stamp', LANE.time),
+    i32.add('at', 8),
+  ],
+);
+
+/** Goes to the next record of a CPU; 0 at its end, where the window ends, and at damage. */
+const advance = defineFunction(
+  'advance',
+  { lane: I32 },
+  [I32],
+  { pageBefore: I32, at: I32, end: I32, word: I32, type: I32, payload: I32, length: I32, time: I64 },
+  [
+    set('pageBefore', lane(LANE.page)),
+    setLane(LANE.lost, 0),
+    setLane(LANE.isFirst, 0),
+    loop(
+      'next',
+      set('at', lane(LANE.at)),
+      set('end', lane(LANE.end)),
+      when(i32.gtU(i32.add('at', 4), 'end'), [when(i32.eqz(call('nextPage', 'lane')), [ret(0)]), setLane(LANE.isFirst, 1), br('next')]),
+      set('word', i32.load('at')),
+      set('type', i32.and('word', 31)),
+      when(i32.geU('type', PADDING), [
+        set('at', call('skipSpecial', 'lane', 'at', 'end', 'type', i32.shrU('word', 5))),
+        when(i32.eqz('at'), [ret(0)]),
+        setLane(LANE.at, 'at'),
+        br('next'),
+      ]),
+    ),
+    set('time', i64.add(i64.load('lane', LANE.time), i64.extendU(i32.shrU('word', 5)))),
+    i64.store('lane', 'time', LANE.time),
+    when(
+      'type',
+      [set('payload', i32.add('at', 4)), set('length', i32.shl('type', 2))],
+      [when(i32.gtU(i32.add('at', 8), 'end'), [fail]), set('payload', i32.add('at', 8)), set('length', i32.sub(i32.load('at', 4), 4))],
+    ),
+    when(i32.or(i32.ltU('length', 2), i32.gtU('length', i32.sub('end', 'payload'))), [fail]),
+    setLane(LANE.start, 'payload'),
+    setLane(LANE.recordEnd, i32.add('payload', 'length')),
+    setLane(LANE.at, i32.add('payload', i32.and(i32.add('length', 3), -4))),
+    count(REGISTER.records),
+    when(i32.and(register(REGISTER.hasUntil), i64.geU('time', i64.load(M.REGISTERS, REGISTER.until))), [
+      setLane(LANE.stopPage, lane(LANE.page)),
+      setLane(LANE.stopIsFirst, lane(LANE.isFirst)),
+      setLane(LANE.stopLost, lane(LANE.lost)),
+      setLane(LANE.stopSince, i32.add('pageBefore', 1)),
+      ret(0),
+    ]),
+    i32.const(1),
+  ],
+);
+
+const BILLION = 1_000_000_000;
+/** From here on a time is rounded to the next second. */
+const LAST_HALF_MICRO = 999_999_500;
+const DOT = 46;
+
+/** Writes the text of a second, right-aligned in five digits, and the dot. */
+const setSecond = defineFunction('setSecond', { seconds: I64 }, [], {}, [
+  i64.store(M.SECOND, i64.mul('seconds', BILLION)),
+  i32.store(M.SECOND, i32.sub(call('putPadded', 'seconds', 5, 0, M.SECOND + 16), M.SECOND + 15), 8),
+  i32.store8(i32.add(i32.load(M.SECOND, 8), M.SECOND + 15), DOT),
+]);
+
+const copySecond = set('out', call('copy', M.SECOND + 16, i32.load(M.SECOND, 8), 'out'));
+
+const TIMES: Readonly<Record<WalkShape['times'], readonly Code[]>> = {
+  micros: [
+    // Line after line is of the same second.
+    set('within', i64.sub('time', i64.load(M.SECOND))),
+    when(i64.ltU('within', LAST_HALF_MICRO), [
+      copySecond,
+      ret(call('putDigits', i32.divU(i32.add(i32.wrap('within'), 500), 1000), 6, 'out')),
+    ]),
+    set('time', i64.add(i64.divU('time', 1000), i64.extendU(i64.geU(i64.remU('time', 1000), 500)))),
+    set('within', i64.divU('time', 1_000_000)),
+    call('setSecond', 'within'),
+    copySecond,
+    call('putDigits', i32.wrap(i64.sub('time', i64.mul('within', 1_000_000))), 6, 'out'),
+  ],
+  nanos: [
+    set('within', i64.sub('time', i64.load(M.SECOND))),
+    when(i64.geU('within', BILLION), [call('setSecond', i64.divU('time', BILLION)), set('within', i64.sub('time', i64.load(M.SECOND)))]),
+    copySecond,
+    call('putDigits', i32.wrap('within'), 9, 'out'),
+  ],
+  number: [call('putPadded', 'time', 12, 0, 'out')],
+};
+
+/** One line, from the head of its thread to its end. */
+function putLine({ commonPid }: WalkShape) {
+  const isCut = i32.gtU('out', 'limit');
+  return defineFunction(
+    'putLine',
+    { lane: I32, out: I32, outEnd: I32 },
+    [I32],
+    { start: I32, end: I32, id: I32, program: I32, limit: I32, pid: I32, entry: I32, body: I32 },
+    [
+      set('start', lane(LANE.start)),
+      set('end', lane(LANE.recordEnd)),
+      set('id', i32.shl(i32.load16U('start'), 2)),
+      when(i32.eqz(tee('program', i32.load('id', M.FORMATS))), [
+        set('program', call('compileEvent', i32.shrU('id', 2))),
+        when(i32.eqz('program'), [ret(FAILED)]),
+      ]),
+      set('limit', i32.sub('outEnd', i32.load('program'))),
+      when(isCut, [ret(FAILED)]),
+      when(i32.geU('end', i32.add('start', commonPid + 4)), [set('pid', i32.load('start', commonPid))]),
+      when(
+        lane(LANE.lost),
+        [set('out', call('putLostHead', lane(LANE.source), 'pid', lane(LANE.lost), 'out', 'limit'))],
+        [...findHead, set('out', call('copyEntry', 'entry', 'out', 'limit'))],
+      ),
+      when(i32.eq('out', FAILED), [ret(FAILED)]),
+      set('out', call('putTime', i64.load('lane', LANE.time), 'out')),
+      set('body', i32.add('out', i32.load('program', 4))),
+      set('out', call('putBody', i32.add('program', M.PROGRAM_HEAD_BYTES), 'start', 'end', 'out', 'limit')),
+      when(i32.eq('out', FAILED), [ret(FAILED)]),
+      when(i32.gtU('out', 'body'), [set('out', i32.sub('out', i32.eq(i32.load8U(i32.sub('out', 1)), 10)))]),
+      i32.store8('out', 10),
+      i32.add('out', 1),
+    ],
+  );
+}
+
+const noteAt = i32.add(M.NOTES, i32.mul(register(REGISTER.notes), M.NOTE_BYTES));
+
+/** The head of the thread's lines on this CPU; where lines before may have told another name, a note says where it stands. */
+const findHead: readonly Code[] = [
+  set('entry', call('find', i32.add(lane(LANE.source), 1), i64.extendU('pid'))),
+  when(i32.eqz('entry'), [set('entry', call('makeHead', lane(LANE.source), 'pid')), when(i32.eqz('entry'), [ret(FAILED)])]),
+  when(i32.load('entry', M.ENTRY.noteLength), [
+    when(i32.geU(register(REGISTER.notes), M.MAX_NOTES), [ret(FAILED)]),
+    i32.store(noteAt, i32.add('out', i32.load('entry', M.ENTRY.noteAt))),
+    i32.store(noteAt, i32.load('entry', M.ENTRY.noteLength), 4),
+    i32.store(noteAt, 'pid', 8),
+    count(REGISTER.notes),
+  ]),
+];
+
+/** Goes to the first record of a CPU that is not before the window; 0 where there is none. */
+const seek = defineFunction('seek', { lane: I32 }, [I32], {}, [
+  loop(
+    'next',
+    when(i32.eqz(call('advance', 'lane')), [ret(0)]),
+    brIf('next', i32.and(register(REGISTER.hasSince), i64.ltU(i64.load('lane', LANE.time), i64.load(M.REGISTERS, REGISTER.since)))),
+  ),
+  i32.const(1),
+]);
+
+function laneAt(index: Code | string): Code {
+  return i32.load(i32.shl(index, 2), M.ORDER);
+}
+
+function timeOf(at: string): Code {
+  return i64.load(laneAt(at), LANE.time);
+}
+
+/** The lanes with the earliest record and the second one; of equal times, the one that stands first. */
+const select: readonly Code[] = [
+  set('first', i32.const(0)),
+  set('second', i32.const(-1)),
+  set('i', i32.const(1)),
+  block(
+    'selected',
+    loop(
+      'next',
+      brIf('selected', i32.geU('i', 'count')),
+      when(
+        i64.ltU(timeOf('i'), timeOf('first')),
+        [set('second', get('first')), set('first', get('i'))],
+        [when(i32.ltS('second', 0), [set('second', get('i'))], [when(i64.ltU(timeOf('i'), timeOf('second')), [set('second', get('i'))])])],
+      ),
+      set('i', i32.add('i', 1)),
+      br('next'),
+    ),
+  ),
+];
+
+/** Takes the lane that has ended out of the order. */
+const remove: readonly Code[] = [
+  set('count', i32.sub('count', 1)),
+  block(
+    'removed',
+    loop(
+      'next',
+      brIf('removed', i32.geU('first', 'count')),
+      i32.store(i32.shl('first', 2), laneAt(i32.add('first', 1)), M.ORDER),
+      set('first', i32.add('first', 1)),
+      br('next'),
+    ),
+  ),
+];
+
+/** The CPUs that have a record in the window, one behind the other. */
+const collect: readonly Code[] = [
+  block(
+    'collected',
+    loop(
+      'next',
+      brIf('collected', i32.geU('i', 'lanes')),
+      set('lane', i32.add(M.LANES, i32.mul('i', M.LANE_BYTES))),
+      when(call('seek', 'lane'), [i32.store(i32.shl('count', 2), 'lane', M.ORDER), set('count', i32.add('count', 1))]),
+      set('i', i32.add('i', 1)),
+      br('next'),
+    ),
+  ),
+];
+
+/** Prints a window from `out` on; FAILED where JavaScript has to. */
+const printWindow = defineFunction(
+  'printWindow',
+  { lanes: I32, out: I32, outEnd: I32 },
+  [I32],
+  { lane: I32, i: I32, count: I32, first: I32, second: I32, time: I64, bound: I64 },
+  [
+    ...collect,
+    block(
+      'printed',
+      loop(
+        'merge',
+        brIf('printed', i32.eqz('count')),
+        ...select,
+        set('lane', laneAt('first')),
+        // Up to the next one's time; with it where this one stands before it, and otherwise its time is later, so not 0.
+        set('bound', i64.const(-1)),
+        when(i32.geS('second', 0), [set('bound', i64.sub(timeOf('second'), i64.extendU(i32.gtS('first', 'second'))))]),
+        loop(
+          'same lane',
+          set('out', call('putLine', 'lane', 'out', 'outEnd')),
+          when(i32.eq('out', FAILED), [ret(FAILED)]),
+          when(i32.eqz(call('advance', 'lane')), [...remove, br('merge')]),
+          brIf('same lane', i64.leU(i64.load('lane', LANE.time), 'bound')),
+        ),
+        br('merge'),
+      ),
+    ),
+    choose(register(REGISTER.damaged), i32.const(FAILED), get('out')),
+  ],
+);
+
+export function walkFunctions(shape: WalkShape) {
+  const putTime = defineFunction('putTime', { time: I64, out: I32 }, [I32], { within: I64 }, TIMES[shape.times]);
+  return [nextPage(shape.layout), skipSpecial, advance, setSecond, putTime, putLine(shape), seek, printWindow];
+}
