@@ -3,6 +3,7 @@
  *
  *   spawn printk ──link──► spawn trace clock ──pair: messages, and what both collectors say──► host trace clock
  *                                  └───own: fits of the collector───► Unix ◄───own───┘
+ *                                  └──pings──► hub ◄──pings── Unix
  *                          spawn x86-tsc ═══ shared counter, where both trace on it ═══ host x86-tsc
  *
  * Evidence goes into hulls (clock/message-hull.ts), which are the edges of the machine's graph (clock/clock-graph.ts). Out of it
@@ -10,18 +11,21 @@
  * nothing it received from a kernel that is placed already (the host, then by id) comes before it was sent.
  *
  * A spawned kernel that is observed by a collector of its own tells its own Unix time, which nobody compared with the host's: that
- * is no evidence. Such a kernel is placed by messages, or not at all, and its rows then keep the times they came with.
+ * is no evidence. Such a kernel is placed by the hub's clock, which its collector and the host's both ask for, and by messages; without
+ * either not at all, and its rows then keep the times they came with.
  */
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 import { isCounter, type ClockDomain } from '../model/time.ts';
 import { AlignedClock, type FitStretch, type Placing } from './aligned-clock.ts';
-import { ClockGraph, type ClockEdge } from './clock-graph.ts';
+import { ClockGraph, type ClockEdge, type Conversion } from './clock-graph.ts';
 import { toUnixNs, type ClockFit } from './fit.ts';
 import { MessageHull, type TimeInterval } from './message-hull.ts';
 import { NANOSECOND_CLOCKS, STEERED_TOGETHER, type RateDoubt } from './offset-hull.ts';
 import { PairEdge } from './pair-edge.ts';
 
 const UNIX = 'unix';
+/** The monotonic clock of the hub's process: what several collectors ask for. */
+const HUB = 'hub';
 /** What is known no better is a guess (a console's arrival, a wall clock), and no bound. */
 const MAX_EVIDENCE_NS = 100e6;
 /** A stretch reaches this far beyond what is known: short at first, as long as the bounds get narrower quickly. */
@@ -149,6 +153,8 @@ interface KernelClocks {
   printk: NodeClock | undefined;
   readonly own: HullEdge;
   link: HullEdge | undefined;
+  /** To the hub's clock, by pings: of kernels whose collector tells its own Unix time. */
+  hub: HullEdge | undefined;
   /** By the other's boot id. */
   readonly pairs: Map<string, PairEdge>;
   readonly shared: Map<string, SharedCounter>;
@@ -157,6 +163,8 @@ interface KernelClocks {
 export class MachineClocks {
   readonly audit: AuditCounts = { messages: 0, early: 0, impossible: 0, worstNs: 0 };
   readonly #graph = new ClockGraph();
+  /** Unix → the hub's clock, by the pings of the host's collector. */
+  #unixToHub: HullEdge | undefined;
   /** The one that was heard last at the end. */
   readonly #kernels = new Map<string, KernelClocks>();
   /** Of counters, one for all kernels: where they share the counter, its ns are the same. */
@@ -181,15 +189,36 @@ export class MachineClocks {
     const ns = this.#toNs(clock, raw);
     if (isCounter(clock)) this.#compareCounters(known, ns);
     if (isOwnUnix || fit.errorNs > MAX_EVIDENCE_NS) return;
+    addPoint(known.own, ns, toUnixNs(fit, raw), fit.errorNs);
+    this.#tellPairs(known, ns);
+  }
+
+  /** The way from the Unix time of `noteFit`'s fit to the hub's clock at the same moment. */
+  noteHub(bootId: string, raw: bigint, fit: ClockFit, toHub: ClockFit, isOwnUnix: boolean): void {
+    const kernel = this.#kernels.get(bootId);
+    if (kernel === undefined) return;
     const unixNs = toUnixNs(fit, raw);
-    const error = BigInt(Math.ceil(fit.errorNs));
-    known.own.hull.addInterval(ns, unixNs - error, unixNs + error);
-    const unix = known.own.at(ns);
-    if (unix === undefined) return;
-    for (const [bootId, pair] of known.pairs) {
-      const peer = this.#kernels.get(bootId);
-      if (peer !== undefined && pair.from === known.trace.name && pair.isDue(ns)) tellPair(pair, unix, peer, ns);
+    const hubNs = toUnixNs(toHub, unixNs);
+    if (isOwnUnix) {
+      kernel.hub ??= this.#openHub(kernel.trace.name);
+      const ns = this.#toNs(kernel.trace.clock, raw);
+      addPoint(kernel.hub, ns, hubNs, fit.errorNs + toHub.errorNs);
+      this.#tellPairs(kernel, ns);
+    } else if (kernel.kernelId === HOST_KERNEL_ID) {
+      this.#unixToHub ??= this.#openHub(UNIX);
+      addPoint(this.#unixToHub, unixNs, hubNs, toHub.errorNs);
     }
+  }
+
+  /** Unix time of a moment of the hub's clock; undefined where the host's collector has not pinged it. */
+  hubToUnix(hubNs: bigint): TimeInterval | undefined {
+    return this.#unixToHub?.back(hubNs);
+  }
+
+  #openHub(from: string): HullEdge {
+    const edge = new HullEdge(from, HUB, 'hub pings');
+    this.#graph.add(edge);
+    return edge;
   }
 
   /** The line of the printk clock to the trace clock of the same kernel, good at `raw`. */
@@ -332,7 +361,17 @@ export class MachineClocks {
       kernelId === HOST_KERNEL_ID ? 'reference' : 'pings',
       isSteady ? STEERED_TOGETHER : undefined,
     );
-    const kernel: KernelClocks = { bootId, kernelId, trace, printk: undefined, own, link: undefined, pairs: new Map(), shared: new Map() };
+    const kernel: KernelClocks = {
+      bootId,
+      kernelId,
+      trace,
+      printk: undefined,
+      own,
+      link: undefined,
+      hub: undefined,
+      pairs: new Map(),
+      shared: new Map(),
+    };
     this.#graph.add(own);
     this.#kernels.set(bootId, kernel);
     if (this.#kernels.size > MAX_KERNELS) {
@@ -343,8 +382,8 @@ export class MachineClocks {
     return kernel;
   }
 
-  #forget({ own, link, pairs, shared, bootId }: KernelClocks): void {
-    for (const edge of [own, link, ...pairs.values(), ...shared.values()]) if (edge !== undefined) this.#graph.remove(edge);
+  #forget({ own, link, hub, pairs, shared, bootId }: KernelClocks): void {
+    for (const edge of [own, link, hub, ...pairs.values(), ...shared.values()]) if (edge !== undefined) this.#graph.remove(edge);
     for (const other of pairs.keys()) this.#kernels.get(other)?.pairs.delete(bootId);
     for (const other of shared.keys()) this.#kernels.get(other)?.shared.delete(bootId);
   }
@@ -372,9 +411,8 @@ export class MachineClocks {
 
   /** Where the peer's trace clock stood, by both collectors and by messages. */
   #evidenceBetween(kernel: KernelClocks, peer: KernelClocks, ns: bigint): TimeInterval | undefined {
-    const unix = kernel.own.at(ns);
-    const [first, last] = [unix && peer.own.back(unix.low), unix && peer.own.back(unix.high)];
-    const pings = first && last && { low: first.low, high: last.high };
+    const unix = this.#unixOf(kernel, ns);
+    const pings = unix && this.#traceOf(peer, unix);
     const pair = kernel.pairs.get(peer.bootId);
     const messages = pair === undefined ? undefined : pair.from === kernel.trace.name ? pair.at(ns) : pair.back(ns);
     if (pings === undefined || messages === undefined) return pings ?? messages;
@@ -388,6 +426,27 @@ export class MachineClocks {
     to.pairs.set(from.bootId, pair);
     this.#graph.add(pair);
     return pair;
+  }
+
+  /** What both collectors say, as evidence between the two clocks: it bounds the side that has no messages. */
+  #tellPairs(kernel: KernelClocks, ns: bigint): void {
+    const unix = this.#unixOf(kernel, ns);
+    if (unix === undefined) return;
+    for (const [bootId, pair] of kernel.pairs) {
+      const peer = this.#kernels.get(bootId);
+      if (peer === undefined || pair.from !== kernel.trace.name || !pair.isDue(ns)) continue;
+      const there = this.#traceOf(peer, unix);
+      if (there !== undefined) pair.addInterval(ns, there.low, there.high);
+    }
+  }
+
+  /** By what the collector says: of its Unix time, or through the hub's clock. */
+  #unixOf({ own, hub }: KernelClocks, ns: bigint): TimeInterval | undefined {
+    return hub === undefined ? own.at(ns) : backAlong(this.#unixToHub, hub.at(ns));
+  }
+
+  #traceOf({ own, hub }: KernelClocks, unix: TimeInterval): TimeInterval | undefined {
+    return hub === undefined ? backAlong(own, unix) : backAlong(hub, along(this.#unixToHub, unix));
   }
 
   #placeTrace(kernel: KernelClocks, raw: bigint): Placing | undefined {
@@ -405,7 +464,7 @@ export class MachineClocks {
       if (least > low) low = least;
       if (most < high) high = most;
     }
-    return { ...found, best: (low + high) / 2n, evidence: found.evidence.join(', ') };
+    return { ...found, best: (low + high) / 2n, evidence: nameEvidence(found) };
   }
 
   /** Beside the trace clock's line, so that both tell one time. */
@@ -415,7 +474,7 @@ export class MachineClocks {
     if (found === undefined || there === undefined) return undefined;
     const beside = trace.aligned.nearest(this.#toRaw(trace.clock, (there.low + there.high) / 2n));
     const isInside = beside !== undefined && beside >= found.low && beside <= found.high;
-    return { ...found, best: isInside ? beside : (found.low + found.high) / 2n, evidence: found.evidence.join(', ') };
+    return { ...found, best: isInside ? beside : (found.low + found.high) / 2n, evidence: nameEvidence(found) };
   }
 
   #noteImpossible(sender: KernelClocks, receiver: KernelClocks, earlyNs: number, receivedNs: bigint): void {
@@ -445,8 +504,8 @@ export class MachineClocks {
   }
 
   /** Segments of a kernel's clocks: a step of a pair is laid to the kernel that is placed by it. */
-  #stepsOf({ own, link, pairs, trace }: KernelClocks): number {
-    let steps = own.hull.steps + (link?.hull.steps ?? 0);
+  #stepsOf({ own, link, hub, pairs, trace }: KernelClocks): number {
+    let steps = own.hull.steps + (link?.hull.steps ?? 0) + (hub?.hull.steps ?? 0);
     for (const pair of pairs.values()) if (pair.from === trace.name) steps += pair.steps;
     return steps;
   }
@@ -462,6 +521,29 @@ export class MachineClocks {
   }
 }
 
+/** Each kind once: a way through the hub's clock has pings at both ends. */
+function nameEvidence({ evidence }: Conversion): string {
+  return [...new Set(evidence)].join(', ');
+}
+
+function addPoint({ hull }: HullEdge, at: bigint, to: bigint, errorNs: number): void {
+  if (errorNs > MAX_EVIDENCE_NS) return;
+  const error = BigInt(Math.ceil(errorNs));
+  hull.addInterval(at, to - error, to + error);
+}
+
+function along(edge: HullEdge | undefined, from: TimeInterval | undefined): TimeInterval | undefined {
+  const low = from && edge?.at(from.low);
+  const high = from && edge?.at(from.high);
+  return low && high && { low: low.low, high: high.high };
+}
+
+function backAlong(edge: HullEdge | undefined, to: TimeInterval | undefined): TimeInterval | undefined {
+  const low = to && edge?.back(to.low);
+  const high = to && edge?.back(to.high);
+  return low && high && { low: low.low, high: high.high };
+}
+
 function maxOf(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
 }
@@ -472,13 +554,6 @@ function minOf(a: bigint, b: bigint): bigint {
 
 function createNode(bootId: string, clock: ClockDomain): NodeClock {
   return { clock, name: `${bootId} ${clock}`, aligned: new AlignedClock(), newestRaw: 0n };
-}
-
-/** What both collectors say, as evidence between the two clocks: it bounds the side that has no messages. */
-function tellPair(pair: PairEdge, unix: TimeInterval, to: KernelClocks, fromNs: bigint): void {
-  const low = to.own.back(unix.low);
-  const high = to.own.back(unix.high);
-  if (low !== undefined && high !== undefined) pair.addInterval(fromNs, low.low, high.high);
 }
 
 /** The host is placed first, then by id; of one kernel's boots one before the other. */

@@ -21,11 +21,12 @@ import { OperationalError, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
+import type { ClockFitFields, HubLink } from '../model/segment.ts';
 import { isCounter, NO_RAW_TIME, toUnixNs, type ClockDomain, type MonotonicNs, type PrintkNs, type UnixNs } from '../model/time.ts';
 import { ClockBracket } from './clock-bracket.ts';
 import { ClockOffset, MAX_DRIFT } from './clock-offset.ts';
-import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval } from './kernel-clock.ts';
+import type { HubClock } from './hub-clock.ts';
+import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval, type TraceLinks } from './kernel-clock.ts';
 import { TraceInstance, findOrphans } from './tracefs.ts';
 
 /** Each second at first, until the rate between the clocks is known (clock-offset.ts): a sample takes under 1 ms. */
@@ -64,6 +65,8 @@ export class CollectorClock implements KernelClock, HostTimeline {
   #saidNoTracer = false;
 
   readonly #isHost: boolean;
+  /** Set once there is somebody to ask. */
+  hub: HubClock | undefined;
 
   /** `isHost`: this kernel's Unix time is the machine's. */
   constructor(traceClock: ClockDomain = 'mono', isHost = true) {
@@ -142,18 +145,31 @@ export class CollectorClock implements KernelClock, HostTimeline {
     return { baseRaw: String(baseRaw), baseUnixNs: String(baseUnixNs), nsPerTick, errorNs };
   }
 
-  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
-    const wall = this.#isHost ? 'host' : 'own';
+  hubLink(): HubLink | undefined {
+    const mono = process.hrtime.bigint();
+    return this.hub?.link(mono, this.#unix.at(mono));
+  }
+
+  wallLink(): HubLink | undefined {
+    return this.#isHost ? undefined : this.hubLink();
+  }
+
+  traceLinks(): TraceLinks {
+    const hub = this.hubLink();
+    return { wall: this.#isHost ? 'host' : 'own', ...(hub === undefined ? {} : { hub }), ...this.#printkLinks() };
+  }
+
+  #printkLinks(): Pick<TraceLinks, 'links'> {
     if (isCounter(this.#traceClock)) {
       const link = this.#linkCounter();
-      return link === undefined ? { wall } : { wall, links: [{ clock: 'printk', fit: toFitFields(link) }] };
+      return link === undefined ? {} : { links: [{ clock: 'printk', fit: toFitFields(link) }] };
     }
-    if (this.#traceClock !== 'mono') return { wall };
+    if (this.#traceClock !== 'mono') return {};
     const mono = process.hrtime.bigint();
     const raw = mono - middleOf(this.#printk.at(mono));
     const toMono = this.#printk.at(raw);
     const fit = { baseRaw: raw, baseUnixNs: raw + middleOf(toMono), nsPerTick: 1 + this.#printk.rate, errorNs: halfOf(toMono) };
-    return { wall, links: [{ clock: 'printk', fit: toFitFields(fit) }] };
+    return { links: [{ clock: 'printk', fit: toFitFields(fit) }] };
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

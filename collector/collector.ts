@@ -6,10 +6,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationalError, errnoOf, isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
-import { HOST_KERNEL_ID, type KernelIdentity } from '../model/identity.ts';
+import { HOST_KERNEL_ID, KMSG_STREAM, type KernelIdentity } from '../model/identity.ts';
 import type { Source, SourcePosition, SourceStatus, StreamCounts } from '../model/pipeline.ts';
 import { SPAN_RULES, type SpanRule } from '../correlate/span-rules.ts';
 import { CollectorClock } from './collector-clock.ts';
+import { HubClock } from './hub-clock.ts';
 import { FormatStore } from './format-store.ts';
 import { discoverIdentity } from './identity.ts';
 import { createMatcher } from '../correlate/match-messages.ts';
@@ -23,7 +24,6 @@ import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
 import { GuestConsoleSource } from './sources/guest-console.ts';
 import { InstanceConsoles, MAX_CONSOLES } from './sources/instance-consoles.ts';
-import { KMSG_STREAM } from './sources/kmsg.ts';
 import { NetconsoleSource } from './sources/netconsole.ts';
 import { PstoreSource } from './sources/pstore.ts';
 import { StreamSource } from './sources/stream.ts';
@@ -145,6 +145,7 @@ class RunningCollector implements Collector {
   readonly #links: Links;
   readonly #clock: CollectorClock;
   readonly #peer: Peer;
+  readonly #hubClock: HubClock;
   readonly #shared: SharedParts;
   /** The same for kernels whose trace pages are read. */
   readonly #recording: SharedParts;
@@ -165,6 +166,8 @@ class RunningCollector implements Collector {
     this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono', this.#identity.kernelId === HOST_KERNEL_ID);
     const formats = new FormatStore(options.spoolDir);
     this.#peer = new Peer(links.exchange, formats);
+    this.#hubClock = new HubClock({ exchange: links.exchange, isHub: () => this.#peer.kind === 'hub' });
+    this.#clock.hub = this.#hubClock;
     const { events, recorderMaxBytes = DEFAULT_RECORDER_BYTES, streams = [], sources, version } = options;
     const recorders = streams.length + (sources.tracefs === undefined ? 0 : 1);
     const recorderBytes = events === 'keep' ? Math.floor(recorderMaxBytes / Math.max(1, recorders)) : undefined;
@@ -185,6 +188,8 @@ class RunningCollector implements Collector {
     this.#openReaders(this.#telemetry, resume);
     // Known at once where the receiver is there: then nothing is spooled in a form that has to be changed later.
     await this.#peer.meet();
+    // The first records are the whole log since boot: their times want its answer, too.
+    await this.#hubClock.start();
     for (const { feed } of this.#otherKernels()) feed.sendLeftOver();
     await this.#startSources(rules, resume);
     this.#timers.push(setInterval(() => void this.#writeBooks(), BOOKS_INTERVAL_MS));
@@ -247,6 +252,7 @@ class RunningCollector implements Collector {
     clearInterval(flushing);
     await this.#writeBooks();
     await Promise.all(feeds.map((feed) => feed.close(CLOSE_GRACE_MS)));
+    this.#hubClock.stop();
     this.#clock.stop();
     this.#links.close();
     await this.#telemetry?.close();

@@ -18,10 +18,10 @@ import { alignTimes, composeFits, toFitFields, toUnixNs as fitToUnixNs, type Clo
 import { IntervalTrack } from '../clock/interval-track.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
+import type { ClockFitFields } from '../model/segment.ts';
 import { NO_RAW_TIME, isClockDomain, toUnixNs, type ClockDomain, type PrintkNs, type UnixNs } from '../model/time.ts';
 import type { GuestBracket, GuestClocks } from '../parsers/guest-payloads.ts';
-import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval } from './kernel-clock.ts';
+import { addClockMetrics, type HostTimeline, type KernelClock, type OffsetInterval, type TraceLinks } from './kernel-clock.ts';
 
 /** Without a ping: how late the promptest frame may have come, and how wrong a guest's wall clock may be. */
 const GUESSED_DOUBT_NS = 1_000_000_000n;
@@ -142,14 +142,21 @@ export class GuestClock implements KernelClock {
   }
 
   /** The way between the kernel's own clocks, without the pings that the fits to Unix time have in common. */
-  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
+  traceLinks(): TraceLinks {
     const now = this.#guestNow();
+    const hub = this.#timeline.hubLink();
+    const told = hub === undefined ? {} : { hub };
     // A trace clock that counts ticks would need the way back from mono to it.
-    if (this.#traceClock !== 'mono' || !this.#printk.known) return {};
+    if (this.#traceClock !== 'mono' || !this.#printk.known) return told;
     const fit = this.#perfToMono(now);
     // At this moment, not where the line was begun.
     const baseRaw = fit.baseRaw + BigInt(Math.round(Number(now - fit.baseUnixNs) / fit.nsPerTick));
-    return { links: [{ clock: 'printk', fit: toFitFields({ ...fit, baseRaw, baseUnixNs: fitToUnixNs(fit, baseRaw) }) }] };
+    return { ...told, links: [{ clock: 'printk', fit: toFitFields({ ...fit, baseRaw, baseUnixNs: fitToUnixNs(fit, baseRaw) }) }] };
+  }
+
+  /** Its times are on the timeline of who reads it. */
+  wallLink(): undefined {
+    return undefined;
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

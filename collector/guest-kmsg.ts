@@ -1,4 +1,5 @@
 /** The kernel log of a guest, from the frames of its forwarder: rows, losses and books, as sources/kmsg.ts has them for this kernel. */
+import { KMSG_STREAM } from '../model/identity.ts';
 import type { Gap, GapReason } from '../model/gap.ts';
 import { LogBatch } from '../model/log-batch.ts';
 import type { SourcePosition, SourceRecord, StreamCounts } from '../model/pipeline.ts';
@@ -6,8 +7,6 @@ import { toPrintkNs } from '../model/time.ts';
 import { openKmsg } from '../parsers/kmsg.ts';
 import type { GuestClock } from './guest-clock.ts';
 import { readKmsgHeader, type KmsgHeader } from './kmsg-header.ts';
-
-export const KMSG_STREAM = 'kmsg';
 
 export class GuestKmsg {
   readonly #bootId: string;

@@ -12,7 +12,7 @@
  * A live stream is read with `add` and asks for what is missing (`again`); a recording has nobody to ask, so what is missing
  * in it stays missing and is in the books. Not handled: more than one forwarder on one pipe.
  */
-import type { KernelIdentity } from '../model/identity.ts';
+import { KMSG_STREAM, type KernelIdentity } from '../model/identity.ts';
 import type { SourcePosition, SourceRecord, StreamCounts } from '../model/pipeline.ts';
 import { GuestStreamDecoder, type FrameCounts, type RawFrame } from '../parsers/guest-stream.ts';
 import { parseGuestFrame, type GuestFrame, type GuestHello } from '../parsers/guest-payloads.ts';
@@ -20,7 +20,7 @@ import type { SpanRule } from '../correlate/span-rules.ts';
 import { GuestClock } from './guest-clock.ts';
 import type { GuestProgress } from './guest-commands.ts';
 import { toGuestIdentity, type KernelRule } from './guest-identity.ts';
-import { GuestKmsg, KMSG_STREAM } from './guest-kmsg.ts';
+import { GuestKmsg } from './guest-kmsg.ts';
 import { GuestPages } from './guest-pages.ts';
 import { RecordedTimeline, type HostTimeline } from './kernel-clock.ts';
 import { ProbeMisses } from './probe-misses.ts';

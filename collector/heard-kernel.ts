@@ -1,7 +1,7 @@
 /**
  * A kernel of which nothing is known but what it prints, over netconsole or on a console: its boots, one after the other, each an
  * incarnation of the kernel, in one feed. Nobody says a boot id, so one is made when a boot is first heard; an earlier run's is taken
- * over where the clock still began at the same moment.
+ * over where the clock still began at the same moment. The hub may find out which boot it is (hub/boot-joins.ts).
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../base/log.ts';
@@ -134,6 +134,7 @@ export class HeardKernel {
       bootId: known?.bootId ?? randomUUID(),
       release: boot.release,
       arch: '',
+      isHeard: true,
     };
     this.#sinceMs = known?.counts?.['sinceMs'] ?? Date.now();
     this.#options.log.info(known === undefined ? `hears a boot of ${name}` : `hears ${name} again`, {

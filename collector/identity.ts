@@ -7,14 +7,16 @@
  *   /proc/sys/kernel/osrelease                → release
  *   /sys/firmware/devicetree/base/{model,id}  → a spawned kernel: its name, and its id as 4 bytes big-endian
  *   /sys/fs/multikernel/instances/<name>/id   → the same, where the device tree is silent; only inside a spawn
+ *   /dev/kmsg                                 → the same, from the line in which the kernel itself says it; only inside a spawn
  *
  * A spawned kernel has no machine id of its own: the host's is given to it by configuration (`overrides`). Not handled: what
  * the host knows of its spawns (that is discovery on the host side, not identity).
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { errnoOf } from '../base/errors.ts';
 import { HOST_KERNEL_ID, type KernelIdentity } from '../model/identity.ts';
 
 /** Spawn ids are 9 bits wide in kerf; a board's own `id` property that is larger is no multikernel id. */
@@ -24,6 +26,11 @@ const SUBARCH_OFFSET = 0x23c;
 const SUBARCH_MULTIKERNEL = 5;
 /** `multikernel.id=3` or `multikernel_id=3`: for operators whose spawn has neither of the above. */
 const COMMAND_LINE_ID = /\bmultikernel[._]id=(\d+)/;
+/** A spawned kernel finds its id in the tree that its host left it, and prints it among its first some hundred lines. */
+const IDENTITY_LINE = /DTB contains instance ID (\d{1,9}), name '([^'\n]{1,255})'/;
+const MAX_LOG_RECORDS = 4096;
+/** PRINTKRB_RECORD_MAX of the newest kernels; less would be EINVAL. */
+const LOG_RECORD_BYTES = 8192;
 
 /** OTLP `host.arch` values of Node's names. */
 const ARCH: Readonly<Record<string, string>> = {
@@ -118,8 +125,44 @@ function discoverFromInstances(root: string): { readonly id: number; readonly na
     const id = Number(readText(folder, `${name}/id`));
     if (Number.isInteger(id) && id > 0 && id <= MAX_KERNEL_ID) return { id, name };
   }
+  const said = readIdentityLine(root);
+  if (said !== undefined) return said;
   const id = Number(COMMAND_LINE_ID.exec(readText(root, 'proc/cmdline'))?.[1]);
   return id > 0 && id <= MAX_KERNEL_ID ? { id, name: `kernel-${id}` } : undefined;
+}
+
+/** What the kernel's log says; undefined where the line is gone, or the log is not ours to read. */
+function readIdentityLine(root: string): { readonly id: number; readonly name: string } | undefined {
+  let fd: number;
+  try {
+    fd = openSync(join(root, 'dev/kmsg'), constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const record = Buffer.alloc(LOG_RECORD_BYTES);
+    for (let count = 0; count < MAX_LOG_RECORDS; count++) {
+      const sizeBytes = readLogRecord(fd, record);
+      if (sizeBytes === 0) return undefined;
+      const [, digits, name] = IDENTITY_LINE.exec(record.toString('utf8', 0, sizeBytes)) ?? [];
+      const id = Number(digits);
+      if (name !== undefined && id > 0 && id <= MAX_KERNEL_ID) return { id, name };
+    }
+    return undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Bytes of the next record; 0 at the end. One that was overwritten while we read (EPIPE) is passed over. */
+function readLogRecord(fd: number, into: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(fd, into, 0, into.length, null);
+    } catch (error) {
+      if (errnoOf(error) !== 'EPIPE') return 0;
+    }
+  }
 }
 
 function listNames(folder: string): string[] {

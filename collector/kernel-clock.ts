@@ -2,7 +2,7 @@
 import { ATTR, CLOCK_ERROR_METRIC } from '../model/attributes.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch, MetricDefinition } from '../model/metric-batch.ts';
-import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
+import type { ClockFitFields, HubLink, SegmentHeader } from '../model/segment.ts';
 import type { ClockDomain, PrintkNs, UnixNs } from '../model/time.ts';
 
 const ERROR_METRIC: MetricDefinition = {
@@ -32,6 +32,9 @@ export function addClockMetrics(
   batch.add(STEPS_METRIC, startNs, timeNs, steps, {});
 }
 
+/** What a segment says of clocks beside its fit. */
+export type TraceLinks = Pick<SegmentHeader, 'wall' | 'links' | 'hub'>;
+
 export interface KernelClock {
   /** Now, on the reference timeline. */
   nowUnixNs(): UnixNs;
@@ -42,7 +45,9 @@ export interface KernelClock {
   /** How the pages that are read now are aligned. */
   traceFit(): ClockFitFields;
   /** What else a segment says of the clocks: whose Unix time that is, and how the kernel's other clocks lie to the trace clock. */
-  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'>;
+  traceLinks(): TraceLinks;
+  /** How the Unix time of `alignLogs` lies to the hub's clock, where it is this kernel's own and no other's. */
+  wallLink(): HubLink | undefined;
   /** How well the clocks are known, and how often they were found stepped. */
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void;
 }
@@ -58,6 +63,8 @@ export interface HostTimeline {
   nowNs(): bigint;
   /** Unix time less this clock at a moment of this clock. */
   unixOffset(hostNs: bigint): OffsetInterval;
+  /** How that Unix time lies to the hub's clock; undefined where nobody asked the hub. */
+  hubLink(): HubLink | undefined;
 }
 
 /** A timeline that is Unix time itself: for recordings, whose moments are those of the recorder. */
@@ -70,5 +77,9 @@ export class RecordedTimeline implements HostTimeline {
 
   unixOffset(): OffsetInterval {
     return { low: 0n, high: 0n };
+  }
+
+  hubLink(): undefined {
+    return undefined;
   }
 }

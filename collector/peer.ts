@@ -47,7 +47,8 @@ export class Peer {
   /** Finds out who is there; returns false when nobody answers. */
   async meet(): Promise<boolean> {
     const answer = await this.#exchange('GET', HELLO_PATH);
-    if (answer.status === 0 || answer.status >= 500 || answer.status === 429) return false;
+    // One that does not let us in may be a hub: what it is shows once somebody has mended that.
+    if (answer.status === 0 || answer.status >= 500 || [401, 403, 429].includes(answer.status)) return false;
     const hello = answer.status === 200 ? parseHello(answer.body) : undefined;
     this.#held.clear();
     if (hello === undefined) {

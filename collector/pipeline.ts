@@ -146,10 +146,12 @@ export class Pipeline implements Sink {
     // Before the lane is chosen: a console's lines get their levels here.
     this.#recogniserOf(stream).take(batch);
     const errorNs = clockErrorNs ?? clock.alignLogs(batch);
+    const hub = peer.kind === 'hub' ? clock.wallLink() : undefined;
     const draft = this.#draftFor(severestOf(batch) <= SEVERE_LEVEL ? 'severe' : 'logs', 'logs');
     encodeLogs(resource, this.#scope(), batch, draft.writer, {
       stream,
       clockErrorNs: errorNs,
+      ...(hub === undefined ? {} : { hub }),
       // A hub knows a record by boot, stream and number; for others it is written out.
       ...(peer.kind === 'hub' ? {} : { uidPrefix: `${resource.identity?.bootId ?? ''}/${stream}/` }),
     });

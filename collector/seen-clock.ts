@@ -8,10 +8,10 @@
  */
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
-import type { ClockFitFields, SegmentHeader } from '../model/segment.ts';
+import type { ClockFitFields } from '../model/segment.ts';
 import { NO_RAW_TIME, toUnixNs, type PrintkNs, type UnixNs } from '../model/time.ts';
 import { toFitFields } from '../clock/fit.ts';
-import { addClockMetrics, type KernelClock } from './kernel-clock.ts';
+import { addClockMetrics, type KernelClock, type TraceLinks } from './kernel-clock.ts';
 
 /** Even the promptest record was on its way, and its kernel may have held it back. */
 export const SEEN_DOUBT_NS = 1_000_000_000;
@@ -68,8 +68,12 @@ export class SeenClock implements KernelClock {
     return toFitFields({ baseRaw: 0n, baseUnixNs: this.zeroUnixNs ?? this.#now(), nsPerTick: 1, errorNs: this.#errorNs });
   }
 
-  traceLinks(): Pick<SegmentHeader, 'wall' | 'links'> {
+  traceLinks(): TraceLinks {
     return {};
+  }
+
+  wallLink(): undefined {
+    return undefined;
   }
 
   addMetrics(batch: MetricBatch, startNs: bigint, timeNs: bigint): void {

@@ -17,7 +17,7 @@ import type { ClockRow, Clocks } from '../model/api.ts';
 import { HOST_KERNEL_ID, toResource, toScope, type KernelIdentity } from '../model/identity.ts';
 import { WATCH_EVENT } from '../model/incident.ts';
 import type { LogBatch } from '../model/log-batch.ts';
-import type { SegmentHeader } from '../model/segment.ts';
+import { parseHubLink, type SegmentHeader } from '../model/segment.ts';
 import { isCounter, NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
 import { MAX_REVISIONS, queryLastFits, queryRevisions, toRevision, type Revision } from '../store/queries/clocks.ts';
 import type { ClockFitRow } from '../store/clock-rows.ts';
@@ -36,6 +36,10 @@ const MAX_KERNELS = 8_192;
 /** A segment's events are about as old as its fit; a stamp from elsewhere is no moment to know a clock by. */
 const BEFORE_FIT_NS = 400e9;
 const AFTER_FIT_NS = 10e9;
+/** A wall clock that nobody compared with the host's is believed to so much, as that of a guest that is read without pings. */
+const OWN_WALL_DOUBT_NS = 1e9;
+/** The kernel slews a clock by at most so much. */
+const UNSEEN_DRIFT = 500e-6;
 
 const LEVEL_WARNING = 4;
 
@@ -59,6 +63,7 @@ interface KnownKernel {
 export class ClockWatch {
   readonly #store: Store;
   readonly #version: string;
+  readonly #processId: string;
   readonly #startNs = BigInt(Date.now()) * 1_000_000n;
   /** By machine: messages looked at when its audit was last stored. */
   readonly #audited = new Map<string, number>();
@@ -74,10 +79,11 @@ export class ClockWatch {
   #storing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `rows`: where it says which clocks cannot be right. */
-  constructor(store: Store, version: string, rows?: WatchRows) {
+  /** `processId` names this process's monotonic clock, which collectors ask for. `rows`: where it says which clocks cannot be right. */
+  constructor(store: Store, version: string, processId: string, rows?: WatchRows) {
     this.#store = store;
     this.#version = version;
+    this.#processId = processId;
     this.#rows = rows;
   }
 
@@ -106,7 +112,7 @@ export class ClockWatch {
 
   /** The clock of a segment whose events lie between two raw times, with what the segment says itself. */
   openSegment(header: SegmentHeader, fromRaw: bigint, toRaw: bigint): SegmentClock {
-    const { identity, clock, links = [], wall } = header;
+    const { identity, clock, links = [], wall, hub } = header;
     const fit = fromFitFields(header.fit);
     const distanceNs = Number(toRaw - fit.baseRaw) * fit.nsPerTick;
     const nowMs = Date.now();
@@ -123,6 +129,7 @@ export class ClockWatch {
     const isOwnUnix = wall === 'own' || isBroken;
     this.#hear(identity, nowMs, isOwnUnix);
     machine.noteFit(identity, clock, toRaw, fit, isOwnUnix);
+    if (hub?.process === this.#processId) machine.noteHub(identity.bootId, toRaw, fit, fromFitFields(hub.fit), isOwnUnix);
     this.#recall(machine, identity.bootId, clock);
     const aligned = machine.extend(identity.bootId, clock, fromRaw, toRaw);
     for (const link of links) {
@@ -133,7 +140,8 @@ export class ClockWatch {
       machine.extend(identity.bootId, 'printk', raw, raw);
     }
     const errorNs = aligned?.find(toRaw)?.fit.errorNs;
-    return { ...used, aligned: errorNs !== undefined && errorNs <= Math.max(fit.errorNs, isOwnUnix ? Infinity : 0) ? aligned : undefined };
+    if (errorNs !== undefined && errorNs <= Math.max(fit.errorNs, isOwnUnix ? Infinity : 0)) return { ...used, aligned };
+    return isOwnUnix && !isBroken ? { ...used, fit: { ...fit, errorNs: Math.max(fit.errorNs, OWN_WALL_DOUBT_NS) } } : used;
   }
 
   /** Sets the times of log lines where the graph says more than their sender; returns the bound, undefined where it does not. */
@@ -147,6 +155,31 @@ export class ClockWatch {
     const worst = aligned.worstError(range.from, range.to);
     const isBetter = worst !== undefined && (senderErrorNs < 0 || known.isOwnUnix || worst <= senderErrorNs);
     return isBetter ? aligned.align(batch.rawTime, batch.unixTime, batch.length) : undefined;
+  }
+
+  /**
+   * Moves log lines whose sender tells its own wall clock by what that clock is off, as the hub's clock tells, which is the way for lines
+   * from before the first trace event. Returns the bound.
+   */
+  alignWall({ machineId }: KernelIdentity, batch: LogBatch, senderErrorNs: number, hubLink: string): number {
+    const believedNs = Math.max(senderErrorNs, OWN_WALL_DOUBT_NS);
+    const link = parseHubLink(hubLink);
+    if (link?.process !== this.#processId || batch.length === 0) return believedNs;
+    const toHub = fromFitFields(link.fit);
+    const unix = this.#machines.get(machineId)?.hubToUnix(toHub.baseUnixNs);
+    if (unix === undefined) return believedNs;
+    const shiftNs = (unix.low + unix.high) / 2n - toHub.baseRaw;
+    let oldestNs = toHub.baseRaw;
+    for (let row = 0; row < batch.length; row++) {
+      const ownNs = batch.unixTime.getBigint(row);
+      // 0 = it has no time yet.
+      if (ownNs === 0n) continue;
+      if (ownNs < oldestNs) oldestNs = ownNs;
+      batch.unixTime.setBigint(row, ownNs + shiftNs);
+    }
+    // How the two clocks ran against each other before the ping nobody saw.
+    const unseenNs = Number(toHub.baseRaw - oldestNs) * UNSEEN_DRIFT;
+    return Math.ceil(Math.max(0, senderErrorNs) + toHub.errorNs + Number(unix.high - unix.low) / 2 + unseenNs);
   }
 
   /** A message that was matched; the raw times are those of both kernels' trace clocks. */

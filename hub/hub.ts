@@ -1,4 +1,5 @@
 /** The hub: one process per machine or fleet that receives, stores and serves. */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SpanRule } from '../correlate/span-rules.ts';
@@ -31,6 +32,7 @@ import { listen, type HubApp, type Listener } from './listen.ts';
 import { LifeWatch } from './life-watch.ts';
 import { LiveFeed } from './live.ts';
 import { PresenceTable } from './presence.ts';
+import { BootJoins } from './boot-joins.ts';
 import { createReceiveApp } from './receive.ts';
 import { Recorders } from './recorders.ts';
 import { ReportWatch } from './report-watch.ts';
@@ -110,6 +112,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   const close = async (): Promise<void> => {
     parts.live.close();
     await Promise.all(listeners.map((listener) => listener.close()));
+    await parts.boots.close();
     await parts.reports.close();
     await parts.clocks.close();
     await parts.lives.close();
@@ -122,6 +125,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     await store.close();
   };
   try {
+    parts.boots.start();
     await parts.clocks.start();
     // Before anything comes in: what an earlier process left is read out of the store.
     await parts.ikc.start();
@@ -145,6 +149,7 @@ interface HubParts {
   readonly addresses: { page: string; otlp: string; clickhouse: string };
   readonly live: LiveFeed;
   readonly reports: ReportWatch;
+  readonly boots: BootJoins;
   readonly clocks: ClockWatch;
   readonly lives: LifeWatch;
   readonly ikc: IkcWatch;
@@ -175,9 +180,10 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
   const live = new LiveFeed();
   const formats = new FormatSets(dataDir);
   const messages = createMatcher(options.messages);
+  const processId = randomUUID();
   const watched = new WatchRows({ store, live, version, mark: (...of) => incidents.mark(...of) });
   const identities = new IdentityWatch(watched);
-  const clocks = new ClockWatch(store, version, watched);
+  const clocks = new ClockWatch(store, version, processId, watched);
   const channels = new ChannelWatch(watched);
   const packs = options.ikcPacks ?? IKC_PACKS;
   const forwarder =
@@ -203,6 +209,15 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
       latency.take(batch, heard, traceIds);
     },
   });
+  const kernels = new KernelList({ store, presence, clocks, identities, books });
+  const boots = new BootJoins({
+    store,
+    path: join(dataDir, 'boots', 'joins.json'),
+    onJoined: (heard) => {
+      presence.forget(heard);
+      kernels.forget();
+    },
+  });
   const lives = new LifeWatch({ store, counters, version });
   const recorders = new Recorders({ path: join(dataDir, 'recorders', 'requests.json'), windowMs: options.recorderWindowMs ?? 5_000 });
   const path = join(dataDir, 'incidents', 'watch.json');
@@ -222,13 +237,13 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     reports,
     lives,
     messages,
+    boots,
     clocks,
     ikc,
     incidents,
     across,
     onMetrics: (stored) => forwarder?.metrics.take(stored),
   });
-  const kernels = new KernelList({ store, presence, clocks, identities, books });
   const files = new StaticFiles(options.webDir);
   const addresses = { page: '', otlp: '', clickhouse: '' };
   const health = (): Promise<Health> => readHealth(store, version, counters.startedMs, addresses, forwarder);
@@ -236,6 +251,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
     addresses,
     live,
     reports,
+    boots,
     clocks,
     lives,
     ikc,
@@ -268,7 +284,7 @@ function createParts(options: HubOptions, store: Store, { page, otlp, tokens, fo
       workDir: join(dataDir, 'imports'),
       health,
     }),
-    otlpApp: createReceiveApp({ address: otlp, tokens, version, bodies, counters, formats, intake, recorders }),
+    otlpApp: createReceiveApp({ address: otlp, tokens, version, bodies, counters, formats, processId, intake, recorders }),
     clickhouseApp: clickhouse === undefined ? undefined : createClickhouseApp({ address: clickhouse, tokens, store, bodies }),
   };
 }

@@ -6,7 +6,7 @@ import type { MessageMatcher } from '../correlate/match-messages.ts';
 import { MessageRecogniser } from '../correlate/recognise-messages.ts';
 import { ATTR, COLLECTOR_STOPPED_METRIC } from '../model/attributes.ts';
 import type { Gap } from '../model/gap.ts';
-import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
+import { toResource, toScope, type KernelIdentity, type Resource } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
 import type { Segment, SegmentHeader } from '../model/segment.ts';
@@ -14,6 +14,7 @@ import type { DecodedLogs, DecodedMetrics, DecodedSpans } from '../otlp/decode.t
 import { readGaps, toGapLogs } from '../otlp/gap.ts';
 import type { KernelSighting, Store, StoreBatch } from '../store/store.ts';
 import { checkIdentity } from './access.ts';
+import type { BootJoins } from './boot-joins.ts';
 import type { Books } from './books.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { HubCounters, Signal } from './counters.ts';
@@ -57,6 +58,7 @@ export interface IntakeParts {
   /** Told of metrics that are stored. */
   readonly onMetrics: (parts: readonly DecodedMetrics[]) => void;
   readonly messages: MessageMatcher;
+  readonly boots: BootJoins;
   readonly clocks: ClockWatch;
   readonly ikc: IkcWatch;
 }
@@ -73,7 +75,10 @@ export class Intake {
   async takeLogs(received: readonly DecodedLogs[], sender: Sender): Promise<void> {
     const gaps: { identity: KernelIdentity; gaps: Gap[] }[] = [];
     for (const { resource } of received) this.#admit(resource.identity, sender);
-    const parts = received.map((part) => this.#align(part));
+    for (const { resource, stream, batch } of received) {
+      if (resource.identity !== undefined) this.#parts.boots.notice(resource.identity, stream, batch);
+    }
+    const parts = received.map((part) => this.#align(this.#settle(part)));
     for (const { resource, stream, batch } of parts) {
       // A collector has done it; others' rows get their names here.
       if (resource.identity !== undefined && stream !== '') this.#recogniserOf(resource.identity.bootId, stream).take(batch);
@@ -125,18 +130,24 @@ export class Intake {
     for (const identity of identities) if (identity !== undefined) this.#parts.presence.see(identity);
   }
 
-  async takeMetrics(parts: readonly DecodedMetrics[], sender: Sender): Promise<void> {
+  async takeMetrics(received: readonly DecodedMetrics[], sender: Sender): Promise<void> {
     const nowNs = BigInt(Date.now()) * 1_000_000n;
-    for (const { resource, batch } of parts) {
+    for (const { resource, batch } of received) {
       this.#admit(resource.identity, sender);
       this.#parts.times.fillMetrics(resource.identity, batch, nowNs);
     }
+    const parts = received.map((part) => this.#settle(part));
     const identities = parts.map((part) => part.resource.identity);
     if (!(await this.#append({ metrics: parts }, identities, sender))) return;
     this.#countRows('metrics', parts);
     this.#parts.onMetrics(parts);
-    for (const { resource, batch } of parts) {
+    for (const [at, { resource, batch }] of parts.entries()) {
       if (resource.identity === undefined) continue;
+      // Books of who hears a kernel from outside go on when the kernel does not: its own collector's tell that it lives.
+      if (resource !== received[at]?.resource) {
+        this.#parts.books.observe(resource.identity.bootId, batch);
+        continue;
+      }
       const seen = this.#parts.presence.see(resource.identity);
       seen.books++;
       noteStop(seen, batch);
@@ -192,15 +203,29 @@ export class Intake {
     if (seen.clockErrorNs < 0) seen.clockErrorNs = errorNs;
   }
 
+  /** What comes under a boot id that was made up belongs to the incarnation that it turned out to be. */
+  #settle<Part extends { readonly resource: Resource }>(part: Part): Part {
+    const identity = this.#parts.boots.find(part.resource.identity);
+    if (identity === undefined) return part;
+    const { [ATTR.bootHeard]: _, ...own } = part.resource.attributes;
+    return { ...part, resource: toResource(identity, own) };
+  }
+
   /** Times by all that is known of the machine's clocks; the bound that goes with them stands in the scope. */
   #align(part: DecodedLogs): DecodedLogs {
     const { resource, scope, stream, batch } = part;
-    const broken = this.#parts.times.fillLogs(resource.identity, batch, BigInt(Date.now()) * 1_000_000n);
-    const senderErrorNs = broken > 0 ? -1 : clockErrorOf(scope);
-    const isAlignable = resource.identity !== undefined && stream !== '';
-    const errorNs = isAlignable ? this.#parts.clocks.alignLogs(resource.identity, batch, senderErrorNs) : undefined;
-    if (errorNs === undefined && broken === 0) return part;
-    return { ...part, scope: { ...scope, attributes: { ...scope.attributes, [ATTR.clockError]: String(Math.ceil(errorNs ?? -1)) } } };
+    const { times, clocks } = this.#parts;
+    const { [ATTR.clockHub]: hubLink, ...attributes } = scope.attributes;
+    const { identity } = resource;
+    // Before a wall clock that stands in another year is found broken: the hub's clock tells what it is off by.
+    const wallErrorNs =
+      identity === undefined || hubLink === undefined ? undefined : clocks.alignWall(identity, batch, clockErrorOf(scope), hubLink);
+    const broken = times.fillLogs(identity, batch, BigInt(Date.now()) * 1_000_000n);
+    const senderErrorNs = broken > 0 ? -1 : (wallErrorNs ?? clockErrorOf(scope));
+    const isAlignable = identity !== undefined && stream !== '';
+    const errorNs = isAlignable ? clocks.alignLogs(identity, batch, senderErrorNs) : undefined;
+    if (errorNs === undefined && broken === 0 && wallErrorNs === undefined) return part;
+    return { ...part, scope: { ...scope, attributes: { ...attributes, [ATTR.clockError]: String(Math.ceil(errorNs ?? senderErrorNs)) } } };
   }
 
   /** Throws E_FORBIDDEN, E_IDENTITY_TAKEN, E_REQUEST. */

@@ -95,6 +95,11 @@ export class PresenceTable {
     return this.#byBoot.get(bootId);
   }
 
+  /** An incarnation that turned out to be another's. */
+  forget(bootId: string): void {
+    this.#byBoot.delete(bootId);
+  }
+
   all(): Iterable<Presence> {
     return this.#byBoot.values();
   }

@@ -6,7 +6,14 @@ import type { Context } from 'hono';
 import { decodeUtf8 } from '../base/bytes.ts';
 import { OperationalError } from '../base/errors.ts';
 import { RECORDER_PATH, toRecorderReport } from '../model/recorder-wire.ts';
-import { BATCH_SEQUENCE_HEADER, BATCH_STREAM_HEADER, FORMAT_SET_PATH, SEGMENT_CONTENT_TYPE, SEGMENT_PATH } from '../model/segment.ts';
+import {
+  BATCH_SEQUENCE_HEADER,
+  BATCH_STREAM_HEADER,
+  FORMAT_SET_PATH,
+  HUB_CLOCK_PATH,
+  SEGMENT_CONTENT_TYPE,
+  SEGMENT_PATH,
+} from '../model/segment.ts';
 import {
   decodeLogs,
   decodeLogsJson,
@@ -39,6 +46,8 @@ export interface ReceiveSettings {
   readonly bodies: BodyReader;
   readonly counters: HubCounters;
   readonly formats: FormatSets;
+  /** Names the clock that `HUB_CLOCK_PATH` shows. */
+  readonly processId: string;
   readonly intake: Intake;
   readonly recorders: Recorders;
 }
@@ -126,6 +135,10 @@ export function createReceiveApp(settings: ReceiveSettings): HubApp {
   app.get('/v1/mkscope/hello', (c) => {
     guard.admit(c.req.raw.headers);
     return c.json({ mkscope: settings.version, formats: formats.hashes });
+  });
+  app.get(HUB_CLOCK_PATH, (c) => {
+    guard.admit(c.req.raw.headers);
+    return c.json({ process: settings.processId, atNs: String(process.hrtime.bigint()) });
   });
   app.get('/', (c) => c.text('mkscope OTLP/HTTP: POST /v1/logs, /v1/traces, /v1/metrics\n'));
   return app;

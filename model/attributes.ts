@@ -17,6 +17,8 @@ export const ATTR = {
   kernelName: 'mk.kernel.name',
   kernelRole: 'mk.kernel.role',
   bootId: 'mk.boot.id',
+  /** `true` where the boot id was made up by who hears the kernel from outside. */
+  bootHeard: 'mk.boot.heard',
 
   logUid: 'log.record.uid',
   logOriginal: 'log.record.original',
@@ -34,6 +36,8 @@ export const ATTR = {
   clock: 'mk.clock.domain',
   /** Half-width, in ns, of the interval that holds the true time. */
   clockError: 'mk.clock.error_ns',
+  /** JSON of a HubLink, where a kernel tells its own wall clock: for the hub, which leaves it out of the rows. */
+  clockHub: 'mk.clock.hub',
   facility: 'mk.facility',
   caller: 'mk.caller',
   flags: 'mk.flags',

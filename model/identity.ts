@@ -3,6 +3,8 @@ import { ATTR } from './attributes.ts';
 
 /** The host kernel of a machine, and the only kernel of an ordinary one. */
 export const HOST_KERNEL_ID = 0;
+/** The stream of a kernel's log as the kernel itself gives it out. */
+export const KMSG_STREAM = 'kmsg';
 
 export interface KernelIdentity {
   /** `host.id`: stable over reboots (from /etc/machine-id). */
@@ -18,6 +20,8 @@ export interface KernelIdentity {
   readonly release: string;
   /** OTLP `host.arch`: `amd64`, `arm64`, … */
   readonly arch: string;
+  /** Nobody said a boot id: who hears the kernel from outside made it up, and another may state the real one. */
+  readonly isHeard?: boolean;
 }
 
 export type Attributes = Readonly<Record<string, string>>;
@@ -58,6 +62,7 @@ export function toResource(identity: KernelIdentity, extra: Attributes = {}): Re
       [ATTR.kernelId]: String(identity.kernelId),
       [ATTR.kernelName]: identity.kernelName,
       [ATTR.bootId]: identity.bootId,
+      ...(identity.isHeard === true ? { [ATTR.bootHeard]: 'true' } : {}),
     },
     schemaUrl: SCHEMA_URL,
     identity,
@@ -78,6 +83,7 @@ export function toIdentity(attributes: Attributes): KernelIdentity | undefined {
     bootId,
     release: attributes[ATTR.osVersion] ?? '',
     arch: attributes[ATTR.hostArch] ?? '',
+    ...(attributes[ATTR.bootHeard] === 'true' ? { isHeard: true } : {}),
   };
 }
 

@@ -17,6 +17,8 @@ export const SEGMENT_CONTENT_TYPE = 'application/vnd.mkscope.segment';
 export const FORMAT_SET_CONTENT_TYPE = 'application/vnd.mkscope.format-set+json';
 export const SEGMENT_PATH = '/v1/mkscope/segments';
 export const FORMAT_SET_PATH = '/v1/mkscope/formats';
+/** What the hub's clock shows: `{ process, atNs }`. */
+export const HUB_CLOCK_PATH = '/v1/mkscope/clock';
 /** Names the batch in its sender's spool; a receiver that has seen (stream, seq) answers 200 and stores nothing again. */
 export const BATCH_STREAM_HEADER = 'x-mkscope-batch-stream';
 export const BATCH_SEQUENCE_HEADER = 'x-mkscope-batch-seq';
@@ -51,6 +53,13 @@ export interface ClockLink {
   readonly fit: ClockFitFields;
 }
 
+/** The line from the Unix time of a fit to the monotonic clock of a hub, which takes the place of Unix time. */
+export interface HubLink {
+  /** The process whose clock it is. */
+  readonly process: string;
+  readonly fit: ClockFitFields;
+}
+
 export interface SegmentHeader {
   readonly identity: KernelIdentity;
   /** `tracefs:<instance>`. */
@@ -62,6 +71,7 @@ export interface SegmentHeader {
   /** Whose Unix time the fit tells: that of the host kernel of the machine, or that of this kernel, which nobody compared with it. */
   readonly wall?: 'host' | 'own';
   readonly links?: readonly ClockLink[];
+  readonly hub?: HubLink;
   readonly pageSizeBytes: number;
   readonly formatSet: string;
   readonly chunks: readonly SegmentChunk[];
@@ -137,6 +147,8 @@ export function toSegmentHeader(value: unknown): SegmentHeader | string {
   if (typeof fit === 'string') return fit;
   const links = toLinks(value['links'] ?? []);
   if (typeof links === 'string') return links;
+  const hub = toHubLink(value['hub']);
+  if (typeof hub === 'string') return hub;
   const wall = value['wall'] ?? 'host';
   if (wall !== 'host' && wall !== 'own') return 'wall is neither host nor own';
   if (!isCount(pageSizeBytes, MAX_PAGE_BYTES) || pageSizeBytes < 64) return `pageSizeBytes is not in 64 … ${MAX_PAGE_BYTES}`;
@@ -153,6 +165,7 @@ export function toSegmentHeader(value: unknown): SegmentHeader | string {
     fit,
     wall,
     links,
+    ...(hub === undefined ? {} : { hub }),
     pageSizeBytes,
     formatSet,
     chunks: chunks.map(({ cpu, pages }) => ({ cpu, pages })),
@@ -204,6 +217,25 @@ function toLinks(value: unknown): ClockLink[] | string {
     links.push({ clock, fit });
   }
   return links;
+}
+
+/** A HubLink out of the text of an attribute; undefined where it is none. */
+export function parseHubLink(text: string): HubLink | undefined {
+  try {
+    const link = toHubLink(JSON.parse(text));
+    return typeof link === 'string' ? undefined : link;
+  } catch {
+    return undefined;
+  }
+}
+
+function toHubLink(value: unknown): HubLink | string | undefined {
+  if (value === undefined) return undefined;
+  if (!isRecord(value)) return 'hub is not an object';
+  const { process } = value;
+  if (!isText(process) || process === '') return 'hub.process is missing';
+  const fit = toFitFields(value['fit']);
+  return typeof fit === 'string' ? fit : { process, fit };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -33,6 +33,7 @@ import {
 import { ATTR } from '../model/attributes.ts';
 import type { Attributes, Resource, Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
+import type { HubLink } from '../model/segment.ts';
 import { toSeverityNumber, toSeverityText } from '../model/severity.ts';
 import { writeAttributeRow } from './attributes.ts';
 import { closeEnvelope, openEnvelope } from './envelope.ts';
@@ -60,6 +61,8 @@ export interface LogEncoding {
   readonly stream?: string;
   /** Half-width, in ns, of the interval around each aligned time: scope attribute `mk.clock.error_ns`. */
   readonly clockErrorNs?: number;
+  /** How the times lie to the hub's clock: scope attribute `mk.clock.hub`. */
+  readonly hub?: HubLink;
   /** When set, each record gets `log.record.uid` = this and its sequence number, so that any backend can drop duplicates. */
   readonly uidPrefix?: string;
 }
@@ -101,6 +104,7 @@ function scopeAttributesOf(scope: Scope, batch: LogBatch, encoding: LogEncoding)
   if (encoding.stream !== undefined) attributes[ATTR.stream] = encoding.stream;
   if (hasRawTime(batch)) attributes[ATTR.clock] = batch.clock;
   if (encoding.clockErrorNs !== undefined) attributes[ATTR.clockError] = String(Math.round(encoding.clockErrorNs));
+  if (encoding.hub !== undefined) attributes[ATTR.clockHub] = JSON.stringify(encoding.hub);
   return attributes;
 }
 

@@ -12,7 +12,9 @@ import { migrate, readMigrations } from './migrations.ts';
 import { toQueryError } from './query-errors.ts';
 import { applyRetention, type Retention } from './retention.ts';
 import { Spool, type SpoolFile } from './spool.ts';
+import { renameBoot } from './rename-boot.ts';
 import { refuseUnsafe } from './sql-guard.ts';
+import type { KernelIdentity } from '../model/identity.ts';
 import type { QueryOptions, RawResult, Store, StoreBatch, StoreHealth } from './store.ts';
 import { readTables, type TableColumns } from './table-columns.ts';
 
@@ -109,6 +111,15 @@ class ClickHouseStore implements Store {
     const canonical = await this.#canonicalize(sql);
     refuseUnsafe(canonical, this.#tables.functions);
     return this.#read(canonical, format, options);
+  }
+
+  async renameBoot(from: string, to: KernelIdentity): Promise<void> {
+    await this.flush();
+    try {
+      await renameBoot(this.#engine, from, to);
+    } catch (error) {
+      throw toQueryError(error);
+    }
   }
 
   async health(): Promise<StoreHealth> {

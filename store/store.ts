@@ -96,6 +96,8 @@ export interface Store {
   query<Row>(sql: string, options?: QueryOptions): Promise<Row[]>;
   /** A user's query, read-only and limited, in any ClickHouse output format. Flushes first. */
   queryRaw(sql: string, format: string, options?: QueryOptions): Promise<RawResult>;
+  /** Gives the rows of a boot whose id was made up the id and the names of the incarnation that it is. Flushes first. */
+  renameBoot(from: string, to: KernelIdentity): Promise<void>;
   health(): Promise<StoreHealth>;
   /** Loads what is pending and closes. */
   close(): Promise<void>;

@@ -113,19 +113,41 @@ export class LabService {
     const giveUp = (): void => void Promise.all(lab.guests.map((guest) => guest.kill()));
     signal?.addEventListener('abort', giveUp);
     try {
-      // Hub and collector start while the first kernel boots: a console is read from its first line on.
-      await settleAll([lab.boot(), this.#observe(lab, observe)]);
+      await this.#bring(lab, observe);
     } finally {
       signal?.removeEventListener('abort', giveUp);
     }
     this.#control = await serveControl(this.#options.lab.dir, (request) => this.#answer(request));
   }
 
-  async #observe(lab: Lab, observe: LabServiceOptions['observe']): Promise<void> {
-    if (observe.kind === 'none') return;
-    if (observe.kind === 'own') this.#addresses = await this.#startHub(observe);
+  /**
+   * Hub and collector start while the first kernel boots: a console is read from its first line on. Where kernels have a collector of
+   * their own, this one reads their consoles as it would on hardware, and so needs to know the host kernel first.
+   */
+  async #bring(lab: Lab, observe: LabServiceOptions['observe']): Promise<void> {
+    const hub = this.#openHub(observe);
+    if (this.#options.lab.inside.length === 0) return settleAll([lab.boot(), hub.then((url) => this.#observe(lab, url))]);
+    await settleAll([
+      hub.then(() => undefined),
+      lab.boot(async () => {
+        const url = await hub;
+        await this.#observe(lab, url);
+        if (url !== undefined) await lab.sendInsideTo(url);
+      }),
+    ]);
+  }
+
+  /** Where to send; undefined = nowhere. */
+  async #openHub(observe: LabServiceOptions['observe']): Promise<string | undefined> {
+    if (observe.kind === 'none') return undefined;
+    if (observe.kind === 'hub') return observe.url;
+    this.#addresses = await this.#startHub(observe);
+    return this.#addresses.otlp;
+  }
+
+  async #observe(lab: Lab, url: string | undefined): Promise<void> {
     this.#options.lab.signal?.throwIfAborted();
-    await this.#startCollector(lab, observe.kind === 'hub' ? observe.url : ensureDefined(this.#addresses, 'addresses of a hub').otlp);
+    if (url !== undefined) await this.#startCollector(lab, url);
   }
 
   async #stop(): Promise<void> {
@@ -195,20 +217,27 @@ export class LabService {
     await within(promise, 'the collector');
   }
 
-  /** The collector reads the guests and nothing of this machine; each stream may only be the kernel that it is. */
+  /**
+   * The collector reads the guests and nothing of this machine; each stream may only be the kernel that it is. Kernels that have a
+   * collector of their own are to it what the instances of a Multikernel host are: states, resources, consoles.
+   */
   #writeCollectorConfig(lab: Lab): string {
-    const { dir, name } = this.#options.lab;
-    const streams = lab.guests.map((guest) => {
-      const { id, name: kernelName } = guest.spec;
-      return [kernelName, { from: `unix:${lab.streamPath(guest)}`, kernel: id, console: `mktty:${id}@${lab.rootDir}/dev/mktty` }];
-    });
+    const { dir, name, inside } = this.#options.lab;
+    const streams = lab.guests
+      .filter(({ spec }) => !spec.isInside)
+      .map((guest) => {
+        const { id, name: kernelName } = guest.spec;
+        return [kernelName, { from: `unix:${lab.streamPath(guest)}`, kernel: id, console: `mktty:${id}@${lab.rootDir}/dev/mktty` }];
+      });
     const off = { enabled: false };
     const config = {
       machine: { id: lab.machineId, name },
       collector: {
+        ...(inside.length === 0 ? {} : { root: lab.rootDir, multikernel: { consoles: 'all' } }),
         kmsg: off,
         tracefs: this.#options.keepsEvents ? { ...off, ship: 'on-request' } : off,
         system: off,
+        pstore: off,
         streams: Object.fromEntries(streams) as Record<string, object>,
       },
     };

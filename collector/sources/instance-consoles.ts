@@ -10,7 +10,7 @@
  * mktty has one reader per instance, the latest: whoever opens it takes it from us, and nobody tells. So a console that says nothing
  * while its instance starts is pointed out; it is not taken back, because that would take it from a person. For the same reason a
  * kernel that runs already when the collector starts is left alone unless `all` are wanted.
- * Not handled: a collector inside of the same kernel; it has the kernel's boot id, and what is heard here has one that was made up.
+ * Where a collector runs inside of the same kernel, the hub finds out that its boot is the one that is heard here (hub/boot-joins.ts).
  */
 import { createLogger } from '../../base/log.ts';
 import type { KernelIdentity } from '../../model/identity.ts';

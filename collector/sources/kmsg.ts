@@ -8,6 +8,7 @@
  * The books are kept over restarts within a boot: written = last SEQ + 1 - origin, where origin is the first SEQ that any run
  * of the collector was asked to take; lost counts what was overwritten.
  */
+import { KMSG_STREAM } from '../../model/identity.ts';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { OperationalError, errnoOf, messageOf } from '../../base/errors.ts';
 import type { Gap, GapReason } from '../../model/gap.ts';
@@ -22,7 +23,6 @@ import type { Ledger } from '../ledger.ts';
 
 export type KmsgFrom = 'start' | 'checkpoint' | 'now';
 
-export const KMSG_STREAM = 'kmsg';
 /** The kernel refuses (EINVAL) a buffer smaller than the record; its own bound is 8 KiB (PRINTK_MESSAGE_MAX with escapes). */
 const READ_BYTES = 16 << 10;
 /** Tick while records come, and when none came for a while. */

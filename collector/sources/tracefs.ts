@@ -89,7 +89,7 @@ export class TracefsSource implements Source {
         `see what there is: ls ${tracefs}/events`,
       );
     }
-    if (unknown.length > 0) this.#detail = `not on this kernel: ${unknown.join(', ')}`;
+    if (unknown.length > 0) this.#tell(`not on this kernel: ${unknown.join(', ')}`);
     const formats = readFormatSet(tracefs, events);
     this.#formats = formats;
     await sink.write({ kind: 'formats', hash: formats.hash, set: formats.set });
@@ -161,14 +161,23 @@ export class TracefsSource implements Source {
     this.#reader = undefined;
   }
 
+  #tell(detail: string): void {
+    this.#detail = this.#detail === '' ? detail : `${this.#detail}; ${detail}`;
+  }
+
   /** Returns the events to record. */
   #installProbes(tracefs: string): string[] {
     const { probes, identity } = this.#options;
     if (probes.length === 0) return [];
     this.#probes = new KprobeSet(tracefs);
     const { installed, skipped } = this.#probes.install(probes, identity.arch);
-    if (installed.length > 0) log.info('probes for messages between kernels', { installed: installed.length, skipped: skipped.length });
     for (const { event, reason } of skipped) log.debug('probe skipped', { event, reason });
+    // A kernel without any of a pack's functions does not speak that protocol: nothing is missing there.
+    if (installed.length > 0) {
+      const reasons = [...new Set(skipped.map(({ reason }) => reason))].join(', ');
+      log.info('probes for messages between kernels', { installed: installed.length, skipped: skipped.length, reasons });
+      if (skipped.length > 0) this.#tell(`${installed.length} probes, ${skipped.length} left out: ${reasons}`);
+    }
     return [...installed, ...probes.filter(({ probe }) => probe === undefined).map(({ event }) => event)];
   }
 

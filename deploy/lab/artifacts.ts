@@ -5,7 +5,9 @@
  *   <cache>/<release>/…                          kernels.ts
  *   <cache>/<release>/built-<hash>/*.ko          mkikc and mkfault
  *   <cache>/<release>/initramfs-<hash>.cpio
+ *   <cache>/<release>/with-collector-<hash>.cpio for a guest with a collector inside
  *   <cache>/programs-<hash>/{mkfwd,mkbus}
+ *   <cache>/inside-<hash>/…                      inside-programs.ts
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
@@ -14,6 +16,7 @@ import { basename, join } from 'node:path';
 import { messageOf, OperationalError } from '../../base/errors.ts';
 import { fetchKernel, isCached } from './kernels.ts';
 import { writeInitramfs } from './initramfs.ts';
+import { buildInside, listInsideInputs } from './inside-programs.ts';
 import { runCommand } from './run-command.ts';
 
 const LAB_DIR = import.meta.dirname;
@@ -21,6 +24,7 @@ const GUEST_DIR = join(LAB_DIR, '../guest');
 
 /** What a build writes, at most. */
 const BUILD_BYTES = 16 << 20;
+const INSIDE_BYTES = 256 << 20;
 const BUILD_HINT = 'the compiler must be of Debian’s own release: sudo apt-get install -y gcc make libc6-dev libelf1';
 
 export interface LabPrograms {
@@ -59,8 +63,25 @@ export async function buildPrograms({ cacheDir, onStep, signal }: ArtifactOption
   return { bus: join(folder, 'mkbus'), forwarder: join(folder, 'mkfwd') };
 }
 
-/** Fetches, builds and packs what is missing of one kernel. */
-export async function buildKernel(release: string, programs: LabPrograms, options: ArtifactOptions): Promise<KernelFiles> {
+/** Node and mkscope for guests that run a collector of their own: their folder. */
+export async function buildInsidePrograms({ cacheDir, onStep, signal }: ArtifactOptions): Promise<string> {
+  const name = `inside-${hashFiles(listInsideInputs(), process.version)}`;
+  const folder = join(cacheDir, name);
+  if (!existsSync(folder)) {
+    onStep('packing Node and mkscope for the kernels that observe themselves');
+    await buildInto(folder, (work) => buildInside(work, signal), INSIDE_BYTES);
+    removeOthers(cacheDir, 'inside-', name, KEEP_INSIDE_MS);
+  }
+  return folder;
+}
+
+/** Fetches, builds and packs what is missing of one kernel; `insideDir`: with a collector of its own. */
+export async function buildKernel(
+  release: string,
+  programs: LabPrograms,
+  options: ArtifactOptions,
+  insideDir?: string,
+): Promise<KernelFiles> {
   const { cacheDir, onStep, signal } = options;
   if (!isCached(cacheDir, release)) {
     onStep(`fetching Linux ${release} and its headers`);
@@ -79,8 +100,10 @@ export async function buildKernel(release: string, programs: LabPrograms, option
   const init = join(LAB_DIR, 'guest/init.sh');
   const probes = join(LAB_DIR, 'guest/probes');
   const busybox = findBusybox();
-  const imageHash = hashFiles([init, probes, programs.forwarder, busybox, join(LAB_DIR, 'initramfs.ts')], modulesHash);
-  const initramfs = join(folder, `initramfs-${imageHash}.cpio`);
+  const salt = modulesHash + (insideDir === undefined ? '' : basename(insideDir));
+  const imageHash = hashFiles([init, probes, programs.forwarder, busybox, join(LAB_DIR, 'initramfs.ts')], salt);
+  const kind = insideDir === undefined ? 'initramfs-' : 'with-collector-';
+  const initramfs = join(folder, `${kind}${imageHash}.cpio`);
   if (!existsSync(initramfs)) {
     writeInitramfs(initramfs, {
       busybox,
@@ -89,8 +112,9 @@ export async function buildKernel(release: string, programs: LabPrograms, option
       probes: readFileSync(probes, 'utf8'),
       modulesDir: join(folder, 'modules'),
       labModulesDir: built,
+      insideDir,
     });
-    removeOthers(folder, 'initramfs-', `initramfs-${imageHash}.cpio`);
+    removeOthers(folder, kind, basename(initramfs), insideDir === undefined ? KEEP_MS : KEEP_INSIDE_MS);
   }
   return { vmlinuz: join(folder, 'vmlinuz'), initramfs };
 }
@@ -100,7 +124,7 @@ function findBusybox(): string {
 }
 
 /** A folder that is whole or not there, however the build ends; another lab may build the same at the same time. */
-async function buildInto(folder: string, build: (work: string) => Promise<unknown>): Promise<void> {
+async function buildInto(folder: string, build: (work: string) => Promise<unknown>, needBytes = BUILD_BYTES): Promise<void> {
   mkdirSync(join(folder, '..'), { recursive: true });
   const work = mkdtempSync(`${folder}-`);
   try {
@@ -109,7 +133,7 @@ async function buildInto(folder: string, build: (work: string) => Promise<unknow
   } catch (error) {
     // A compiler that finds the disk full says many things.
     const { bavail, bsize } = statfsSync(work);
-    if (bavail * bsize > BUILD_BYTES) throw error;
+    if (bavail * bsize > needBytes) throw error;
     throw new OperationalError(
       'E_DISK_FULL',
       `${work} is full, and ${messageOf(error)}`,
@@ -123,14 +147,16 @@ async function buildInto(folder: string, build: (work: string) => Promise<unknow
 
 /** A lab that runs from an earlier build needs it whenever a kernel of it is started again, and another may be building. */
 const KEEP_MS = 24 * 3600 * 1000;
+/** 120 MB each, and every edit makes one. */
+const KEEP_INSIDE_MS = 3600 * 1000;
 
 /** Earlier builds. */
-function removeOthers(folder: string, prefix: string, keep: string): void {
+function removeOthers(folder: string, prefix: string, keep: string, keepMs = KEEP_MS): void {
   for (const name of readdirSync(folder)) {
     if (!name.startsWith(prefix) || name === keep) continue;
     const path = join(folder, name);
     const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
-    if (Date.now() - mtimeMs > KEEP_MS) rmSync(path, { recursive: true, force: true });
+    if (Date.now() - mtimeMs > keepMs) rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -38,7 +38,9 @@ const SYSCTL = '/proc/sys/kernel';
 const INJECT = '/sys/kernel/mkfault/inject';
 const CONTROL = '/sys/kernel/mkikc/ctl';
 const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0';
-const RING_SIZE = '/sys/kernel/tracing/instances/mkscope-guest/buffer_size_kb';
+const INSTANCES = '/sys/kernel/tracing/instances';
+/** The forwarder's, or that of a collector inside. */
+const RING_SIZES = `${INSTANCES}/mkscope-guest/buffer_size_kb ${INSTANCES}/mkscope-[0-9]*/buffer_size_kb`;
 /** Bit 7: the kernel has oopsed, and looks for hung tasks no more. */
 const HAS_OOPSED = `[ $(($(cat ${SYSCTL}/tainted) / 128 % 2)) = 1 ]`;
 
@@ -154,14 +156,15 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     run: `echo "ack delay $value 10" >${CONTROL}`,
   },
   'trace-overrun': {
-    about: 'the forwarder sleeps while a small trace buffer fills, and wakes up again',
+    about: 'the forwarder, or the collector inside, sleeps while a small trace buffer fills, and wakes up again',
     target: 'any',
     value: seconds('3', 1),
     run:
       // Each turn of the loop starts a process: there is something to trace.
-      `later 'echo 16 >${RING_SIZE}; forwarder=$(cat /run/mkfwd.pid); kill -STOP $forwarder; end=$(($(cut -d. -f1 /proc/uptime) + $value)); ` +
-      'while [ $(cut -d. -f1 /proc/uptime) -lt $end ]; do true; done; kill -CONT $forwarder; ' +
-      `echo $(setting mkscope.buffer_kb 1024) >${RING_SIZE}'`,
+      `later 'for size in ${RING_SIZES}; do [ -e "$size" ] && ring=$size; done; echo 16 >"$ring"; ` +
+      'reader=$(cat /run/reader.pid); kill -STOP $reader; end=$(($(cut -d. -f1 /proc/uptime) + $value)); ' +
+      'while [ $(cut -d. -f1 /proc/uptime) -lt $end ]; do true; done; kill -CONT $reader; ' +
+      `echo $(setting mkscope.buffer_kb 1024) >"$ring"'`,
   },
   'clock-step': {
     about: 'its wall clock is set forward (or, below 0, back)',
@@ -183,7 +186,11 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       `echo "$value" >${CLOCK_SOURCE}/current_clocksource; is=$(cat ${CLOCK_SOURCE}/current_clocksource); ` +
       `[ "$is" = "$value" ] || { echo "its clock source is $is; it has $(cat ${CLOCK_SOURCE}/available_clocksource)"; exit 1; }`,
   },
-  'forwarder-kill': { about: 'its forwarder is killed; it is started again', target: 'any', run: 'kill -9 $(cat /run/mkfwd.pid)' },
+  'forwarder-kill': {
+    about: 'its forwarder, or the collector inside of it, is killed; it is started again',
+    target: 'any',
+    run: 'kill -9 $(cat /run/reader.pid)',
+  },
   'collector-kill': {
     about: 'the collector is killed; it is started again (of whichever kernel: it reads all)',
     target: 'lab',

@@ -7,7 +7,8 @@
  *          +-- 13 fields of 8 hex digits
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { listInsideFiles } from './inside-programs.ts';
 import { GUEST_MODULES } from './kernels.ts';
 
 const MODE = { file: 0o100_644, program: 0o100_755, folder: 0o040_755, link: 0o120_777 } as const;
@@ -28,6 +29,8 @@ export interface InitramfsParts {
   readonly modulesDir: string;
   /** Folder of mkikc.ko and mkfault.ko. */
   readonly labModulesDir: string;
+  /** Folder of inside-programs.ts, where the guest runs a collector of its own. */
+  readonly insideDir?: string | undefined;
 }
 
 /** Writes the archive whole or not at all. */
@@ -46,6 +49,7 @@ export function writeInitramfs(path: string, parts: InitramfsParts): void {
     text('lib/modules/order', `${modules.join('\n')}\n`),
     ...modules.map((name) => file(`lib/modules/${name}.ko`, join(parts.modulesDir, `${name}.ko`), MODE.file)),
     ...['mkikc.ko', 'mkfault.ko'].map((name) => file(`lib/modules/${name}`, join(parts.labModulesDir, name), MODE.file)),
+    ...(parts.insideDir === undefined ? [] : toMembers(listInsideFiles(parts.insideDir), ['bin', 'lib', 'lib/modules'])),
   ];
   const work = mkdtempSync(`${path}-`);
   try {
@@ -54,6 +58,21 @@ export function writeInitramfs(path: string, parts: InitramfsParts): void {
   } finally {
     rmSync(work, { recursive: true });
   }
+}
+
+/** Files with the folders above them, but those that are `there`. */
+function toMembers(files: readonly { readonly path: string; readonly content: Uint8Array }[], there: readonly string[]): Member[] {
+  const known = new Set(there);
+  const foldersOf = (path: string): string[] => {
+    const folder = dirname(path);
+    if (folder === '.' || known.has(folder)) return [];
+    known.add(folder);
+    return [...foldersOf(folder), folder];
+  };
+  return files.flatMap(({ path, content }) => [
+    ...foldersOf(path).map((folder) => ({ path: folder, mode: MODE.folder, content: new Uint8Array(0) })),
+    { path, mode: MODE.program, content },
+  ]);
 }
 
 export function encodeCpio(members: readonly Member[]): Uint8Array {

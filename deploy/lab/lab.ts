@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server, Socket } from 'node:net';
 import { OperationalError } from '../../base/errors.ts';
-import { buildKernel, buildPrograms } from './artifacts.ts';
+import { buildInsidePrograms, buildKernel, buildPrograms, type KernelFiles } from './artifacts.ts';
 import { Bus, type BusEvent } from './bus.ts';
 import { injectFault } from './faults.ts';
 import { Guest, type GuestState } from './guest.ts';
@@ -16,7 +16,7 @@ import { findRelease, isCached, type KernelChoice } from './kernels.ts';
 import { Recorder, type SessionFile } from './recorder.ts';
 import { MultikernelRoot, type InstanceState, type RootInstance } from './multikernel-root.ts';
 import { checkPrerequisites } from './prerequisites.ts';
-import { toCommandLine, type GuestSpec } from './qemu-args.ts';
+import { MACHINE_NAME, toCommandLine, type GuestSpec } from './qemu-args.ts';
 import { listen } from './sockets.ts';
 
 /** kerf's bound is 511; the bus has room for 16, and a machine for fewer. */
@@ -25,6 +25,8 @@ const JOIN_TIMEOUT_MS = 15_000;
 /** A kernel with PREEMPT_RT prints from a thread. */
 const LAST_WORDS_MS = 500;
 const CONTROL = '/sys/kernel/mkikc/ctl';
+/** Node and its libraries are unpacked beside the archive that they come in. */
+const INSIDE_MEMORY_MIB = 640;
 
 export interface LabOptions {
   readonly name: string;
@@ -39,6 +41,8 @@ export interface LabOptions {
   readonly bufferKb: number;
   readonly useKvm: boolean;
   readonly append: string;
+  /** Names of spawned kernels that run a collector of their own instead of the forwarder. */
+  readonly inside: readonly string[];
   /** Folder to record into from the first byte on. */
   readonly recordDir?: string | undefined;
   readonly onStep: (what: string) => void;
@@ -72,6 +76,7 @@ export class Lab {
   readonly #instances = new Map<string, Extract<BusEvent, { event: 'instance' }>>();
   readonly #servers: Server[] = [];
   #recorder: Recorder | undefined;
+  #insideTo: string | undefined;
   /** Called with each word of what happens: for the log of the lab. */
   onEvent: (what: string) => void = () => undefined;
 
@@ -100,14 +105,17 @@ export class Lab {
     const distinct = [...new Set(releases.values())];
     const absentKernels = distinct.filter((release) => !isCached(cacheDir, release)).length;
     checkPrerequisites({ kernels: options.kernels.length, absentKernels, cacheDir, useKvm: options.useKvm });
-    const programs = await buildPrograms({ cacheDir, onStep, signal });
-    const files = new Map<string, Awaited<ReturnType<typeof buildKernel>>>();
-    for (const release of distinct) files.set(release, await buildKernel(release, programs, { cacheDir, onStep, signal }));
+    const build = { cacheDir, onStep, signal };
+    const programs = await buildPrograms(build);
+    const insideDir = options.inside.length === 0 ? undefined : await buildInsidePrograms(build);
     mkdirSync(join(options.dir, 'net'), { recursive: true, mode: 0o700 });
-    const specs = options.kernels.map(({ choice, cpus }, id) => {
+    const specs: GuestSpec[] = [];
+    // One after the other: two kernels of one release want the same files.
+    for (const [id, { choice, cpus }] of options.kernels.entries()) {
       const release = releases.get(choice) as string;
-      return toSpec(options, id, cpus, release, files.get(release) as Awaited<ReturnType<typeof buildKernel>>);
-    });
+      const isInside = options.inside.includes(toName(id));
+      specs.push(toSpec(options, id, cpus, release, await buildKernel(release, programs, build, isInside ? insideDir : undefined)));
+    }
     const lab = new Lab(options, specs);
     try {
       await lab.#open(programs.bus);
@@ -118,12 +126,16 @@ export class Lab {
     }
   }
 
-  /** Boots all kernels, the host first; what was started is stopped again by `down`. */
-  async boot(): Promise<void> {
+  /**
+   * Boots all kernels, the host first; what was started is stopped again by `down`. Before the host starts the others, `onHost` is
+   * waited for: whoever reads their consoles from the look of the machine wants to be there.
+   */
+  async boot(onHost: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     const { onStep, signal } = this.#options;
     onStep(`booting the host kernel, Linux ${this.host.spec.release}`);
     await this.host.start();
     this.#writeHost();
+    await onHost();
     const spawns = this.guests.slice(1);
     if (spawns.length > 0) onStep(`the host kernel starts ${spawns.map(({ spec }) => `${spec.name} (${spec.release})`).join(', ')}`);
     for (const { spec } of spawns) {
@@ -199,7 +211,27 @@ export class Lab {
     }
     await this.#tellHost(`start ${guest.spec.id}`);
     await guest.start();
+    await this.#tellInside(guest);
     await this.#waitJoined(guest);
+  }
+
+  /** The address that the collectors inside of kernels send to: the hub's, as this machine sees it. */
+  async sendInsideTo(url: string): Promise<void> {
+    this.#insideTo = toGuestUrl(url);
+    await Promise.all(this.guests.filter(({ state }) => state === 'up').map((guest) => this.#tellInside(guest)));
+  }
+
+  /** A collector inside starts when it is told where to send, and which machine it is on: a spawned kernel does not know. */
+  async #tellInside(guest: Guest): Promise<void> {
+    if (!guest.spec.isInside || this.#insideTo === undefined) return;
+    const { name, events, clock, bufferKb } = this.#options;
+    const config = {
+      machine: { id: this.machineId, name },
+      collector: { to: this.#insideTo, tracefs: { events, clock, buffer: `${bufferKb}KiB` } },
+    };
+    // Whole or not at all: the guest waits for the file. JSON is YAML.
+    const path = '/run/mkscope.yaml';
+    await guest.run(`echo '${JSON.stringify(config).replaceAll("'", '')}' >${path}.new && mv ${path}.new ${path}`);
   }
 
   /** A kernel can be sent to once its own mkikc has joined the bus. */
@@ -313,14 +345,26 @@ function toMachineId(name: string): string {
   return createHash('sha256').update(`mkscope-lab:${name}`).digest('hex').slice(0, 32);
 }
 
-function toSpec(options: LabOptions, id: number, cpus: number, release: string, files: { vmlinuz: string; initramfs: string }): GuestSpec {
-  const name = id === 0 ? 'host' : `spawn${id}`;
+function toName(id: number): string {
+  return id === 0 ? 'host' : `spawn${id}`;
+}
+
+/** A hub on this machine's loopback, as a guest reaches it. */
+function toGuestUrl(text: string): string {
+  const url = new URL(text);
+  if (['localhost', '[::1]'].includes(url.hostname) || url.hostname.startsWith('127.')) url.hostname = MACHINE_NAME;
+  return url.href.replace(/\/$/, '');
+}
+
+function toSpec(options: LabOptions, id: number, cpus: number, release: string, files: KernelFiles): GuestSpec {
+  const name = toName(id);
+  const isInside = options.inside.includes(name);
   return {
     id,
     name,
     release,
     cpus,
-    memoryMib: options.memoryMib,
+    memoryMib: isInside ? Math.max(INSIDE_MEMORY_MIB, options.memoryMib) : options.memoryMib,
     ...files,
     dir: join(options.dir, name),
     busPath: join(options.dir, 'bus'),
@@ -330,6 +374,7 @@ function toSpec(options: LabOptions, id: number, cpus: number, release: string, 
     clock: options.clock,
     bufferKb: options.bufferKb,
     useKvm: options.useKvm,
+    isInside,
     append: options.append,
   };
 }

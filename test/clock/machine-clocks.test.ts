@@ -39,12 +39,17 @@ interface Options {
   readonly channels: readonly (readonly [Kernel, Kernel])[];
   readonly perSecond: number;
   readonly confidence?: number;
+  /** The hub's clock is told by all collectors, to so much. */
+  readonly hubErrorNs?: number;
 }
+
+/** The hub's monotonic clock at a moment. */
+const hubOf = (ns: number): bigint => 3_000_000_000_000n + BigInt(Math.round(ns * (1 + 20e-6)));
 
 /** Ten segments per second of each kernel, each with the collector's fit, and rows that are aligned as the hub does it. */
 function live(
   machine: MachineClocks,
-  { seconds, kernels, channels, perSecond, confidence = 0.999 }: Options,
+  { seconds, kernels, channels, perSecond, confidence = 0.999, hubErrorNs }: Options,
   seed = 11,
   look?: () => void,
 ): Seen[] {
@@ -71,6 +76,19 @@ function live(
         { baseRaw: raw, baseUnixNs, nsPerTick: 1 / kernel.rate, errorNs: kernel.errorNs },
         kernel.isOwnUnix,
       );
+      if (hubErrorNs !== undefined) {
+        // Each ping is wrong by something else, within its bound.
+        const told = hubOf(ns) + BigInt(Math.round((random() - 0.5) * 1.9 * hubErrorNs));
+        const fit = { baseRaw: raw, baseUnixNs, nsPerTick: 1 / kernel.rate, errorNs: kernel.errorNs };
+        // A spawn's own Unix time is known to itself; the host's is off by what its collector says.
+        const toHub = {
+          baseRaw: baseUnixNs,
+          baseUnixNs: told,
+          nsPerTick: 1,
+          errorNs: hubErrorNs + (kernel.isOwnUnix ? 0 : kernel.errorNs),
+        };
+        machine.noteHub(kernel.bootId, raw, fit, toHub, kernel.isOwnUnix);
+      }
       const printkRaw = printkOf(kernel, ns);
       machine.noteLink(kernel.bootId, printkRaw, { baseRaw: printkRaw, baseUnixNs: raw + 1500n, nsPerTick: 1, errorNs: 2000 });
       for (const [clock, of] of [
@@ -208,6 +226,30 @@ test('machine clocks: a kernel with a wall clock of its own is placed by message
     seen.filter(({ kernel }) => kernel === own),
   );
   assert.ok(boundNs < 80_000);
+});
+
+test('machine clocks: a kernel with a wall clock of its own is placed by the hub’s clock, and better with messages', (t) => {
+  const own: Kernel = { ...SPAWN1, isOwnUnix: true, errorNs: 800 };
+  const machine = new MachineClocks();
+  const ofOwn = (seen: readonly Seen[]): Seen[] => seen.filter(({ kernel }) => kernel === own);
+  const kernels = [HOST, own];
+  const pings = judge(
+    t,
+    'pings of the hub',
+    ofOwn(live(machine, { seconds: 30, kernels, channels: [], perSecond: 0, hubErrorNs: 400_000 })),
+  );
+  assert.ok(pings.boundNs < 900_000, `± ${pings.boundNs} ns`);
+  const standing = machine.standings().find(({ bootId, clock }) => bootId === 'spawn1' && clock === 'mono');
+  assert.equal(standing?.evidence, 'hub pings');
+  assert.ok(standing.toHostNs !== undefined && standing.toHostNs < 900_000, `± ${standing.toHostNs} ns to the host`);
+  // In one direction only: the other side of the bound is what the pings say.
+  const channels = [[HOST, own]] as const;
+  const oneWay = judge(
+    t,
+    'and messages one way',
+    ofOwn(live(new MachineClocks(), { seconds: 30, kernels, channels, perSecond: 100, hubErrorNs: 400_000 })),
+  );
+  assert.ok(oneWay.boundNs < pings.boundNs, `± ${oneWay.boundNs} ns`);
 });
 
 test('machine clocks: a stamp from nowhere draws no line to there', () => {

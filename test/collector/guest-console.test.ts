@@ -15,6 +15,7 @@ function exactClock(bootNs: bigint): KernelClock {
     toUnixNs: (raw) => toUnixNs(raw + bootNs),
     traceFit: () => ({ baseRaw: '0', baseUnixNs: String(bootNs), nsPerTick: 1, errorNs: 0 }),
     traceLinks: () => ({}),
+    wallLink: () => undefined,
     addMetrics: () => undefined,
     alignLogs: (batch) => {
       for (let row = 0; row < batch.length; row++) {

@@ -196,7 +196,10 @@ function kmsgPayload(...records: readonly string[]): Uint8Array {
 }
 
 test('guest reader: a frame that is missing is asked for once, and those behind it wait', () => {
-  const reader = new GuestReader({ machine: MACHINE, timeline: { nowNs: () => 0n, unixOffset: () => ({ low: 0n, high: 0n }) } });
+  const reader = new GuestReader({
+    machine: MACHINE,
+    timeline: { nowNs: () => 0n, unixOffset: () => ({ low: 0n, high: 0n }), hubLink: () => undefined },
+  });
   const hello = encodeFrame(GUEST_FRAME.hello, encodeUtf8(HELLO));
   const kmsg = (frame: number): Uint8Array => encodeFrame(GUEST_FRAME.kmsg, kmsgPayload(`6,${frame - 1},1000000,-;line ${frame}\n`), frame);
   assert.deepEqual(
@@ -265,7 +268,10 @@ test('guest reader: a sample of the system is metrics on the guest’s clock, mo
 });
 
 test('guest reader: frames of types that a newer forwarder sends are counted, and cost nothing else', () => {
-  const reader = new GuestReader({ machine: MACHINE, timeline: { nowNs: () => 0n, unixOffset: () => ({ low: 0n, high: 0n }) } });
+  const reader = new GuestReader({
+    machine: MACHINE,
+    timeline: { nowNs: () => 0n, unixOffset: () => ({ low: 0n, high: 0n }), hubLink: () => undefined },
+  });
   const bytes = [
     encodeFrame(GUEST_FRAME.hello, encodeUtf8(HELLO)),
     encodeFrame(40, encodeUtf8('unnumbered')),

@@ -73,6 +73,15 @@ test('identity: the command line names a spawn that has nothing else', (t) => {
   assert.deepEqual([identity.kernelId, identity.kernelName], [7, 'kernel-7']);
 });
 
+test('identity: a spawn that has no instances folder is who its own log says it is', (t) => {
+  const log = ['6,1,0,-;Linux version 7.0.0', "6,412,45000,-;DTB contains instance ID 3, name 'web-1'", '6,413,45001,-;more'].join('\n');
+  const files = { 'proc/cmdline': 'quiet multikernel.id=3\n', 'dev/kmsg': `${log}\n` };
+  const spawn = discoverIdentity({ root: makeRoot(t, files) });
+  assert.deepEqual([spawn.kernelId, spawn.kernelName], [3, 'web-1']);
+  // A host that prints the same, having imported a log perhaps, is no spawn.
+  assert.equal(discoverIdentity({ root: makeRoot(t, { 'dev/kmsg': `${log}\n` }) }).kernelId, 0);
+});
+
 test('identity: without a usable machine id the same name gives the same id', (t) => {
   const root = makeRoot(t, { 'etc/machine-id': 'uninitialized\n' });
   const { machineId } = discoverIdentity({ root });

@@ -133,7 +133,7 @@ test('channels: a minute of messages that take ten times as long is told', () =>
 
 test('clocks: messages received before they were sent, by more than the bounds, accuse the clock of the spawned kernel', () =>
   inStore(async (store, rows) => {
-    const clocks = new ClockWatch(store, 'test', rows);
+    const clocks = new ClockWatch(store, 'test', 'hub', rows);
     await clocks.start();
     const segment = (identity: KernelIdentity, raw: bigint): void => {
       const fit = { baseRaw: String(raw), baseUnixNs: String(BASE_NS + raw), nsPerTick: 1, errorNs: 1000 };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { encodeSegment, hashFormatSet, type SegmentHeader } from '../../model/segment.ts';
+import { encodeSegment, hashFormatSet, type HubLink, type SegmentHeader } from '../../model/segment.ts';
 import type { Clocks, EventRow, KernelRow, LogRow } from '../../model/api.ts';
 import { queryRevisions } from '../../store/queries/clocks.ts';
 import { queryEvents } from '../../store/queries/events.ts';
@@ -190,4 +190,48 @@ test('clocks: a segment is evidence, its clock is listed, stored and shown, and 
   } finally {
     await second.stop();
   }
+});
+
+test('clocks: lines of a kernel that tells its own wall clock are placed by the hub’s clock, or not believed', async (t) => {
+  const running = await runHub();
+  t.after(() => running.stop());
+  const { otlp } = running.addresses;
+  const { process: name } = (await (await fetch(`${otlp}/v1/mkscope/clock`)).json()) as { process: string };
+  /** A clock of which Unix time is `aheadNs` of the truth; at START the hub's shows an hour. */
+  const toLink = (aheadNs: bigint, process = name): HubLink => ({
+    process,
+    fit: { baseRaw: String(START + aheadNs), baseUnixNs: String(3_600_000_000_000n), nsPerTick: 1, errorNs: 300_000 },
+  });
+  const readLine = async (text: string): Promise<{ at: string; error: number; attributes: Record<string, string> } | undefined> =>
+    (
+      await running.store.query<{ at: string; error: number; attributes: Record<string, string> }>(
+        `SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS at, toFloat64(ClockErrorNs) AS error, ScopeAttributes AS attributes
+         FROM otel_logs WHERE Body = '${text}'`,
+      )
+    )[0];
+  const say = async (text: string, hub: HubLink | undefined): Promise<void> => {
+    // Its clock is a day ahead; the line is of 2 s before the ping.
+    const unixNs = START + 86_400_000_000_000n - 2_000_000_000n;
+    assert.equal((await post(`${otlp}/v1/logs`, toLogsBody(SPAWN, [{ text, unixNs }], 'kmsg', hub))).status, 200);
+  };
+  await say('before the host', toLink(86_400_000_000_000n));
+  assert.equal((await readLine('before the host'))?.error, 1e9, 'its own word, as sure as a wall clock');
+
+  const { set, segment } = readRingFixture();
+  await fetch(`${otlp}/v1/mkscope/formats/${hashFormatSet(set)}`, { method: 'PUT', body: JSON.stringify(set) });
+  const baseRaw = String(new DataView(segment.pages.buffer, segment.pages.byteOffset).getBigUint64(0, true));
+  const fit = { ...segment.header.fit, baseRaw, baseUnixNs: String(START), errorNs: 5000 };
+  const header: SegmentHeader = { ...segment.header, identity: HOST, fit, wall: 'host', hub: toLink(0n) };
+  const type = { 'content-type': 'application/vnd.mkscope.segment' };
+  assert.equal((await post(`${otlp}/v1/mkscope/segments`, encodeSegment({ ...segment, header }), type)).status, 200);
+
+  await say('behind the host', toLink(86_400_000_000_000n));
+  const line = await readLine('behind the host');
+  assert.ok(line !== undefined);
+  const offNs = Number(BigInt(line.at) - (START - 2_000_000_000n));
+  t.diagnostic(`off by ${offNs} ns, stated ± ${line.error} ns`);
+  assert.ok(Math.abs(offNs) <= line.error && line.error < 50e6, `off by ${offNs} ns, ± ${line.error} ns`);
+  assert.deepEqual(Object.keys(line.attributes).sort(), ['mk.clock.domain', 'mk.clock.error_ns', 'mk.stream']);
+  await say('of another hub', toLink(86_400_000_000_000n, 'another'));
+  assert.equal((await readLine('of another hub'))?.error, 1e9);
 });

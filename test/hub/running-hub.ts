@@ -9,6 +9,7 @@ import type { Gap } from '../../model/gap.ts';
 import { SCHEMA_URL, toResource, toScope, type KernelIdentity } from '../../model/identity.ts';
 import { LogBatch } from '../../model/log-batch.ts';
 import type { MetricBatch } from '../../model/metric-batch.ts';
+import type { HubLink } from '../../model/segment.ts';
 import { encodeLogs, encodeMetrics } from '../../otlp/encode.ts';
 import { encodeGaps } from '../../otlp/gap.ts';
 
@@ -61,7 +62,7 @@ export interface Line {
 }
 
 /** A printk batch as a collector sends it. */
-export function toLogsBody(identity: KernelIdentity, lines: readonly Line[], stream = 'kmsg'): Uint8Array<ArrayBuffer> {
+export function toLogsBody(identity: KernelIdentity, lines: readonly Line[], stream = 'kmsg', hub?: HubLink): Uint8Array<ArrayBuffer> {
   const batch = new LogBatch();
   for (const [index, line] of lines.entries()) {
     const row = batch.addText(line.text, line.level ?? 6);
@@ -71,7 +72,8 @@ export function toLogsBody(identity: KernelIdentity, lines: readonly Line[], str
   }
   const writer = new ByteWriter();
   const attributes = { [ATTR.stream]: stream, [ATTR.clock]: 'printk', [ATTR.clockError]: '250' };
-  encodeLogs(toResource(identity), { name: 'mkscope', version: 'test', attributes, schemaUrl: SCHEMA_URL }, batch, writer);
+  const scope = { name: 'mkscope', version: 'test', attributes, schemaUrl: SCHEMA_URL };
+  encodeLogs(toResource(identity), scope, batch, writer, hub === undefined ? {} : { hub });
   return writer.toBytes();
 }
 

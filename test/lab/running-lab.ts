@@ -102,8 +102,8 @@ export class RunningLab {
     assert.ok(this.log.includes(text), `the lab ended before «${text}»\n${this.log}`);
   }
 
-  async waitUp(): Promise<LabStatus> {
-    await this.waitForLog(`mkscope lab down --name ${this.name}\n`);
+  async waitUp(timeoutMs?: number): Promise<LabStatus> {
+    await this.waitForLog(`mkscope lab down --name ${this.name}\n`, timeoutMs);
     const status = (await askLab(this.name, { command: 'status' })) as LabStatus;
     this.#page = status.page ?? '';
     return status;

@@ -32,6 +32,11 @@ const OPTIONS = {
   clock: { type: 'string', value: 'NAME', help: 'trace clock (default mono)' },
   buffer: { type: 'string', value: 'KIB', help: 'trace buffer of each CPU (default 1024)' },
   kvm: { type: 'boolean', help: 'use the processor’s virtualisation, where there is any (default: emulation)' },
+  inside: {
+    type: 'string',
+    value: 'LIST',
+    help: 'spawned kernels that run a collector of their own (640 MiB and some 10 s more each), as spawn1',
+  },
   append: { type: 'string', value: 'TEXT', help: 'added to each kernel’s command line' },
   to: { type: 'string', value: 'URL', help: 'send to this hub or OTLP backend instead of a hub of its own' },
   keep: { type: 'boolean', help: 'its collector keeps trace events in flight recorders until an incident or `mkscope recorder get` asks' },
@@ -62,6 +67,7 @@ export const command = defineCommand({
   examples: [
     ['mkscope lab up', 'three kernels of two versions, on http://127.0.0.1:4319'],
     ['mkscope lab up --kernels 2 --linux stable,rt', 'two, the second with PREEMPT_RT'],
+    ['mkscope lab up --kernels 2 --inside spawn1', 'the second is observed from inside, as a kernel with Node would be'],
     ['mkscope lab up --to http://127.0.0.1:4318 --name second', 'another one, observed by a hub that is there'],
   ],
   run: (flags) => (flags.foreground ? runForeground(flags) : runBackground(flags)),
@@ -192,6 +198,7 @@ function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal
       bufferKb: toCount('buffer', flags.buffer, 1024, 16),
       useKvm: flags.kvm,
       append: flags.append ?? '',
+      inside: toInside(flags.inside, count),
       recordDir: flags.record === undefined ? undefined : resolve(flags.record),
       onStep,
       signal,
@@ -199,6 +206,15 @@ function toServiceOptions(flags: UpFlags, onStep: (what: string) => void, signal
     observe: toObserve(flags),
     keepsEvents: flags.keep,
   };
+}
+
+function toInside(text: string | undefined, count: number): string[] {
+  const names = toList(text ?? '');
+  const known = Array.from({ length: count - 1 }, (_spawn, at) => `spawn${at + 1}`);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return [...new Set(names)];
+  const hint = known.length === 0 ? 'start more than one kernel: --kernels 2' : `spawned kernels are ${known.join(', ')}`;
+  throw new OperationalError('E_ARGS', `--inside ${unknown}: the lab has no such spawned kernel`, hint);
 }
 
 function toObserve(flags: UpFlags): LabServiceOptions['observe'] {
