@@ -165,17 +165,54 @@ interface Encoding {
 async function encodePages(ask: Ask, { where, params }: Boot, stream: string, encoding: Encoding): Promise<Map<number, PageEncoder>> {
   const rows = await ask(
     `SELECT Cpu, toString(RawTime), toString(FormatId), Pid, Flags, PreemptCount, arrayConcat([${INTEGERS}], IX) AS integers,
-       arrayConcat([${TEXTS}], SX::Array(String)) AS texts, Event::String
+       arrayConcat([${TEXTS}], SX::Array(String)) AS texts, Event::String, toString(toUnixTimestamp64Nano(Timestamp))
      FROM events WHERE ${where} AND Stream = {stream:String} ORDER BY Cpu, RawTime`,
     { ...params, stream },
   );
   const pages = new Map<number, PageEncoder>();
-  for (const row of rows) encodeRow(row, pages, encoding);
+  const losses = await readLosses(ask, params, stream);
+  for (const row of rows) encodeRow(row, pages, losses, encoding);
   return pages;
 }
 
-function encodeRow(row: readonly unknown[], pages: Map<number, PageEncoder>, { encoders, layout, little, written }: Encoding): void {
-  const [cpu, raw, formatId, pid, flags, preemptCount, integers, texts, event] = row as [
+interface Loss {
+  /** Unix time of the first event behind it. */
+  readonly toUnixNs: bigint;
+  readonly count: number | undefined;
+}
+
+/** What pages said to be lost before them, by CPU, the earliest last. */
+async function readLosses(ask: Ask, params: Boot['params'], stream: string): Promise<Map<number, Loss[]>> {
+  const rows = await ask(
+    `SELECT DISTINCT Cpu, toString(toUnixTimestamp64Nano(ToTime)) AS until, toString(Count), FromTime FROM gaps
+     WHERE BootId = {bootId:String} AND Stream = {stream:String} AND Reason = 'ring_lost' ORDER BY ToTime DESC, FromTime DESC`,
+    { ...params, stream },
+  );
+  const losses = new Map<number, Loss[]>();
+  for (const [cpu, until, count] of rows) {
+    const loss = { toUnixNs: BigInt(String(until)), count: Number(count) < 0 ? undefined : Number(count) };
+    const own = losses.get(Number(cpu));
+    if (own === undefined) losses.set(Number(cpu), [loss]);
+    else own.push(loss);
+  }
+  return losses;
+}
+
+/** Losses before an event of a CPU; those of before the window that is exported belong to no event of it. */
+function tellLosses(encoder: PageEncoder, pending: Loss[] | undefined, unixNs: bigint, isFirst: boolean): void {
+  for (let loss = pending?.at(-1); loss !== undefined && loss.toUnixNs <= unixNs; loss = pending?.at(-1)) {
+    pending?.pop();
+    if (!isFirst || loss.toUnixNs === unixNs) encoder.lose(loss.count);
+  }
+}
+
+function encodeRow(
+  row: readonly unknown[],
+  pages: Map<number, PageEncoder>,
+  losses: ReadonlyMap<number, Loss[]>,
+  { encoders, layout, little, written }: Encoding,
+): void {
+  const [cpu, raw, formatId, pid, flags, preemptCount, integers, texts, event, unix] = row as [
     number,
     string,
     string,
@@ -185,6 +222,7 @@ function encodeRow(row: readonly unknown[], pages: Map<number, PageEncoder>, { e
     (string | number)[],
     string[],
     string,
+    string,
   ];
   const leave = (reason: string): void => void written.left.set(reason, (written.left.get(reason) ?? 0) + 1);
   const encoder = encoders.get(formatId);
@@ -192,7 +230,9 @@ function encodeRow(row: readonly unknown[], pages: Map<number, PageEncoder>, { e
   const payload = encoder.encode({ pid, flags, preemptCount, integers, texts });
   if (payload === undefined) return leave(`${event}: a text that is no value of its field`);
   let own = pages.get(cpu);
+  const isFirst = own === undefined;
   if (own === undefined) pages.set(cpu, (own = new PageEncoder(layout, little)));
+  tellLosses(own, losses.get(cpu), BigInt(unix), isFirst);
   if (own.add(BigInt(raw), payload)) written.events++;
   else leave(`${event}: longer than a page`);
 }

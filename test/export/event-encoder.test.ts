@@ -156,3 +156,23 @@ test('event encoder: a text that is no value of its field is refused, not guesse
   assert.equal(encoder.encode({ ...row, texts: ['0', '{1,two}'] }), undefined);
   assert.equal(encoder.encode({ ...row, texts: ['0', 'xyz'] }), undefined);
 });
+
+test('page encoder: a loss stands before the event it is told of, with its number where the page has room', () => {
+  const { set } = readRingFixture();
+  const layout = layoutOf(set);
+  const losses = (payloadBytes: number, count: number | undefined): unknown[] => {
+    const encoder = new PageEncoder(layout, true);
+    const payload = new Uint8Array(payloadBytes);
+    assert.ok(encoder.add(10n, payload));
+    encoder.lose(count);
+    encoder.lose(0);
+    assert.ok(encoder.add(20n, payload));
+    assert.ok(encoder.add(30n, payload));
+    const reader = openPageReader(set);
+    reader.read(Buffer.concat(encoder.finish()), layout.pageSizeBytes, 3, new EventBatch());
+    return reader.takeLosses().map((loss) => [loss.cpu, loss.count, loss.toRaw]);
+  };
+  assert.deepEqual(losses(12, 7), [[3, 7, 20n]]);
+  assert.deepEqual(losses(12, undefined), [[3, undefined, 20n]]);
+  assert.deepEqual(losses(layout.pageSizeBytes - layout.dataOffset - 8, 7), [[3, undefined, 20n]]);
+});
