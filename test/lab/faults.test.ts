@@ -1,4 +1,7 @@
-/** A handful of the lab's faults on real kernels: what the log shows, what becomes of the kernel, and that it starts again. */
+/**
+ * A handful of the lab's faults on real kernels: what the log shows, what becomes of the kernel, that it starts again, and which
+ * incident it is. The whole menu: `npm run test:faults`.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +9,8 @@ import { test } from 'node:test';
 
 import type { LabKernelStatus } from '../../deploy/lab/lab.ts';
 import { askLab } from '../../deploy/lab/control.ts';
+import type { IncidentRow } from '../../model/api.ts';
+import { countBoots, isOf, sendTraffic, type Expected } from './fault-menu.ts';
 import { assertNothingLeft } from './leftovers.ts';
 import { RunningLab, until, whyNoLab } from './running-lab.ts';
 
@@ -13,12 +18,26 @@ const skip = (await whyNoLab()) ?? false;
 if (skip !== false) process.stderr.write(`tests of the lab's faults are skipped: ${skip}\n`);
 
 const KERNEL = 'spawn1';
+/** Of a busy machine: the hub loads what came, looks for signals, and is asked. */
+const INCIDENTS_MS = 90_000;
+const of = (kind: Expected['kind'], reason: RegExp, kernel = KERNEL): Expected => ({ kind, kernel, reason });
+const EXPECTED: readonly Expected[] = [
+  of('lockup', /soft lockup/),
+  of('ring_full', /IPI ring full for instance 1/, 'host'),
+  of('ikc_timeout', /^Timeout waiting for operation/, 'host'),
+  of('oops', /NULL pointer dereference/),
+  of('stopped', /power/i),
+  of('killed', /force|NMI/i),
+  // Memory ran out a moment before: that is a part of it.
+  of('panic', /sysrq triggered crash; before it: oom: killed process/),
+];
 
 test('lab faults: each does what it says, the look follows, and the kernel starts again', { skip, timeout: 300_000 }, async (t) => {
-  const lab = new RunningLab(`faults-${process.pid}`, ['--kernels', '2', '--cpus', '1', '--no-observe']);
+  const lab = new RunningLab(`faults-${process.pid}`, ['--kernels', '2', '--cpus', '1']);
   t.after(() => lab.stop());
   const { root } = await lab.waitUp();
   const kernel = async (): Promise<LabKernelStatus> => (await lab.status()).kernels[1] as LabKernelStatus;
+  const host = async (): Promise<LabKernelStatus> => (await lab.status()).kernels[0] as LabKernelStatus;
   const fault = (name: string, value = ''): Promise<unknown> => askLab(lab.name, { command: 'fault', kernel: KERNEL, fault: name, value });
   const start = (): Promise<unknown> => askLab(lab.name, { command: 'start', kernel: KERNEL });
   const says = (line: RegExp): Promise<void> =>
@@ -41,6 +60,17 @@ test('lab faults: each does what it says, the look follows, and the kernel start
   });
   await t.test('rcu-stall: is refused where nobody could tell', async () => {
     await assert.rejects(fault('rcu-stall'), { code: 'E_LAB_FAULT', message: /one CPU/ });
+  });
+  await t.test('ring-full and ack-drop: the sender is told, and the messages of the full ring arrive when it is read again', async () => {
+    await fault('ring-full');
+    await sendTraffic(lab, 'host', KERNEL, { count: 200, whenFull: 'drop' });
+    await until('the line of the host', async () => (await host()).lastLines.some((line) => line.includes('IPI ring full for instance 1')));
+    await fault('ring-drain');
+    await fault('ack-drop');
+    await sendTraffic(lab, 'host', KERNEL, { count: 1, kind: 'request' });
+    await until('that nobody answered', async () =>
+      (await host()).lastLines.some((line) => line.includes('Timeout waiting for operation')),
+    );
   });
   await t.test('hang: nothing but resume is taken until it ends', async () => {
     await fault('hang');
@@ -68,9 +98,38 @@ test('lab faults: each does what it says, the look follows, and the kernel start
     await start();
     await becomes('up', 'active');
     assert.notEqual((await kernel()).bootId, before);
+    await until('the second boot in the hub', async () => (await countBoots(lab, KERNEL)) === 2, INCIDENTS_MS);
     await fault('kill');
     await becomes('off', 'loaded');
     await says(/Forcible shutdown via NMI/);
+  });
+  await t.test('panic: of the third incarnation, after memory ran out in it', async () => {
+    await start();
+    await becomes('up', 'active');
+    await until('the third boot in the hub', async () => (await countBoots(lab, KERNEL)) === 3, INCIDENTS_MS);
+    await fault('oom');
+    await says(/Out of memory: Killed process/);
+    await fault('panic');
+    await becomes('off', 'loaded');
+  });
+  await t.test('each of them is one incident, with its reason, and the others are none', async () => {
+    let found: readonly IncidentRow[] = [];
+    const due = (): Expected[] => EXPECTED.filter((expected) => !found.some((row) => isOf(row, expected)));
+    const tell = (): string =>
+      `${due()
+        .map(({ kind }) => kind)
+        .join()} of ${found.map(({ kind, title, reason }) => `${kind} «${title}» (${reason})`).join('; ')}`;
+    await until(
+      'the incidents',
+      async () => {
+        ({ incidents: found } = await lab.getJson<{ incidents: readonly IncidentRow[] }>('/api/incidents?limit=1000'));
+        return due().length === 0;
+      },
+      INCIDENTS_MS,
+      tell,
+    );
+    assert.equal(found.length, EXPECTED.length, tell());
+    for (const { kind, firstUnixNs, title, reason } of found.toReversed()) t.diagnostic(`${firstUnixNs} ${kind} «${title}» (${reason})`);
   });
 
   await askLab(lab.name, { command: 'down' });
