@@ -301,6 +301,35 @@ test('bad input: 64 kernels at once: each has its own lines, and messages of all
   );
 });
 
+test('bad input: a kernel that floods takes nothing from another one, and is held back rather than kept in memory', async (t) => {
+  const ROWS = 8_000;
+  const flooding = { ...SPAWN, bootId: bootOf(0x300000), machineId: 'machine-f', machineName: 'phi' };
+  const quiet = { ...HOST, bootId: bootOf(0x300001), machineId: 'machine-f', machineName: 'phi' };
+  const body = toLogsBody(
+    flooding,
+    Array.from({ length: ROWS }, (_, line) => ({ text: `flood ${line}`, unixNs: nowNs(), sequence: line })),
+  );
+  const before = heldBytes();
+  const floods = Array.from({ length: 6 }, () => post(`${hub.addresses.otlp}/v1/logs`, body));
+  const said = Array.from({ length: 10 }, (_, at) => send(quiet, [{ text: `quiet ${at}`, unixNs: nowNs(), sequence: at }]));
+  for (const answer of await Promise.all(said)) assert.equal(answer.status, 200, await answer.text());
+  let taken = 0;
+  for (const answer of await Promise.all(floods)) {
+    if (answer.status === 200) taken++;
+    else assert.ok(answer.status === 503 && answer.headers.get('retry-after') !== null, `${answer.status}`);
+    await answer.arrayBuffer();
+  }
+  const count = async (bootId: string): Promise<number> => {
+    const [row] = await hub.store.query<{ n: string }>(`SELECT count() AS n FROM otel_logs WHERE BootId = '${bootId}' AND Stream = 'kmsg'`);
+    return Number(row?.n);
+  };
+  assert.ok(taken > 0);
+  assert.deepEqual([await count(flooding.bootId), await count(quiet.bootId)], [taken * ROWS, 10]);
+  const grown = heldBytes() - before;
+  t.diagnostic(`${taken} of 6 batches taken; ${(grown / body.length).toFixed(2)} of a batch's bytes are held after ${taken}`);
+  assert.ok(grown < 4 * body.length, `${grown} bytes after ${taken} batches of ${body.length}`);
+});
+
 test('bad input: of a machine without the host’s log, a spawn’s own words tell its life and its end, and nobody is made up', async () => {
   const text = [
     '[    0.000000] Linux version 7.0.0-mk2 (build@host) (gcc 12.2.0) #1 SMP PREEMPT_DYNAMIC Fri Sep  4 08:00:00 UTC 2026',
