@@ -17,7 +17,7 @@ import { RunningLab, until, whyNoLab } from './running-lab.ts';
 
 const MESSAGES = 200;
 const TRACEFS = '/sys/kernel/tracing';
-/** Node starts in some 4 s under emulation, and in ten times that where other work has the processors. */
+/** Node starts in 6.5 s of processor time under emulation, and has waited for minutes where other work had the processors. */
 const START_MS = 220_000;
 /** What is known by pings alone. Some ms measured; a guest that waits for a processor answers late. */
 const PING_BOUND_NS = 100e6;
@@ -166,6 +166,7 @@ labTest('one that is killed leaves probes and an instance, which the next takes 
 });
 
 labTest('told to end, it hands over, and leaves nothing in the kernel', async (t, of) => {
+  const last = (await listInstances(of)).find((name) => /^mkscope-\d+$/.test(name)) ?? '';
   await of.run('spawn1', 'touch /run/hold; kill -TERM $(cat /run/reader.pid)');
   await until('its end', async () => !(await of.run('spawn1', 'ps')).includes('main.js collect'), 60_000);
   assert.deepEqual(await listInstances(of), []);
@@ -175,7 +176,8 @@ labTest('told to end, it hands over, and leaves nothing in the kernel', async (t
   const own = rows.filter(({ kernelId, stream }) => kernelId === 1 && !stream.startsWith('console:'));
   for (const { stream, written, stored, lost, dropped, inFlight, state } of own) {
     t.diagnostic(`${stream}: written ${written}, stored ${stored}, lost ${lost}, dropped ${dropped}, in flight ${inFlight}: ${state}`);
-    assert.deepEqual([state, inFlight], ['balanced', 0], stream);
+    // What the killed one had read and not handed on nobody can count.
+    if (stream === 'kmsg' || stream === `tracefs:${last}`) assert.deepEqual([state, inFlight], ['balanced', 0], stream);
   }
   assert.ok(own.length >= 2);
 });
