@@ -86,12 +86,12 @@ export class MetricForwarder {
       if (outcome.kind === 'refused' && MENDED_BY_OPERATOR.has(outcome.status)) return this.#wait(outcome.message);
       this.#failures = 0;
       this.counts.lastError = '';
-      const points = taken.reduce((sum, one) => sum + one.points, 0);
-      const rejected = outcome.kind === 'refused' ? points : outcome.kind === 'partial' ? outcome.rejected : 0;
+      // What the queue lost meanwhile was counted as dropped.
+      let points = 0;
+      for (const one of taken) if (this.#waiting[0] === one) points += this.#shift()?.points ?? 0;
+      const rejected = outcome.kind === 'refused' ? points : outcome.kind === 'partial' ? Math.min(points, outcome.rejected) : 0;
       this.counts.refused += rejected;
       this.counts.sent += points - rejected;
-      // The queue may have been cut meanwhile.
-      for (const one of taken) if (this.#waiting[0] === one) this.#shift();
     }
     return this.#sendMs;
   }
