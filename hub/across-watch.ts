@@ -4,6 +4,7 @@
  */
 import { isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { AcrossPairer } from '../correlate/pair-across.ts';
 import type { SpanRule } from '../correlate/span-rules.ts';
 import type { EventBatch } from '../model/event-batch.ts';
@@ -61,9 +62,7 @@ export class AcrossWatch {
       startNs: BigInt(nowMs) * 1_000_000n,
       toldCount: 0,
     };
-    this.#machines.delete(machineId);
-    this.#machines.set(machineId, machine);
-    if (this.#machines.size > MAX_MACHINES) this.#machines.delete(this.#machines.keys().next().value as string);
+    keepLast(this.#machines, machineId, machine, MAX_MACHINES);
     machine.pairer.add(identity, batch, errorNs, nowMs);
   }
 

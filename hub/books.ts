@@ -12,6 +12,7 @@
  * other. So a record is overdue once a snapshot of OVERDUE_AFTER_MS ago had counted it and its stream either has gone on to
  * later records or stands still.
  */
+import { keepLast } from '../base/recent-map.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
 import { ATTR, LEDGER_METRIC } from '../model/attributes.ts';
 
@@ -124,9 +125,7 @@ export class Books {
   }
 
   #contest(bootId: string, nowMs: number): void {
-    this.#contestedMs.delete(bootId);
-    this.#contestedMs.set(bootId, nowMs);
-    if (this.#contestedMs.size > MAX_CONTESTED) this.#contestedMs.delete(this.#contestedMs.keys().next().value as string);
+    keepLast(this.#contestedMs, bootId, nowMs, MAX_CONTESTED);
   }
 
   /** Rows taken over so far, by stream. */
@@ -155,9 +154,7 @@ export class Books {
   #bookOf(key: StreamKey): Book {
     const id = toStreamName(key);
     const book = this.#books.get(id) ?? { accepted: 0, acceptedMs: 0, frontNs: 0n, snapshots: [] };
-    this.#books.delete(id);
-    this.#books.set(id, book);
-    if (this.#books.size > MAX_STREAMS) this.#books.delete(this.#books.keys().next().value as string);
+    keepLast(this.#books, id, book, MAX_STREAMS);
     return book;
   }
 }

@@ -13,6 +13,7 @@
  */
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { KMSG_STREAM, type KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
@@ -193,15 +194,6 @@ function rangeOf(lines: Lines): readonly [bigint, bigint] {
     if (raw > to) to = raw;
   }
   return [from ?? 0n, to];
-}
-
-/** Sets an entry behind all others, and drops the first ones beyond `most`. */
-function keepLast<Key, Value>(map: Map<Key, Value>, key: Key, value: Value, most: number): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size <= most) return;
-  const [oldest] = map.keys();
-  map.delete(oldest as Key);
 }
 
 function toJoins(json: unknown): BootJoin[] {

@@ -6,6 +6,7 @@
  * Live only: what is older than two minutes when it is decided is an import or a backlog. What was noted in the second before a
  * `kill -9` is not said, and a new process learns latencies anew.
  */
+import { keepLast } from '../base/recent-map.ts';
 import { LatencyWatch, type Regression } from '../correlate/watch-latency.ts';
 import { MESSAGE_REASON_NAMES, MESSAGE_STATE, type MessageBatch } from '../model/ikc-message.ts';
 import type { KernelIdentity } from '../model/identity.ts';
@@ -113,9 +114,7 @@ export class ChannelWatch {
       lostCount: 0,
       lostFromNs: 0n,
     };
-    this.#channels.delete(key);
-    this.#channels.set(key, channel);
-    if (this.#channels.size > MAX_CHANNELS) this.#channels.delete(this.#channels.keys().next().value as string);
+    keepLast(this.#channels, key, channel, MAX_CHANNELS);
     return channel;
   }
 }

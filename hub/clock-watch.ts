@@ -10,6 +10,7 @@
  */
 import { createLogger } from '../base/log.ts';
 import { isOperational, messageOf } from '../base/errors.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { fromFitFields, toUnixNs, type ClockFit } from '../clock/fit.ts';
 import { MachineClocks, type ChangedStretch, type ImpossibleMessages, type MessageMoment } from '../clock/machine-clocks.ts';
 import type { AlignedClock } from '../clock/aligned-clock.ts';
@@ -229,9 +230,7 @@ export class ClockWatch {
   }
 
   #hear(identity: KernelIdentity, heardMs: number, isOwnUnix: boolean): void {
-    this.#kernels.delete(identity.bootId);
-    this.#kernels.set(identity.bootId, { identity, heardMs, isOwnUnix });
-    if (this.#kernels.size > MAX_KERNELS) this.#kernels.delete(this.#kernels.keys().next().value as string);
+    keepLast(this.#kernels, identity.bootId, { identity, heardMs, isOwnUnix }, MAX_KERNELS);
   }
 
   #machineOf({ machineId }: KernelIdentity): MachineClocks {

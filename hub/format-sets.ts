@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { join } from 'node:path';
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { hashFormatSet, toFormatSet, type FormatSet } from '../model/segment.ts';
 import { openPageReader, type PageReader } from '../parsers/ring-buffer.ts';
 
@@ -60,9 +61,7 @@ export class FormatSets {
       if (!this.#known.has(hash)) throw unknown(hash);
       reader = openPageReader(this.#read(hash));
     }
-    this.#readers.delete(key);
-    this.#readers.set(key, reader);
-    if (this.#readers.size > MAX_OPEN_READERS) this.#readers.delete(this.#readers.keys().next().value as string);
+    keepLast(this.#readers, key, reader, MAX_OPEN_READERS);
     return reader;
   }
 

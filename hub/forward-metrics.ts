@@ -10,13 +10,12 @@ import { METRIC_TYPE, type MetricBatch } from '../model/metric-batch.ts';
 import { encodeMetrics } from '../otlp/encode-metrics.ts';
 import type { Endpoint } from '../otlp/endpoint.ts';
 import { OtlpClient } from '../otlp/transport.ts';
+import { isMendedByOperator, retryDelayMs } from './forward-retry.ts';
 
 const SEND_MS = 2_000;
-const MAX_RETRY_MS = 60_000;
 /** Of a request; several parts are joined by writing them one after the other. */
 const REQUEST_BYTES = 1 << 20;
 const MAX_WAITING_BYTES = 16 << 20;
-const MENDED_BY_OPERATOR: ReadonlySet<number> = new Set([401, 403, 404]);
 const log = createLogger('forward-metrics');
 
 interface Waiting {
@@ -83,7 +82,7 @@ export class MetricForwarder {
       }
       const outcome = await this.#client.send('', 'application/x-protobuf', Buffer.concat(taken.map(({ body }) => body)));
       if (outcome.kind === 'retry') return this.#wait(outcome.reason, outcome.afterMs);
-      if (outcome.kind === 'refused' && MENDED_BY_OPERATOR.has(outcome.status)) return this.#wait(outcome.message);
+      if (outcome.kind === 'refused' && isMendedByOperator(outcome.status)) return this.#wait(outcome.message);
       this.#failures = 0;
       this.counts.lastError = '';
       // What the queue lost meanwhile was counted as dropped.
@@ -96,10 +95,10 @@ export class MetricForwarder {
     return this.#sendMs;
   }
 
-  #wait(reason: string, afterMs = 0): number {
+  #wait(reason: string, afterMs?: number): number {
     if (this.#failures++ === 0) log.warn('histograms wait to be forwarded', { error: reason });
     this.counts.lastError = reason;
-    return Math.max(afterMs, Math.min(MAX_RETRY_MS, this.#sendMs * 2 ** Math.min(this.#failures - 1, 10)) * (0.75 + Math.random() / 2));
+    return retryDelayMs(this.#failures, this.#sendMs, afterMs);
   }
 
   #shift(): Waiting | undefined {

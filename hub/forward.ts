@@ -21,13 +21,12 @@ import { KIND_TEXTS, STATUS_TEXTS } from '../store/span-rows.ts';
 import { queryLastStored, queryStoredSpans, type SpanCursor, type StoredSpan } from '../store/queries/stored-spans.ts';
 import type { Store } from '../store/store.ts';
 import { MetricForwarder } from './forward-metrics.ts';
+import { isMendedByOperator, retryDelayMs } from './forward-retry.ts';
 import { openState, writeState } from './state-file.ts';
 
 const LOOK_MS = 2000;
 /** Some 1 MB of OTLP. */
 const SPANS_PER_REQUEST = 2000;
-const MAX_RETRY_MS = 60_000;
-const MENDED_BY_OPERATOR: ReadonlySet<number> = new Set([401, 403, 404]);
 const log = createLogger('forward');
 
 export interface ForwardCounts {
@@ -119,8 +118,7 @@ export class Forwarder {
   async #send(spans: readonly StoredSpan[]): Promise<number | undefined> {
     const outcome = await this.#client.send('', this.#contentType, this.#encode(spans));
     if (outcome.kind === 'retry') return this.#wait(outcome.reason, outcome.afterMs);
-    // A wrong token or address is mended by an operator, not by dropping what waits.
-    if (outcome.kind === 'refused' && MENDED_BY_OPERATOR.has(outcome.status)) return this.#wait(outcome.message);
+    if (outcome.kind === 'refused' && isMendedByOperator(outcome.status)) return this.#wait(outcome.message);
     this.#failures = 0;
     this.counts.lastError = '';
     const rejected = outcome.kind === 'refused' ? spans.length : outcome.kind === 'partial' ? outcome.rejected : 0;
@@ -135,8 +133,7 @@ export class Forwarder {
     this.counts.retries++;
     this.counts.lastError = reason;
     const { lookMs = LOOK_MS } = this.#parts;
-    const growing = Math.min(MAX_RETRY_MS, lookMs * 2 ** Math.min(this.#failures - 1, 10)) * (0.75 + Math.random() / 2);
-    return Math.max(afterMs ?? 0, growing);
+    return retryDelayMs(this.#failures, lookMs, afterMs);
   }
 
   /** One ResourceSpans per kernel and scope; requests of protobuf are joined by writing them one after the other. */

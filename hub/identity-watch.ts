@@ -11,6 +11,7 @@
  */
 import { OperationalError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { WatchRows } from './watch-row.ts';
 
@@ -57,9 +58,7 @@ export class IdentityWatch {
     const isKept = holder !== undefined && isSame(holder.identity, identity);
     const kept: Holder = isKept ? holder : { identity, lastMs: nowMs, claim: '', claimedMs: 0, saidMs: 0, claims: 0 };
     kept.lastMs = nowMs;
-    this.#holders.delete(identity.bootId);
-    this.#holders.set(identity.bootId, kept);
-    if (this.#holders.size > MAX_BOOTS) this.#holders.delete(this.#holders.keys().next().value as string);
+    keepLast(this.#holders, identity.bootId, kept, MAX_BOOTS);
   }
 
   /** What is to be said beside a kernel's state; empty = nothing. */

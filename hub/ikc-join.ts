@@ -6,6 +6,7 @@
 import { toHex } from '../base/bytes.ts';
 import { messageOf, isOperational } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { HalfExtractor, type IkcExchange } from '../correlate/extract-halves.ts';
 import { HalfBatch } from '../correlate/ikc-halves.ts';
 import type { Incarnation } from '../correlate/ikc-kernels.ts';
@@ -351,8 +352,7 @@ export class IkcJoin {
       addServerSpan(known, id, known.receivedNs, known.answeredNs, sheets.of(known.kernel));
       return;
     }
-    machine.halfAnswered.set(key, known);
-    if (machine.halfAnswered.size > MAX_HALF_ANSWERED) machine.halfAnswered.delete(machine.halfAnswered.keys().next().value as string);
+    keepLast(machine.halfAnswered, key, known, MAX_HALF_ANSWERED);
   }
 
   #toExchangeRow({ matcher }: MachineJoin, kernel: Incarnation, exchange: IkcExchange, sheets: SpanSheets): IkcExchangeRow {

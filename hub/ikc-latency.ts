@@ -8,6 +8,7 @@
  */
 import { isOperational, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { DurationHistogram, type SpanExemplar } from '../correlate/duration-histogram.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
 import { LATENCY_METRIC } from '../model/attributes.ts';
@@ -109,9 +110,7 @@ export class IkcLatency {
   #pairOf(sender: KernelIdentity, receiver: KernelIdentity, system: string, startNs: bigint): LatencyPair {
     const key = [sender.bootId, receiver.bootId, system].join('\n');
     const pair = this.#pairs.get(key) ?? { sender, receiver, system, histogram: new DurationHistogram(), startNs, storedCount: 0 };
-    this.#pairs.delete(key);
-    this.#pairs.set(key, pair);
-    if (this.#pairs.size > MAX_PAIRS) this.#pairs.delete(this.#pairs.keys().next().value as string);
+    keepLast(this.#pairs, key, pair, MAX_PAIRS);
     return pair;
   }
 }

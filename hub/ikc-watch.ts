@@ -9,6 +9,7 @@
  */
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import { HALF, HalfBatch, NONE } from '../correlate/ikc-halves.ts';
 import type { IkcPack } from '../correlate/ikc-pack.ts';
 import { EventBatch } from '../model/event-batch.ts';
@@ -100,9 +101,7 @@ export class IkcWatch {
     this.join.noteKernel(identity, IkcJoin.seenNsOf(batch) ?? BigInt(nowMs) * 1_000_000n, formats);
     this.join.addEvents(identity, batch, errorNs, nowMs);
     if (frontNs !== 0n) this.join.noteFront(identity, frontNs);
-    this.#heardMs.delete(identity.bootId);
-    this.#heardMs.set(identity.bootId, nowMs);
-    if (this.#heardMs.size > MAX_HEARD) this.#heardMs.delete(this.#heardMs.keys().next().value as string);
+    keepLast(this.#heardMs, identity.bootId, nowMs, MAX_HEARD);
   }
 
   /** Its events stay in a flight recorder: that none come says nothing of how far it has been heard. */

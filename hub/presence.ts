@@ -1,4 +1,5 @@
 /** Which incarnations are sending now, how fast, and on which clock: what only the receiving process knows. */
+import { keepLast } from '../base/recent-map.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 
 /** Rates are means over this window. */
@@ -86,8 +87,7 @@ export class PresenceTable {
       logs: new RateWindow(),
       events: new RateWindow(),
     };
-    this.#byBoot.set(identity.bootId, presence);
-    if (this.#byBoot.size > MAX_KERNELS) this.#byBoot.delete(this.#byBoot.keys().next().value as string);
+    keepLast(this.#byBoot, identity.bootId, presence, MAX_KERNELS);
     return presence;
   }
 

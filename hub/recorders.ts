@@ -11,6 +11,7 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import type { Incident } from '../model/incident.ts';
 import type { RecordedWindow, Recorders as RecorderList, RecorderRow, RecorderRequestRow } from '../model/recorder.ts';
 import { MAX_REQUESTS_TOLD, type RecorderReport, type RecorderRequest, type RequestReport } from '../model/recorder-wire.ts';
@@ -78,9 +79,7 @@ export class Recorders {
   take(report: RecorderReport, nowMs = Date.now()): RecorderRequest[] {
     const { machineId, kernelId } = report.identity;
     const key = `${machineId}\n${kernelId}`;
-    this.#known.delete(key);
-    this.#known.set(key, { report, heardMs: nowMs });
-    if (this.#known.size > MAX_RECORDERS) this.#known.delete(this.#known.keys().next().value as string);
+    keepLast(this.#known, key, { report, heardMs: nowMs }, MAX_RECORDERS);
     for (const one of report.requests) this.#note(report, one);
     return this.#wanted
       .filter((one) => one.machineId === machineId && one.kernels[kernelId]?.isComplete !== true && nowMs - one.askedMs < TOLD_MS)

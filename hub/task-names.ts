@@ -3,6 +3,7 @@
  * events themselves, and are kept per incarnation.
  */
 import type { Interner } from '../base/interner.ts';
+import { keepLast } from '../base/recent-map.ts';
 import type { EventBatch, EventTable, FieldValues } from '../model/event-batch.ts';
 
 /** Pids remembered per incarnation, and incarnations remembered; the oldest go first. */
@@ -42,8 +43,7 @@ export class TaskNames {
     let names = this.#byBoot.get(bootId);
     if (names === undefined) {
       names = new Map();
-      this.#byBoot.set(bootId, names);
-      if (this.#byBoot.size > MAX_BOOTS) this.#byBoot.delete(this.#byBoot.keys().next().value as string);
+      keepLast(this.#byBoot, bootId, names, MAX_BOOTS);
     }
     return names;
   }
@@ -51,9 +51,7 @@ export class TaskNames {
 
 function remember(names: Map<number, string>, pid: number, comm: string): void {
   if (pid <= 0 || comm === '' || names.get(pid) === comm) return;
-  names.delete(pid);
-  names.set(pid, comm);
-  if (names.size > MAX_TASKS) names.delete(names.keys().next().value as number);
+  keepLast(names, pid, comm, MAX_TASKS);
 }
 
 function learn(names: Map<number, string>, table: EventTable, strings: Interner): void {

@@ -8,6 +8,7 @@
 import type { Int64Array } from '../base/int64.ts';
 import { OperationalError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
+import { keepLast } from '../base/recent-map.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
 import type { MetricBatch } from '../model/metric-batch.ts';
@@ -85,9 +86,7 @@ export class TimeGuard {
     if (identity === undefined) return;
     const nowMs = Number(nowNs / 1_000_000n);
     if (nowMs - (this.#said.get(identity.bootId) ?? Number.NEGATIVE_INFINITY) < SAY_EVERY_MS) return;
-    this.#said.delete(identity.bootId);
-    this.#said.set(identity.bootId, nowMs);
-    if (this.#said.size > MAX_SAID) this.#said.delete(this.#said.keys().next().value as string);
+    keepLast(this.#said, identity.bootId, nowMs, MAX_SAID);
     const body = `${count} ${what} of ${identity.kernelName} say that it is ${toText(sample)}: they are stored with the time they came at`;
     log.warn('times cannot be', { kernel: identity.kernelName, boot: identity.bootId, time: toText(sample) });
     this.#rows.add(identity, { event: BROKEN_TIME_EVENT, body, level: LEVEL_WARNING, atNs: nowNs });

@@ -1,4 +1,5 @@
 /** The format files behind stored events, as Native blocks of `event_texts` and `page_layouts`: once per boot and event. */
+import { keepLast } from '../base/recent-map.ts';
 import type { EventBatch } from '../model/event-batch.ts';
 import type { FormatSet } from '../model/segment.ts';
 import { layoutOf } from './event-formats.ts';
@@ -60,9 +61,7 @@ export class EventTexts {
 
   #commit(bootId: string, fresh: readonly { readonly formatId: bigint }[]): void {
     const written = this.#written.get(bootId) ?? new Set();
-    this.#written.delete(bootId);
-    this.#written.set(bootId, written);
     for (const { formatId } of fresh) written.add(formatId);
-    if (this.#written.size > MAX_BOOTS) this.#written.delete(this.#written.keys().next().value as string);
+    keepLast(this.#written, bootId, written, MAX_BOOTS);
   }
 }
