@@ -1,6 +1,6 @@
 /**
- * Between a flight recorder and the hub. A collector does not listen: it asks, every other second, twice a second while something is under way, whether anybody wants pages of
- * its kernel, and says with that what it has and what became of earlier wishes.
+ * Between a flight recorder and the hub. A collector does not listen: it asks, every other second, and twice a second while something
+ * is under way, whether anybody wants pages of its kernel, and says with that what it has and what became of earlier wishes.
  *
  *   → {"identity":{…},"sinceUnixNs":"…","keptBytes":…,"requests":[{"id":"7f…","events":5210,"sentEvents":5210,"isComplete":true}]}
  *   ← {"requests":[{"id":"7f…","fromUnixNs":"…","toUnixNs":"…"}]}
@@ -45,7 +45,7 @@ interface Wish extends RecorderRequest {
 
 export class RecorderLink {
   readonly #parts: RecorderLinkParts;
-  /** Records that are in the spool, or were in this run, with their number there. */
+  /** Records that wait in the spool, with their number there. */
   readonly #spooled = new Map<number, number>();
   #wishes: readonly Wish[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -135,7 +135,9 @@ export class RecorderLink {
 
   /** Moves what is wanted into the spool, as far as there is room. */
   #pump(): void {
-    const { recorder, wake } = this.#parts;
+    const { recorder, spool, wake } = this.#parts;
+    const waiting = spool.firstPending('bulk');
+    for (const [number, seq] of this.#spooled) if (seq < waiting) this.#spooled.delete(number);
     let moved = 0;
     for (const { fromMs, toMs } of this.#wishes) {
       for (const ref of recorder.window(fromMs, toMs)) {

@@ -3,7 +3,7 @@
  * Cumulative since it was made; a duration costs a logarithm and an addition. Of those with a span one of each doubling is
  * kept as an exemplar: what is rare and slow is not pushed out by what is common.
  */
-import type { DistributionPoint, Exemplar } from '../model/metric-batch.ts';
+import { METRIC_TYPE, TEMPORALITY, type DistributionPoint, type Exemplar, type MetricBatch } from '../model/metric-batch.ts';
 
 const SCALE = 3;
 const PER_DOUBLING = 2 ** SCALE;
@@ -16,6 +16,14 @@ const BUCKETS = 512;
 /** Doublings with an exemplar: the slowest ones. */
 const MAX_EXEMPLARS = 8;
 const NO_ATTRIBUTES = {};
+
+/** Which metric a point is of, and over what time, Unix ns. */
+export interface DurationMetric {
+  readonly name: string;
+  readonly description: string;
+  readonly startNs: bigint;
+  readonly timeNs: bigint;
+}
 
 /** A span whose duration is among those counted. */
 export interface SpanExemplar {
@@ -67,8 +75,21 @@ export class DurationHistogram {
     if (this.#exemplars.size > MAX_EXEMPLARS) this.#exemplars.delete(Math.min(...this.#exemplars.keys()));
   }
 
-  /** Those that came since the last call, for the point in `row`. */
-  takeExemplars(row: number): Exemplar[] {
+  /** Opens a row with all so far, and the exemplars that are in none yet. Its attributes come from whoever closes it. */
+  openRow(batch: MetricBatch, { name, description, startNs, timeNs }: DurationMetric): void {
+    const row = batch.openRow();
+    batch.type[row] = METRIC_TYPE.expHistogram;
+    batch.temporality[row] = TEMPORALITY.cumulative;
+    batch.name[row] = batch.strings.internString(name);
+    batch.description[row] = batch.strings.internString(description);
+    batch.unit[row] = batch.strings.internString('s');
+    batch.startTime.setBigint(row, startNs);
+    batch.time.setBigint(row, timeNs);
+    batch.distributions.set(row, this.toPoint());
+    batch.exemplars.push(...this.#takeExemplars(row));
+  }
+
+  #takeExemplars(row: number): Exemplar[] {
     const fresh = [...this.#exemplars.values()].filter(({ isTold }) => !isTold);
     return fresh.map((kept) => {
       kept.isTold = true;

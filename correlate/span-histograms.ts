@@ -1,5 +1,5 @@
 /** Durations of span rules as points of a metric. */
-import { METRIC_TYPE, TEMPORALITY, type MetricBatch } from '../model/metric-batch.ts';
+import type { MetricBatch } from '../model/metric-batch.ts';
 import { DurationHistogram } from './duration-histogram.ts';
 import type { SpanRule } from './span-rules.ts';
 
@@ -8,6 +8,7 @@ const MAX_LABELS = 128;
 const OTHER = 'other';
 
 const DURATION_METRIC = 'mk.span.duration';
+const DESCRIPTION = 'How long what a span rule looks at took, short ones included.';
 export const RULE_ATTRIBUTE = 'mk.span.rule';
 const LABEL_ATTRIBUTE = 'mk.span.label';
 
@@ -31,16 +32,7 @@ export function addHistogramPoints(
 ): void {
   for (const [label, histogram] of histograms) {
     if (histogram.count === 0) continue;
-    const row = batch.openRow();
-    batch.type[row] = METRIC_TYPE.expHistogram;
-    batch.temporality[row] = TEMPORALITY.cumulative;
-    batch.name[row] = batch.strings.internString(DURATION_METRIC);
-    batch.description[row] = batch.strings.internString('How long what a span rule looks at took, short ones included.');
-    batch.unit[row] = batch.strings.internString('s');
-    batch.startTime.setBigint(row, startNs);
-    batch.time.setBigint(row, timeNs);
-    batch.distributions.set(row, histogram.toPoint());
-    batch.exemplars.push(...histogram.takeExemplars(row));
+    histogram.openRow(batch, { name: DURATION_METRIC, description: DESCRIPTION, startNs, timeNs });
     batch.attributes.add(RULE_ATTRIBUTE, rule.name);
     if (label !== '') batch.attributes.add(LABEL_ATTRIBUTE, label);
     batch.closeRow();

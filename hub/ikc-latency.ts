@@ -14,9 +14,10 @@ import type { IkcPack } from '../correlate/ikc-pack.ts';
 import { LATENCY_METRIC } from '../model/attributes.ts';
 import { MESSAGE_STATE, type MessageBatch } from '../model/ikc-message.ts';
 import { toResource, toScope, type KernelIdentity } from '../model/identity.ts';
-import { METRIC_TYPE, MetricBatch, TEMPORALITY } from '../model/metric-batch.ts';
+import { MetricBatch } from '../model/metric-batch.ts';
 import type { Store, StoreBatch } from '../store/store.ts';
 
+const DESCRIPTION = 'How long messages between kernels took, from their sending to their receiving.';
 const STORE_MS = 10_000;
 /** What is older when it is decided is an import, and no latency of now. */
 const LIVE_NS = 15n * 60n * 1_000_000_000n;
@@ -119,16 +120,7 @@ export class IkcLatency {
 function toPart(pairs: readonly LatencyPair[], timeNs: bigint, version: string): MetricParts[number] {
   const batch = new MetricBatch(pairs.length);
   for (const { sender, system, histogram, startNs } of pairs) {
-    const row = batch.openRow();
-    batch.type[row] = METRIC_TYPE.expHistogram;
-    batch.temporality[row] = TEMPORALITY.cumulative;
-    batch.name[row] = batch.strings.internString(LATENCY_METRIC);
-    batch.description[row] = batch.strings.internString('How long messages between kernels took, from their sending to their receiving.');
-    batch.unit[row] = batch.strings.internString('s');
-    batch.startTime.setBigint(row, startNs);
-    batch.time.setBigint(row, timeNs);
-    batch.distributions.set(row, histogram.toPoint());
-    batch.exemplars.push(...histogram.takeExemplars(row));
+    histogram.openRow(batch, { name: LATENCY_METRIC, description: DESCRIPTION, startNs, timeNs });
     batch.attributes.add('messaging.system', system);
     batch.attributes.add('mk.ikc.sender', sender.kernelName);
     batch.attributes.add('mk.ikc.sender.id', sender.kernelId);

@@ -68,10 +68,8 @@ export class Recorders {
   constructor(parts: RecordersParts) {
     this.#parts = parts;
     this.#wanted =
-      openState(
-        parts.path,
-        (json) => json as Wanted[],
-        (error) => log.warn('what was asked of flight recorders is lost', { path: parts.path, error: messageOf(error) }),
+      openState(parts.path, toWanted, (error) =>
+        log.warn('what was asked of flight recorders is lost', { path: parts.path, error: messageOf(error) }),
       ) ?? [];
   }
 
@@ -164,6 +162,18 @@ export class Recorders {
   #save(): void {
     writeState(this.#parts.path, this.#wanted);
   }
+}
+
+function toWanted(json: unknown): Wanted[] {
+  if (!Array.isArray(json)) throw new Error('it is no list');
+  return json.map((one: unknown) => {
+    const wanted = one as Partial<Wanted>;
+    const isWhole = [wanted.id, wanted.machineId, wanted.by].every((text) => typeof text === 'string');
+    const isTimed = [wanted.fromUnixNs, wanted.toUnixNs].every((ns) => typeof ns === 'string' && /^\d{1,19}$/.test(ns));
+    if (!isWhole || !isTimed || typeof wanted.askedMs !== 'number' || typeof wanted.kernels !== 'object')
+      throw new Error('an entry is not whole');
+    return wanted as Wanted;
+  });
 }
 
 function toBy(incidentId: string): string {

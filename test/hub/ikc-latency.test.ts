@@ -133,15 +133,15 @@ function toBatch(name: string, type: number): MetricBatch {
   histogram.add(2e6);
   histogram.addExemplar({ ns: 2e6, timeNs: 5n, traceId: new Uint8Array(16).fill(7), spanId: new Uint8Array(8).fill(9) });
   const batch = new MetricBatch();
-  const row = batch.openRow();
-  batch.type[row] = type;
-  batch.temporality[row] = TEMPORALITY.cumulative;
-  batch.name[row] = batch.strings.internString(name);
-  batch.startTime.setBigint(row, nowNs() - 1_000_000_000n);
-  batch.time.setBigint(row, nowNs());
-  if (type === METRIC_TYPE.expHistogram) {
-    batch.distributions.set(row, histogram.toPoint());
-    batch.exemplars.push(...histogram.takeExemplars(row));
+  const [startNs, timeNs] = [nowNs() - 1_000_000_000n, nowNs()];
+  if (type === METRIC_TYPE.expHistogram) histogram.openRow(batch, { name, description: '', startNs, timeNs });
+  else {
+    const row = batch.openRow();
+    batch.type[row] = type;
+    batch.temporality[row] = TEMPORALITY.cumulative;
+    batch.name[row] = batch.strings.internString(name);
+    batch.startTime.setBigint(row, startNs);
+    batch.time.setBigint(row, timeNs);
   }
   batch.closeRow();
   return batch;
