@@ -92,15 +92,20 @@ export class OtlpClient {
       url.pathname = this.#baseUrl.pathname.replace(/\/$/, '') + path;
       const length = String(body?.length ?? 0);
       const signal = AbortSignal.timeout(this.#timeoutMs);
-      const request = this.#request(
-        url,
-        { method, agent: this.#agent, signal, headers: { ...this.#headers, ...headers, 'content-length': length } },
-        (response) => {
+      const all = { ...this.#headers, ...headers, 'content-length': length };
+      const attempt = (): void => {
+        const request = this.#request(url, { method, agent: this.#agent, signal, headers: all }, (response) => {
           readAll(response).then(resolve, (error: unknown) => resolve(toError(error)));
-        },
-      );
-      request.once('error', (error) => resolve(signal.aborted ? new Error(`no answer within ${this.#timeoutMs} ms`) : error));
-      request.end(body);
+        });
+        request.once('error', (error) => {
+          if (signal.aborted) resolve(new Error(`no answer within ${this.#timeoutMs} ms`));
+          // The receiver closed an idle connection in the moment in which it was taken: that says nothing of the receiver.
+          else if (request.reusedSocket && errnoOf(error) === 'ECONNRESET') attempt();
+          else resolve(error);
+        });
+        request.end(body);
+      };
+      attempt();
     });
   }
 

@@ -88,6 +88,22 @@ test('transport: posts the body as asked, compressed, over one kept connection',
   assert.equal(seen[0]?.port, seen[1]?.port, 'the connection is used again');
 });
 
+test('transport: a kept connection that the receiver closes as it is taken is no failure: the request goes over a new one', async () => {
+  const served = new Map<unknown, number>();
+  const server = createServer((request, response) => {
+    const count = (served.get(request.socket) ?? 0) + 1;
+    served.set(request.socket, count);
+    if (count > 1) request.socket.resetAndDestroy();
+    else void readBody(request).then(() => response.end());
+  });
+  await withServer(server, async (port) => {
+    const client = new OtlpClient({ baseUrl: `http://127.0.0.1:${port}`, compression: 'none' });
+    for (let at = 0; at < 3; at++) assert.deepEqual(await client.send('/v1/logs', PROTOBUF, BODY), { kind: 'ok' });
+    client.close();
+  });
+  assert.deepEqual([...served.values()], [2, 2, 1]);
+});
+
 test('transport: an empty path posts to the base URL as it is', async () => {
   let url: string | undefined;
   const server = createServer((request, response) => {
