@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { isOperational } from '../base/errors.ts';
-import type { OperationalError } from '../base/errors.ts';
 import { abortOnSignal } from './stop-signal.ts';
+import { printNotice } from './terminal.ts';
 
 const RETRY_MS = { first: 250, most: 5000 };
 
@@ -16,28 +16,33 @@ export interface Attempt {
 }
 
 /**
- * Runs `attempt` again, after growing pauses, whenever it ends or the hub is lost; `onLost` hears of the first of several times.
- * Throws what is wrong otherwise, and when the hub cannot be reached at the start: a wrong query stays wrong, and a hub that was
- * never there is not waited for.
+ * Runs `attempt` again, after growing pauses, whenever it ends or the hub is lost, and says so: once for several times, and when the
+ * hub has answered again. Throws what is wrong otherwise, and when the hub cannot be reached at the start: a wrong query stays wrong,
+ * and a hub that was never there is not waited for.
  */
-export async function followHub(
-  attempt: (state: Attempt) => Promise<void>,
-  onLost: (error: OperationalError) => void = () => undefined,
-): Promise<number> {
+export async function followHub(url: string, attempt: (state: Attempt) => Promise<void>): Promise<number> {
   const signal = abortOnSignal();
   let waitMs = RETRY_MS.first;
   let isFirst = true;
+  let isLost = false;
   const connected = (): void => {
+    if (isLost) printNotice('connected again');
     isFirst = false;
+    isLost = false;
     waitMs = RETRY_MS.first;
+  };
+  const lost = (why: string): void => {
+    if (!isLost) printNotice(`${why}; waiting for it`);
+    isLost = true;
   };
   while (!signal.aborted) {
     try {
       await attempt({ signal, isFirst, connected });
+      if (!signal.aborted) lost(`the hub at ${url} ended the stream`);
     } catch (error) {
       if (signal.aborted) break;
       if (isFirst || !isOperational(error) || error.code !== 'E_HUB_UNREACHABLE') throw error;
-      if (waitMs === RETRY_MS.first) onLost(error);
+      lost(error.message);
     }
     await pause(waitMs, signal);
     waitMs = Math.min(waitMs * 2, RETRY_MS.most);

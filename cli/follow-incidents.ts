@@ -20,7 +20,7 @@ export function followIncidents(client: HubClient, query: Record<string, string>
     const { incidents } = await client.getJson<{ incidents: IncidentRow[] }>('/api/incidents', { ...query, limit });
     return incidents.reverse();
   };
-  return followHub(async ({ signal, isFirst, connected }) => {
+  return followHub(client.url, async ({ signal, isFirst, connected }) => {
     const live = await client.live('/api/incidents/live', {}, signal);
     if (most > 0 || !isFirst) await showNew(await ask(isFirst ? most : MISSED));
     connected();

@@ -9,6 +9,7 @@ import { followHub } from './follow-hub.ts';
 import type { HubClient } from './hub-client.ts';
 import { showRange } from './log-range.ts';
 import type { ShowRows } from './log-range.ts';
+import { printNotice } from './terminal.ts';
 
 const REMEMBERED_UIDS = 8192;
 /** Rows of different kernels arrive out of order: after a reconnect this much is asked for again. */
@@ -19,38 +20,30 @@ export interface FollowOptions {
   readonly range: LogQuery;
   readonly most: number;
   readonly show: ShowRows;
-  /** A word to the person, beside the log. */
-  readonly notice: (text: string) => void;
 }
 
 /** Runs until SIGINT or SIGTERM; throws when the hub cannot be reached at the start. */
 export function followLogs(client: HubClient, query: LogQuery, options: FollowOptions): Promise<number> {
-  const { notice } = options;
   const shown = new ShownRows();
   const show: ShowRows = (rows) => {
     const fresh = rows.filter((row) => shown.add(row));
     return fresh.length === 0 ? Promise.resolve() : options.show(fresh);
   };
-  return followHub(
-    async ({ signal, isFirst, connected }) => {
-      const live = await client.live('/api/logs/live', { ...query }, signal);
-      if (!isFirst) notice('connected again');
-      const isMissed = !isFirst && shown.newestNs > 0n;
-      const range = isMissed ? { from: (shown.newestNs - OVERLAP_NS).toString() } : options.range;
-      await showRange(client, { ...query, ...range }, isMissed ? Infinity : options.most, show);
-      connected();
-      for await (const event of live) await showEvent(event, show, notice);
-      if (!signal.aborted) notice(`the hub at ${client.url} ended the stream, waiting for it`);
-    },
-    ({ message }) => notice(`${message}; waiting for it`),
-  );
+  return followHub(client.url, async ({ signal, isFirst, connected }) => {
+    const live = await client.live('/api/logs/live', { ...query }, signal);
+    const isMissed = !isFirst && shown.newestNs > 0n;
+    const range = isMissed ? { from: (shown.newestNs - OVERLAP_NS).toString() } : options.range;
+    await showRange(client, { ...query, ...range }, isMissed ? Infinity : options.most, show);
+    connected();
+    for await (const event of live) await showEvent(event, show);
+  });
 }
 
-async function showEvent(event: ServerEvent, show: ShowRows, notice: (text: string) => void): Promise<void> {
+async function showEvent(event: ServerEvent, show: ShowRows): Promise<void> {
   if (event.name === 'log') await show([JSON.parse(event.data) as LogRow]);
   if (event.name === 'lost') {
     const { count } = JSON.parse(event.data) as { count: number };
-    notice(`${count} lines came faster than they could be shown; they are stored: mkscope logs --since 1m`);
+    printNotice(`${count} lines came faster than they could be shown; they are stored: mkscope logs --since 1m`);
   }
 }
 

@@ -70,6 +70,11 @@ export function printAll(bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => stdout.write(bytes, () => resolve()));
 }
 
+/** A word to the person, beside what is shown. */
+export function printNotice(text: string): void {
+  process.stderr.write(`${createPaint(process.stderr)('dim', `-- ${escapeLine(text)}`)}\n`);
+}
+
 export function printLine(text = ''): Promise<void> {
   return print(`${text}\n`);
 }

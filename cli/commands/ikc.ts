@@ -105,7 +105,7 @@ function follow(client: HubClient, query: Readonly<Record<string, string>>, json
   const paint = createPaint(process.stdout);
   const seen = new Map<string, string>();
   let fromNs = query['from'] ?? String(nowNs());
-  return followHub(async ({ signal, connected }) => {
+  return followHub(client.url, async ({ signal, connected }) => {
     while (!signal.aborted) {
       const askedNs = nowNs();
       const found = await readMessages(client, { ...query, from: fromNs, limit: String(MAX_ROWS) });

@@ -10,7 +10,7 @@ import { LogLineWriter } from '../log-line.ts';
 import { showRange } from '../log-range.ts';
 import { parseMoment, TIME_STYLES } from '../moment.ts';
 import { suggest } from '../nearest.ts';
-import { createPaint, print } from '../terminal.ts';
+import { createPaint, print, printNotice } from '../terminal.ts';
 
 const DEFAULT_LINES = 50;
 
@@ -63,17 +63,13 @@ export const command = defineCommand({
     const writer = new LogLineWriter(createPaint(process.stdout), toChoice('time', flags.time, TIME_STYLES, 'local'), flags.reports);
     const show = (rows: readonly LogRow[]): Promise<void> =>
       print(rows.map((row) => (flags.json ? `${JSON.stringify(row)}\n` : writer.write(row))).join(''));
-    const paint = createPaint(process.stderr);
-    const notice = (text: string): void => {
-      process.stderr.write(`${paint('dim', `-- ${text}`)}\n`);
-    };
-    if (flags.follow) return followLogs(client, query, { range, most, show, notice });
+    if (flags.follow) return followLogs(client, query, { range, most, show });
     let shown = 0;
     await showRange(client, { ...query, ...range }, most, (rows) => {
       shown += rows.length;
       return show(rows);
     });
-    if (shown === 0 && most > 0) notice(await explainNothing(client, flags.kernel));
+    if (shown === 0 && most > 0) printNotice(await explainNothing(client, flags.kernel));
     return 0;
   },
 });
