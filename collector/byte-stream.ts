@@ -67,6 +67,11 @@ export class ByteStream {
     input.once('close', () => this.#retry(why));
   }
 
+  /** Open, or about to be; else it waits for its next try. */
+  get isOpen(): boolean {
+    return this.#input?.destroyed === false;
+  }
+
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -164,8 +164,10 @@ export class InstanceConsoles implements Source {
       console.activeMs = performance.now();
       console.linesWhenActive = console.lines;
     }
-    // One that ended is opened at each look: a stream's own patience grows to seconds, in which a kernel boots.
-    if (console.detail !== '') this.#close(console);
+    // One that ended is opened at each look: a stream's own patience grows to seconds, in which a kernel boots. One that opened itself
+    // is left: what lies in it would be lost.
+    if (console.stream?.isOpen === false) this.#close(console);
+    else console.detail = '';
     console.stream ??= this.#open(console);
   }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startCollector, type Collector } from '../../collector/collector.ts';
 import { MultikernelRoot, type RootInstance } from '../../deploy/lab/multikernel-root.ts';
 import { tempFolder } from './live.ts';
@@ -120,6 +121,9 @@ test('mktty: attached at the load, each run of an instance is an incarnation of 
   root.set(WEB.name, 'loaded');
   tty.end(3);
   await until('the console is read again', () => tty.isRead(3));
+  // Looks at the instances come and go: the one reader stays, and with it what it has not read yet.
+  await sleep(700);
+  assert.deepEqual(tty.opened, [3, 3]);
   root.set(WEB.name, 'active');
   tty.print(3, boot('second', 100_000));
   await until('the second boot', () => linesOf(receiver, 'console:web-1').includes('second: up'));
