@@ -6,20 +6,26 @@ export const TWO_POW_32 = 0x1_0000_0000;
 
 /** A typed array of 64-bit values, seen as words (for writing in loops) and as bigints (at the edges). */
 export class Int64Array {
-  readonly words: Uint32Array;
+  readonly words: Uint32Array<ArrayBuffer>;
   /** Made when it is asked for: a batch has many columns, and most are only written. */
   #signed: BigInt64Array | undefined;
 
-  constructor(capacity: number) {
-    this.words = new Uint32Array(capacity * 2);
+  /** Zeros, or the values of these words. */
+  constructor(capacity: number | Uint32Array<ArrayBuffer>) {
+    this.words = typeof capacity === 'number' ? new Uint32Array(capacity * 2) : capacity;
   }
 
   get signed(): BigInt64Array {
-    return (this.#signed ??= new BigInt64Array(this.words.buffer));
+    return (this.#signed ??= new BigInt64Array(this.words.buffer, this.words.byteOffset, this.words.length >> 1));
   }
 
   get capacity(): number {
     return this.words.length >> 1;
+  }
+
+  /** Values `from` up to `to`: a view, not a copy. */
+  subarray(from: number, to: number): Int64Array {
+    return new Int64Array(this.words.subarray(from * 2, to * 2));
   }
 
   /** A copy with room for `capacity` values. */

@@ -9,26 +9,33 @@ const HASH_SEED = (crypto.getRandomValues(new Uint32Array(1))[0] as number) | 0;
 const FNV_PRIME = 0x01000193;
 const WORD_PRIME = 0x9e37_79b1 | 0;
 const RECENT = 512;
+const FIRST_IDS = 64;
+const FIRST_SLOTS = 128;
 /** Behind adopted bytes, for the strings that follow. */
 const ADOPTED_ROOM = 16 << 10;
 /** Kept free at the end of the arena, so that a string's last bytes can be read as a word. */
 const WORD_BYTES = 4;
+
+const SHORT_CHARS = 64;
+const SHORT = new Uint8Array(SHORT_CHARS);
 
 export class Interner {
   /** Number of distinct strings, ids are 0 … size - 1. */
   size = 1;
   /** String `id` is `arena[starts[id], ends[id])`. */
   arena = new Uint8Array(1024);
-  starts = new Uint32Array(64);
-  ends = new Uint32Array(64);
+  starts = new Uint32Array(FIRST_IDS);
+  ends = new Uint32Array(FIRST_IDS);
   /** Of the arena. */
   usedBytes = 0;
-  #hashes = new Uint32Array(64);
+  /** Of the three tables below: a piece of memory for each takes most of the time of a batch of few rows. */
+  readonly #memory = new ArrayBuffer((RECENT + FIRST_IDS + FIRST_SLOTS) * 4);
   /** Ids by length and some of their bytes: most strings of a trace come again within a few rows, and comparing is cheaper than hashing. */
-  readonly #recent = new Uint32Array(RECENT);
+  readonly #recent = new Uint32Array(this.#memory, 0, RECENT);
+  #hashes = new Uint32Array(this.#memory, RECENT * 4, FIRST_IDS);
   /** On the arena. */
   #view = new DataView(this.arena.buffer);
-  #slots = new Int32Array(128).fill(-1);
+  #slots = new Int32Array(this.#memory, (RECENT + FIRST_IDS) * 4, FIRST_SLOTS).fill(-1);
   #strings: (string | undefined)[] = [];
   /** Strings that `intern` can find. */
   #hashed = 0;
@@ -124,6 +131,19 @@ export class Interner {
     return id;
   }
 
+  /** Room for so many more ids without another table; returns the next one. `size` may then be set as far. */
+  reserve(ids: number): number {
+    while (this.size + ids >= this.starts.length) this.#growIds();
+    return this.size;
+  }
+
+  /** As `slice`, for `count` strings from the id `first` on, for which `reserve` has made room; their starts and ends are in `words`. */
+  takeSlices(first: number, words: Uint32Array, starts: number, ends: number, count: number): void {
+    this.starts.set(words.subarray(starts, starts + count), first);
+    this.ends.set(words.subarray(ends, ends + count), first);
+    this.size = first + count;
+  }
+
   /** Forgets all strings and keeps the memory: ids begin anew. */
   clear(): void {
     this.size = 1;
@@ -135,6 +155,17 @@ export class Interner {
   }
 
   internString(text: string): number {
+    const { length } = text;
+    if (length <= SHORT_CHARS) {
+      // Names of attributes, mostly: the encoder's call and its array take longer than their characters.
+      let seen = 0;
+      for (let i = 0; i < length; i++) {
+        const code = text.charCodeAt(i);
+        seen |= code;
+        SHORT[i] = code;
+      }
+      if (seen < 0x80) return this.intern(SHORT, 0, length);
+    }
     const bytes = encodeUtf8(text);
     return this.intern(bytes, 0, bytes.length);
   }

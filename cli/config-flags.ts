@@ -3,7 +3,6 @@ import { OperationalError } from '../base/errors.ts';
 import type { ConfigInputs } from './config.ts';
 import type { ConfigKey } from './config-keys.ts';
 import type { OptionTable } from './flags.ts';
-import { splitPairs } from './config-kinds.ts';
 
 export const CONFIG_FLAG = {
   config: { type: 'string', value: 'PATH', help: 'configuration file (default ./mkscope.yaml, then /etc/mkscope/mkscope.yaml)' },
@@ -84,6 +83,16 @@ function toPairs(name: string, given: readonly string[]): Record<string, string>
         `for example --${name} ${EXAMPLES[name] ?? 'name=value'}`,
       );
     Object.assign(pairs, pair);
+  }
+  return pairs;
+}
+
+export function splitPairs(written: string): Record<string, string> | undefined {
+  const pairs: Record<string, string> = {};
+  for (const item of written.split(',').filter((part) => part.trim() !== '')) {
+    const at = item.indexOf('=');
+    if (at <= 0 || at === item.length - 1) return undefined;
+    pairs[item.slice(0, at).trim()] = item.slice(at + 1).trim();
   }
   return pairs;
 }

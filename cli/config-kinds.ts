@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 
 import { parseGuestAddress } from '../collector/guest-address.ts';
+import { splitPairs } from './config-flags.ts';
 import { parseDurationMs, parseSizeBytes } from './units.ts';
 
 export interface Address {
@@ -148,13 +149,3 @@ export const addresses = z.union([
     .refine((all) => all.every((one) => one !== undefined), 'must be host:port, for example 10.77.0.1:6666')
     .transform((all) => all.filter((one) => one !== undefined)),
 ]);
-
-export function splitPairs(written: string): Record<string, string> | undefined {
-  const pairs: Record<string, string> = {};
-  for (const item of written.split(',').filter((part) => part.trim() !== '')) {
-    const at = item.indexOf('=');
-    if (at <= 0 || at === item.length - 1) return undefined;
-    pairs[item.slice(0, at).trim()] = item.slice(at + 1).trim();
-  }
-  return pairs;
-}

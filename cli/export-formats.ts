@@ -1,6 +1,5 @@
 /** What `mkscope export` can write. To add a format is one entry. */
 import type { ProgressBar } from './progress-bar.ts';
-import { writeTraceDatFile } from './export-trace-dat.ts';
 
 /** Flags of `mkscope export`, as they were given. */
 export interface ExportFlags {
@@ -22,5 +21,5 @@ export interface ExportFormat {
 }
 
 export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
-  'trace.dat': { write: writeTraceDatFile },
+  'trace.dat': { write: async (...given) => (await import('./export-trace-dat.ts')).writeTraceDatFile(...given) },
 };

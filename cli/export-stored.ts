@@ -32,7 +32,7 @@ export async function writeStored(
   try {
     const { bootId, events, left } = await writeStoredEvents(source.ask, output, { compression, selection });
     const said = [...left].map(([reason, count]) => `  ${formatCount(count)} events left out: ${reason}\n`).join('');
-    return `${formatCount(events)} events of boot ${bootId}, in pages made anew; addresses have no symbols\n${said}`;
+    return `${formatCount(events)} events of boot ${bootId}, in pages made anew\n${said}`;
   } finally {
     await source.close();
   }
@@ -50,8 +50,8 @@ async function openHub(flags: ExportFlags): Promise<Source> {
   return {
     ask: async (sql, params) => {
       const named = Object.fromEntries(Object.entries(params).map(([name, value]) => [`param_${name}`, value]));
-      const response = await clickhouse.request('/', { default_format: 'JSONCompactEachRow', ...named }, { method: 'POST', body: sql });
-      return parseLines(await response.text());
+      const query = { default_format: 'JSONCompactEachRow', ...named };
+      return parseLines(await clickhouse.requestText('/', query, { method: 'POST', body: sql }));
     },
     close: () => Promise.resolve(),
   };

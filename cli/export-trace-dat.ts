@@ -25,7 +25,7 @@ export async function writeTraceDatFile(path: string | undefined, flags: ExportF
     const said =
       path === undefined
         ? await writeStored(flags.kernel as string, flags, { cpus, compression }, output)
-        : writeFile(path, flags, { cpus, compression }, output, bar);
+        : await writeFile(path, flags, { cpus, compression }, output, bar);
     await output.finish();
     return `${flags.output ?? 'standard output'}: ${formatBytes(output.sizeBytes)}, ${said}`;
   } catch (error) {
@@ -34,14 +34,14 @@ export async function writeTraceDatFile(path: string | undefined, flags: ExportF
   }
 }
 
-function writeFile(
+async function writeFile(
   path: string,
   flags: ExportFlags,
   { cpus, compression }: { cpus: ReadonlySet<number> | undefined; compression: DatCompression },
   output: ExportOutput,
   bar: ProgressBar,
-): string {
-  const recording = openRecording(path);
+): Promise<string> {
+  const recording = await openRecording(path);
   try {
     const { file } = recording;
     const selection = { cpus, ...parseWindow(flags, file) };

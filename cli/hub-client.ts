@@ -42,9 +42,18 @@ export class HubClient {
     return this.#readJson<T>(response);
   }
 
-  /** Any request; the answer is checked for success and handed on unread. */
-  async request(path: string, query: Query, init: RequestInit): Promise<Response> {
-    return this.#checkStatus(await this.#fetch(path, query, init));
+  /** The bytes of any answer, as they come; a connection that breaks is E_HUB_UNREACHABLE. */
+  async *request(path: string, query: Query, init: RequestInit): AsyncGenerator<Uint8Array> {
+    const response = await this.#checkStatus(await this.#fetch(path, query, init));
+    try {
+      for await (const chunk of response.body ?? []) yield chunk;
+    } catch (error) {
+      throw unreachable(this.url, error);
+    }
+  }
+
+  async requestText(path: string, query: Query, init: RequestInit): Promise<string> {
+    return Buffer.concat(await Array.fromAsync(this.request(path, query, init))).toString();
   }
 
   /** Server-sent events until the hub or `signal` ends the stream; a connection that breaks is E_HUB_UNREACHABLE, as one that fails. */

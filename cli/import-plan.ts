@@ -6,6 +6,7 @@
  *                           +-- `host` is kernel 0
  *   mkscope import a.log b.log                     kernels "a" (0) and "b" (1)
  *   mkscope import *.log                           logs of a Multikernel machine say themselves which kernel's they are
+ *   mkscope import /var/log/kern.log*              one kernel: a log that was rotated (rotated-logs.ts)
  *   mkscope import ./tracing                       a copy of tracefs: one kernel
  *   mkscope import /sys/fs/pstore                  the boots of one kernel, "host": crash records, an input for each boot
  */
@@ -19,6 +20,7 @@ import { packTraceDat } from '../export/trace-dat-pack.ts';
 import { findCrashTime } from './crash-time.ts';
 import { groupByFolder, readPstoreInputs, readPstorePaths } from './import-pstore.ts';
 import type { OnSkipped, PstoreInput } from './import-pstore.ts';
+import { groupRotated, unpackedName } from './rotated-logs.ts';
 import { tellKernel } from './tell-kernel.ts';
 import { isCopyFolder, openCopyFolder } from './tracefs-folder.ts';
 
@@ -35,6 +37,8 @@ export interface PlannedFile {
   readonly modifiedErrorNs?: number;
   /** What is imported, where it is not the file itself. */
   readonly content?: Uint8Array;
+  /** Files that are read one behind the other, where it is more than one. */
+  readonly parts?: readonly string[];
 }
 
 const MAX_KERNEL_ID = 65_535;
@@ -45,6 +49,8 @@ interface Wanted {
   readonly path: string;
   /** Records of a pstore that were named one by one. */
   readonly records?: readonly string[];
+  /** Of a log that was rotated, oldest first. */
+  readonly parts?: readonly string[];
   readonly name: string;
   readonly id: number | undefined;
   /** By the user. */
@@ -61,7 +67,7 @@ export function planImport(named: readonly string[], paths: readonly string[], o
   const isRecord = (path: string): boolean => path !== '-' && parsePstoreName(basename(path)) !== undefined;
   const wanted: Wanted[] = [
     ...named.map(parseNamed),
-    ...paths.filter((path) => !isRecord(path)).map((path) => ({ path, name: nameOf(path), id: undefined })),
+    ...groupRotated(paths.filter((path) => !isRecord(path))).map(({ path, parts }) => ({ path, parts, name: nameOf(path), id: undefined })),
     ...groupByFolder(paths.filter(isRecord)).map((records) => ({ path: records[0] as string, records, name: 'host', id: undefined })),
   ];
   if (wanted.length === 0) throw new OperationalError('E_ARGS', 'no file to import', 'mkscope import FILE, or --kernel NAME=FILE');
@@ -82,10 +88,10 @@ function askLog(one: Wanted): Wanted {
   if (one.id !== undefined || one.records !== undefined || one.path === '-') return one;
   const kernel = tellKernel(one.path);
   if (kernel === undefined || kernel.id > MAX_KERNEL_ID) return one;
-  return { path: one.path, id: kernel.id, name: one.isNamed === true ? one.name : kernel.name, isTold: true };
+  return { ...one, id: kernel.id, name: one.isNamed === true ? one.name : kernel.name, isTold: true };
 }
 
-function planOne({ path, name: kernelName, records }: Wanted, kernelId: number, onSkipped: OnSkipped): PlannedFile[] {
+function planOne({ path, name: kernelName, records, parts = [] }: Wanted, kernelId: number, onSkipped: OnSkipped): PlannedFile[] {
   const kernel = { kernelName, kernelId };
   const toPlanned = ({ path: newest, content }: PstoreInput): PlannedFile => ({
     path: newest,
@@ -98,6 +104,10 @@ function planOne({ path, name: kernelName, records }: Wanted, kernelId: number, 
   const { isFolder, sizeBytes, modifiedUnixNs } = inspectFile(path);
   if (isFolder && isCopyFolder(path)) return [toPlanned({ path, content: packCopy(path) })];
   if (isFolder) return readPstoreInputs(path, onSkipped).map(toPlanned);
+  if (parts.length > 1) {
+    const partBytes = parts.reduce((sum, part) => sum + inspectFile(part).sizeBytes, 0);
+    return [{ path, parts, sizeBytes: partBytes, modifiedUnixNs, ...kernel }];
+  }
   const crash = findCrashTime(path, modifiedUnixNs);
   if (crash === undefined) return [{ path, sizeBytes, modifiedUnixNs, ...kernel }];
   return [{ path, sizeBytes, modifiedUnixNs: crash.unixNs, modifiedErrorNs: crash.errorNs, ...kernel }];
@@ -131,7 +141,8 @@ function nextFree(taken: ReadonlySet<number>): number {
 
 function nameOf(path: string): string {
   if (path === '-') return 'stdin';
-  const name = basename(path, extname(path)) || basename(path);
+  const file = unpackedName(path);
+  const name = basename(file, extname(file)) || basename(file);
   // /sys/fs/pstore and /var/lib/systemd/pstore.
   return name === 'pstore' ? 'host' : name;
 }

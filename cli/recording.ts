@@ -1,11 +1,9 @@
 /** Opens a recording of trace events that lies on this disk. */
 import { statSync } from 'node:fs';
 import { OperationalError } from '../base/errors.ts';
-import { FileSource, tryRead } from '../hub/import-stage.ts';
+import { FileSource, tryRead } from '../hub/file-source.ts';
 import type { EventFile } from '../model/event-file.ts';
-import { packTraceDat } from '../export/trace-dat-pack.ts';
 import { traceDat } from '../parsers/trace-dat.ts';
-import { isCopyFolder, openCopyFolder } from './tracefs-folder.ts';
 
 export interface Recording {
   readonly file: EventFile;
@@ -15,8 +13,12 @@ export interface Recording {
 const HEAD_BYTES = 64;
 
 /** Throws E_INPUT_READ and E_INPUT_FORMAT. */
-export function openRecording(path: string): Recording {
-  if (isCopyFolder(path)) {
+export async function openRecording(path: string): Promise<Recording> {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    const [{ packTraceDat }, { openCopyFolder }] = await Promise.all([
+      import('../export/trace-dat-pack.ts'),
+      import('./tracefs-folder.ts'),
+    ]);
     const { folder, copy } = openCopyFolder(path);
     return { file: traceDat.open(packTraceDat(copy, folder)), close: () => undefined };
   }

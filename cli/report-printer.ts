@@ -1,80 +1,70 @@
 /** A thread that prints windows of a recording: one message says what of, each other one is a window. */
 import { parentPort } from 'node:worker_threads';
-import type { NamedFormat, ReportOptions, ReportSource } from '../export/report-lines.ts';
+import type { FixedOptions, ReportSource } from '../export/report-options.ts';
 import type { TaskName } from '../export/report-tasks.ts';
-import { WindowPrinter, type PrintedLane, type ReportWindow, type WindowText } from '../export/report-windows.ts';
-import type { WasmSlot } from '../export/report-wasm.ts';
+import type { WasmSlot } from '../export/report-wasm-memory.ts';
+import { WindowPrinter, type PrintedLane, type WindowText } from '../export/report-window-printer.ts';
+import type { ReportWindow } from '../export/report-windows.ts';
 import { TextOut } from '../export/text-out.ts';
-import type { WasmMemory } from '../export/wasm-runtime.ts';
+import type { WasmMemory } from '../base/wasm-runtime.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
+import { toFilter, type FilterWords } from './report-filter.ts';
 import { toConversion } from './report-times.ts';
-import { readSharedText, type SharedTexts } from './shared-text.ts';
 
-export interface WorkerStart {
+export interface PrinterStart {
   readonly info: Pick<EventFileInfo, 'clock' | 'comms' | 'tscToNs' | 'timeShift' | 'dateOffsetNs' | 'offsetNs'>;
-  readonly formats: Omit<ReportSource['formats'], 'events'>;
-  /** Of each event; their formats, of which a recording needs some dozens, are read when they are. */
-  readonly events: readonly { readonly system: string; readonly id: number }[];
-  readonly formatTexts: SharedTexts;
-  readonly kallsyms: Uint8Array;
-  readonly options: Omit<ReportOptions, 'convert'>;
+  readonly formats: ReportSource['formats'];
+  readonly options: FixedOptions;
+  readonly filter: FilterWords | undefined;
   readonly lanes: readonly PrintedLane[];
   readonly memory: WasmMemory;
 }
 
-export interface WorkerWindow {
+/** Comes behind the start and before windows, because reading it takes as long as the printer takes to be ready for it. */
+export interface PrinterSymbols {
+  readonly kallsyms: Uint8Array;
+}
+
+export interface PrinterWindow {
   /** Its pages lie in the slot, or in memory of their own that is handed over. */
   readonly window: ReportWindow;
   readonly names: readonly TaskName[];
   readonly slot: WasmSlot;
 }
 
-export interface WorkerText extends WindowText {
+export interface PrinterText extends WindowText {
   /** In the slot, or in memory of its own that is handed over. */
   readonly text: Uint8Array;
   /** CPU time of this thread for it. */
   readonly cpuMicros: number;
 }
 
-class SharedFormat implements NamedFormat {
-  readonly system: string;
-  readonly id: number;
-  readonly #read: () => string;
-
-  constructor(system: string, id: number, read: () => string) {
-    this.system = system;
-    this.id = id;
-    this.#read = read;
-  }
-
-  get format(): string {
-    return this.#read();
-  }
-}
-
 const port = parentPort;
-if (port === null) throw new Error('report-worker is a thread');
+if (port === null) throw new Error('report-printer is a thread');
 let printer: WindowPrinter | undefined;
-let memory: WasmMemory | undefined;
+let buffer = new SharedArrayBuffer(0);
+let kallsyms: Uint8Array = new Uint8Array(0);
 
-port.on('message', (message: WorkerStart | WorkerWindow) => {
+port.on('message', (message: PrinterStart | PrinterSymbols | PrinterWindow) => {
   if ('formats' in message) {
-    const { info, kallsyms, formats, formatTexts, options, lanes } = message;
-    const events = message.events.map(({ system, id }, i) => new SharedFormat(system, id, () => readSharedText(formatTexts, i)));
-    const source = { info: { ...info, readKallsyms: () => kallsyms }, formats: { ...formats, events } };
-    ({ memory } = message);
-    printer = new WindowPrinter(source, { ...options, convert: toConversion(source.info) }, lanes, memory);
+    const { info, formats, options, filter, lanes, memory } = message;
+    const source: ReportSource = { info: { ...info, readKallsyms: () => kallsyms }, formats };
+    printer = new WindowPrinter(source, { ...options, filter: toFilter(filter), convert: toConversion(info) }, lanes, memory);
+    ({ buffer } = memory);
+    return;
+  }
+  if ('kallsyms' in message) {
+    ({ kallsyms } = message);
     return;
   }
   const before = process.threadCpuUsage();
-  const printed = printWindow(message, printer as WindowPrinter, (memory as WasmMemory).buffer);
+  const printed = printWindow(message, printer as WindowPrinter);
   const { user, system } = process.threadCpuUsage(before);
-  const answer: WorkerText = { ...printed, cpuMicros: user + system };
-  const { buffer } = answer.text;
-  port.postMessage(answer, buffer instanceof ArrayBuffer ? [buffer] : []);
+  const answer: PrinterText = { ...printed, cpuMicros: user + system };
+  port.postMessage(answer, answer.text.buffer instanceof ArrayBuffer ? [answer.text.buffer] : []);
 });
 
-function printWindow({ window, names, slot }: WorkerWindow, by: WindowPrinter, buffer: SharedArrayBuffer): Omit<WorkerText, 'cpuMicros'> {
+function printWindow({ window, names, slot }: PrinterWindow, by: WindowPrinter): Omit<PrinterText, 'cpuMicros'> {
   const { textAt, textEnd } = slot;
   const inMemory = window.pages.buffer instanceof ArrayBuffer ? undefined : by.printInMemory(window, names, slot);
   if (inMemory !== undefined) {

@@ -2,16 +2,18 @@
 import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { Moment } from '../export/page-cursor.ts';
-import { headerOf, openLanes, type ReportLane, type ReportStart } from '../export/report.ts';
-import { readFormatId, type ReportOptions } from '../export/report-lines.ts';
+import type { Moment } from '../export/moment.ts';
+import type { ReportStart } from '../export/report.ts';
+import { headerOf, openLanes } from '../export/report-lanes.ts';
+import type { LineState } from '../export/report-lines.ts';
 import { TaskNames, type TaskName } from '../export/report-tasks.ts';
-import { createMemory, type WasmSlot } from '../export/report-wasm.ts';
-import { isCuttable, WindowCutter, type ReportWindow } from '../export/report-windows.ts';
-import type { WasmMemory } from '../export/wasm-runtime.ts';
+import type { ReportLane } from '../export/report-lanes.ts';
+import { createMemory, type WasmSlot } from '../export/report-wasm-memory.ts';
+import type { WasmMemory } from '../base/wasm-runtime.ts';
+import { WindowCutter, type ReportWindow } from '../export/report-windows.ts';
 import type { EventFile } from '../model/event-file.ts';
-import type { WorkerStart, WorkerText, WorkerWindow } from './report-printer.ts';
-import { shareBytes, shareTexts } from './shared-text.ts';
+import { toConversion } from './report-times.ts';
+import type { PrinterStart, PrinterSymbols, PrinterText, PrinterWindow } from './report-printer.ts';
 
 /** Below, starting threads takes longer than printing: half a million events, packed by zstd. */
 const LEAST_FILE_BYTES = 4 << 20;
@@ -36,11 +38,10 @@ export interface ThreadedReport {
   readonly problems: readonly string[];
 }
 
-/** Threads for a recording without filters; undefined where they don't help. They start while the file is opened. */
-export function startReportThreads(path: string, options: Omit<ReportOptions, 'filter' | 'convert'>): ReportThreads | undefined {
+/** undefined where they don't help. They start while the file is opened. */
+export function startReportThreads(path: string, isSequential: boolean): ReportThreads | undefined {
   const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  const isUseful = sizeBytes >= LEAST_FILE_BYTES && isCuttable({ ...options, filter: undefined, convert: undefined });
-  return isUseful ? new ReportThreads(1, availableParallelism()) : undefined;
+  return sizeBytes < LEAST_FILE_BYTES ? undefined : new ReportThreads(1, isSequential ? 1 : availableParallelism());
 }
 
 /** A thread has a window to print while the texts of others wait to be written. */
@@ -50,7 +51,7 @@ interface Slot {
 }
 
 interface Waiter {
-  readonly resolve: (text: WorkerText) => void;
+  readonly resolve: (text: PrinterText) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -72,7 +73,7 @@ interface PrintedWindow {
   readonly since: Moment | undefined;
   readonly thread: Thread;
   readonly slot: Slot;
-  readonly answer: Promise<WorkerText>;
+  readonly answer: Promise<PrinterText>;
 }
 
 /** Of one report. */
@@ -88,33 +89,41 @@ export class ReportThreads {
     for (let i = 0; i < count; i++) this.#threads.push(startThread());
   }
 
-  async print(file: EventFile, options: ReportOptions, write: (text: Uint8Array) => Promise<void>): Promise<ThreadedReport> {
-    const lanes = openLanes(file, undefined);
-    const start = toStart(file, options, lanes);
-    for (const thread of this.#threads) tellStart(thread, start);
-    const cutter = new WindowCutter(file, lanes, options.convert);
-    const names = new TaskNames(file.info.comms, options.latency);
+  async print(
+    file: EventFile,
+    { options, filter }: Pick<PrinterStart, 'options' | 'filter'>,
+    write: (text: Uint8Array) => Promise<void>,
+  ): Promise<ThreadedReport> {
+    const lanes = openLanes(file, filter?.cpus);
+    const tell = (thread: Thread): void => tellStart(thread, file, { options, filter }, lanes);
+    for (const thread of this.#threads) tell(thread);
+    const cutter = new WindowCutter(file, lanes, toConversion(file.info));
+    let state: LineState | undefined;
+    // Of threads that the recording does not name: the others never change.
+    const names = new TaskNames({}, options.latency);
     const printed: PrintedWindow[] = [];
     const problems = new Set<string>();
     const pace = new Pace();
     let records = 0;
-    await write(Buffer.from(headerOf(file), 'latin1'));
+    let written = write(Buffer.from(headerOf(file), 'latin1'));
     for (;;) {
       this.#sendWindows(cutter, printed);
       const first = printed.shift();
       if (first === undefined) break;
-      const { isWhole, text, notes, told, ...counted } = await first.answer;
+      // While a text is written, the next windows are unpacked and printed.
+      const [{ isWhole, text, notes, told, state: next, ...counted }] = await Promise.all([first.answer, written]);
       for (const problem of counted.problems) problems.add(problem);
-      if (!isWhole) return { records, rest: { since: first.since, names: this.#names }, problems: [...problems] };
+      if (!isWhole) return { records, rest: { since: first.since, names: this.#names, state }, problems: [...problems] };
       records += counted.records;
-      for (const piece of names.rename(text, notes, told)) await write(piece);
+      written = writeAll(names.rename(text, notes, told), write).then(() => void first.thread.slots.push(first.slot));
       this.#names.push(...told);
-      first.thread.slots.push(first.slot);
+      state = next;
       if (pace.isTooSlow(counted.cpuMicros)) {
-        while (this.#threads.length < this.#most) tellStart(this.#add(), start);
+        while (this.#threads.length < this.#most) tell(this.#add());
       }
     }
-    const rest = cutter.isStuck ? { since: cutter.since, names: this.#names } : undefined;
+    await written;
+    const rest = cutter.isStuck ? { since: cutter.since, names: this.#names, state } : undefined;
     return { records, rest, problems: [...problems] };
   }
 
@@ -147,14 +156,18 @@ export class ReportThreads {
     return free.toSorted((a, b) => a.waiters.length - b.waiters.length)[0];
   }
 
-  #send(window: ReportWindow, thread: Thread, { place }: Slot): Promise<WorkerText> {
+  #send(window: ReportWindow, thread: Thread, { place }: Slot): Promise<PrinterText> {
     if (thread.failure !== undefined) throw thread.failure;
-    const message: WorkerWindow = { window, names: this.#names.slice(thread.names), slot: place };
+    const message: PrinterWindow = { window, names: this.#names.slice(thread.names), slot: place };
     thread.names = this.#names.length;
     const { buffer } = window.pages;
     thread.worker.postMessage(message, buffer instanceof ArrayBuffer ? [buffer] : []);
     return new Promise((resolve, reject) => thread.waiters.push({ resolve, reject }));
   }
+}
+
+async function writeAll(pieces: readonly Uint8Array[], write: (text: Uint8Array) => Promise<void>): Promise<void> {
+  for (const piece of pieces) await write(piece);
 }
 
 /** Compares what windows cost the threads with what they cost this one, which unpacks and writes them. */
@@ -189,7 +202,7 @@ function startThread(): Thread {
     memory,
     slots: slots.map((place) => ({ place, pages: new Uint8Array(memory.buffer, place.pagesAt, SLOT_PAGE_BYTES) })),
   };
-  thread.worker.on('message', (text: WorkerText) => thread.waiters.shift()?.resolve(text));
+  thread.worker.on('message', (text: PrinterText) => thread.waiters.shift()?.resolve(text));
   thread.worker.on('error', (error) => {
     thread.failure = error;
     for (const { reject } of thread.waiters.splice(0)) reject(error);
@@ -197,23 +210,24 @@ function startThread(): Thread {
   return thread;
 }
 
-/** All but its memory: what is to be known of a recording, megabytes of it shared. */
-function toStart({ info, formats }: EventFile, options: ReportOptions, lanes: readonly ReportLane[]): Omit<WorkerStart, 'memory'> {
+/** All but its memory is copied: some 2 MB of formats. Symbols are not; what they take is read while the thread gets ready. */
+function tellStart(
+  { worker, memory }: Thread,
+  { info, formats }: EventFile,
+  { options, filter }: Pick<PrinterStart, 'options' | 'filter'>,
+  lanes: readonly ReportLane[],
+): void {
   const { clock, comms, tscToNs, timeShift, dateOffsetNs, offsetNs, readKallsyms } = info;
-  const { events, ...header } = formats;
-  const { latency, raw, nanoseconds, timeDifference, filter } = options;
-  return {
+  const start: PrinterStart = {
     info: { clock, comms, tscToNs, timeShift, dateOffsetNs, offsetNs },
-    formats: header,
-    events: events.map((event) => ({ system: event.system, id: readFormatId(event) })),
-    formatTexts: shareTexts(events.map(({ format }) => format)),
-    kallsyms: shareBytes(readKallsyms()),
-    options: { latency, raw, nanoseconds, timeDifference, filter },
+    formats,
+    options,
+    filter,
     lanes: lanes.map(({ prefix, pageSizeBytes, pages }) => ({ prefix, pageSizeBytes, cpu: pages.cpu })),
+    memory,
   };
-}
-
-function tellStart({ worker, memory }: Thread, start: Omit<WorkerStart, 'memory'>): void {
-  const message: WorkerStart = { ...start, memory };
-  worker.postMessage(message, []);
+  worker.postMessage(start, []);
+  const symbols: PrinterSymbols = { kallsyms: readKallsyms() };
+  const { buffer } = symbols.kallsyms;
+  worker.postMessage(symbols, buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize * 2 ? [buffer] : []);
 }

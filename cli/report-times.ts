@@ -2,8 +2,8 @@
 import { OperationalError } from '../base/errors.ts';
 import { toTraceNs } from '../clock/trace-timeline.ts';
 import type { EventFileInfo } from '../model/event-file.ts';
-import type { TimeConversion } from '../export/page-cursor.ts';
-import { showsSeconds } from '../export/report-lines.ts';
+import type { TimeConversion } from '../export/moment.ts';
+import { showsSeconds } from '../export/report-options.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
 

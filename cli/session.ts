@@ -1,16 +1,14 @@
 /** A session that `mkscope lab record` wrote (docs/formats/lab_session.md): what is in its folder, and how it is replayed. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 
 import { messageOf, OperationalError } from '../base/errors.ts';
 import { replay, type ReplayedGuest, type ReplayOptions } from '../collector/replay.ts';
-import { SESSION_VERSION, type SessionFile } from '../deploy/lab/recorder.ts';
+import { SESSION_NAME, SESSION_VERSION, type SessionFile } from '../deploy/lab/recorder.ts';
 import { readVersion } from './package-root.ts';
-
-const SESSION_NAME = 'session.json';
 
 const decimal = z.string().regex(/^\d{1,19}$/);
 const sessionFile = z.object({
@@ -30,10 +28,6 @@ export interface Session {
   readonly file: SessionFile;
   /** Bytes of all its files. */
   readonly sizeBytes: number;
-}
-
-export function isSession(path: string): boolean {
-  return existsSync(join(path, SESSION_NAME));
 }
 
 /** Throws OperationalError E_INPUT_READ or E_INPUT_FORMAT. */

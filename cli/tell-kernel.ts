@@ -4,9 +4,7 @@
  *   platform-quirks: hardware_subarch=0 (MULTIKERNEL=5)      the host
  *   DTB contains instance ID 23, name 'web-1'                instance 23
  */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
-
-import { errnoOf } from '../base/errors.ts';
+import { readHead } from '../hub/file-source.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
 
 /** A spawned kernel knows itself after some hundred lines. */
@@ -21,24 +19,8 @@ export interface ToldKernel {
 
 /** Undefined where the log does not say, or is none that can be read: the import says why. */
 export function tellKernel(path: string): ToldKernel | undefined {
-  const head = readHead(path);
+  const head = Buffer.from(readHead(path, HEAD_BYTES)).toString('utf8');
   const identity = IDENTITY.exec(head);
   if (identity !== null && Number(identity[1]) > HOST_KERNEL_ID) return { id: Number(identity[1]), name: identity[2] as string };
   return HOST.test(head) ? { id: HOST_KERNEL_ID, name: 'host' } : undefined;
-}
-
-function readHead(path: string): string {
-  let fd: number | undefined;
-  try {
-    // A pipe would wait for its writer, and cannot be read twice.
-    if (!statSync(path).isFile()) return '';
-    fd = openSync(path, 'r');
-    const bytes = Buffer.alloc(HEAD_BYTES);
-    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, HEAD_BYTES, 0));
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
-    return '';
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
 }

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationalError } from '../base/errors.ts';
-import { FileSource, tryRead } from '../hub/import-stage.ts';
+import { FileSource, tryRead } from '../hub/file-source.ts';
 import { isTracefsCopy, openTracefsCopy, type FolderSource, type TracefsCopy } from '../parsers/tracefs-copy.ts';
 
 export interface CopyFolder {

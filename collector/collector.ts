@@ -19,6 +19,7 @@ import { KernelFeed, type FeedStatus, type KernelReader, type ReadKernel, type S
 import { readKnownBoots, writeKnownBoot, type KnownBoot } from './known-boots.ts';
 import { openLinks, type Links } from './links.ts';
 import { DEFAULT_RECORDER_BYTES, DEFAULT_SPOOL_BYTES, type CollectorOptions, type StreamOptions } from './options.ts';
+import { readPackedSymbols } from './kernel-symbols.ts';
 import { Peer, type PeerKind } from './peer.ts';
 import type { SenderStatus } from './sender.ts';
 import { SOURCES } from './sources/index.ts';
@@ -165,7 +166,8 @@ class RunningCollector implements Collector {
     this.#identity = discoverIdentity({ root, overrides });
     this.#clock = new CollectorClock(options.sources.tracefs?.clock ?? 'mono', this.#identity.kernelId === HOST_KERNEL_ID);
     const formats = new FormatStore(options.spoolDir);
-    this.#peer = new Peer(links.exchange, formats);
+    const symbols = { bootId: this.#identity.bootId, read: () => readPackedSymbols(root) };
+    this.#peer = new Peer(links.exchange, formats, options.sources.tracefs === undefined ? undefined : symbols);
     this.#hubClock = new HubClock({ exchange: links.exchange, isHub: () => this.#peer.kind === 'hub' });
     this.#clock.hub = this.#hubClock;
     const { events, recorderMaxBytes = DEFAULT_RECORDER_BYTES, streams = [], sources, version } = options;

@@ -25,7 +25,7 @@ export function readFormatSet(tracefs: string, events: readonly string[]): Named
     headerPage: readFileSync(join(tracefs, 'events/header_page'), 'utf8'),
     endian: endianness() === 'LE' ? 'little' : 'big',
     events: formats,
-    printkFormats: '',
+    printkFormats: readIfThere(join(tracefs, 'printk_formats')) ?? '',
   };
   return { hash: hashFormatSet(set), set };
 }

@@ -29,10 +29,13 @@ export function openLinks(options: EndpointOptions): Links {
   const bySignal = new Map(Object.entries(endpoints).map(([path, endpoint]) => [path, openClient(endpoint, endpoint.url)]));
   const hub = openClient(logs, base);
 
-  const exchange: Exchange = async (method, path, contentType, body) => {
+  const exchange: Exchange = async (method, path, contentType, body, encoding) => {
     // An address for logs alone has no other paths beside it: it is no hub's.
     if (base === logs.url) return { status: 404, body: new Uint8Array(0), error: '' };
-    const headers = contentType === undefined ? {} : { 'content-type': contentType };
+    const headers = {
+      ...(contentType === undefined ? {} : { 'content-type': contentType }),
+      ...(encoding === undefined ? {} : { 'content-encoding': encoding }),
+    };
     return toAnswer(await hub.exchange(method, path, headers, body));
   };
 

@@ -88,7 +88,14 @@ export async function replay(options: ReplayOptions): Promise<ReplayedGuest[]> {
       );
     }
     const shared = { links, peer, formats, messages: createMatcher(), recorderBytes: undefined, version: options.version };
-    return await Promise.all(options.guests.map((guest) => new GuestReplay(guest, options, shared).run()));
+    // Where one fails the others end too, and are waited for: they write into the folder that whoever called removes then.
+    const failure = new AbortController();
+    const signal = AbortSignal.any([failure.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    const runs = options.guests.map((guest) => new GuestReplay(guest, { ...options, signal }, shared).run());
+    for (const run of runs) run.catch((error: unknown) => failure.abort(error));
+    await Promise.allSettled(runs);
+    if (failure.signal.aborted) throw failure.signal.reason;
+    return await Promise.all(runs);
   } finally {
     links.close();
   }

@@ -145,6 +145,7 @@ export class Sender {
     const headers = { [BATCH_STREAM_HEADER]: spool.streamOf(record.lane), [BATCH_SEQUENCE_HEADER]: String(header.seq) };
     const outgoing = { path: header.path, headers, ...toWireBody(record, peer.kind === 'hub' ? undefined : this.#parts.otherForm) };
     const delivery = await telemetry.span('send', { lane: record.lane, bytes: outgoing.body.length }, () => deliver(outgoing));
+    if (isSegment && delivery.kind === 'taken') void peer.offerSymbols(Date.now());
     if (delivery.kind === 'formats' && header.formatSet !== undefined) {
       peer.forgetFormats(header.formatSet);
       return { kind: 'retry', message: 'the hub asks for the event formats', afterMs: 0, unreachable: false };

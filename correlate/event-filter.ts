@@ -59,11 +59,12 @@ export function joinEventFilters(sources: readonly (string | undefined)[]): stri
   return formatEventFilter(parts.length === 1 ? (parts[0] as EventFilter) : { kind: 'any', parts });
 }
 
-/** Texts in quotes: the kernel takes no others. */
+/** Texts in quotes: the kernel takes no others. One with double quotes in it was written in single ones. */
 function formatEventFilter(filter: EventFilter): string {
   if (filter.kind === 'compare') {
     const { field, operator, number, text } = filter;
-    return `${field} ${operator} ${number === undefined ? `"${text}"` : text}`;
+    const quote = text.includes('"') ? "'" : '"';
+    return `${field} ${operator} ${number === undefined ? `${quote}${text}${quote}` : text}`;
   }
   if (filter.kind === 'not') return `!(${formatEventFilter(filter.part)})`;
   return filter.parts.map((part) => `(${formatEventFilter(part)})`).join(filter.kind === 'all' ? ' && ' : ' || ');

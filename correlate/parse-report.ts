@@ -60,7 +60,10 @@ function toMessage({ rule, match, lines }: RecognisedReport): string {
   const said = lines.filter(({ shape }) => shape === 'message').map(({ text }) => text);
   // A WARN may bring words of its own; they stand between the frame and the headline.
   if (rule.kind === 'warning' && said.length > 0) return said.join(' ').trim();
-  return (match.groups?.['message'] ?? match[0]).trim();
+  const own = (match.groups?.['message'] ?? match[0]).trim();
+  // `list_add corruption. …` stands in front of the frame of its BUG.
+  const lead = rule.kind === 'bug' && lines[0]?.shape === 'message' ? lines[0].text.trim() : '';
+  return lead === '' ? own : `${own} ${lead}`;
 }
 
 /** What is kept while the lines are gone through. */
@@ -72,6 +75,8 @@ interface Reading {
   readonly decoded: string[];
   /** Line that says whose the next trace is. */
   title: string;
+  /** The next trace is the rest of the last one. */
+  goesOn: boolean;
   /** `<IRQ>`: which stack the frames lie on. */
   stackName: string;
   /** Whose registers and code come: the fault's; behind its first trace its code at most; user space's; nobody's that matters. */
@@ -88,6 +93,7 @@ function readLines(lines: readonly ReportLine[], draft: ReportDraft): void {
     userRegisters: {},
     decoded: [],
     title: '',
+    goesOn: false,
     stackName: '',
     context: 'fault',
     dumpsCode: false,
@@ -160,7 +166,10 @@ function readTrace(text: string, reading: Reading): void {
     reading.title = '';
     return;
   }
-  if (reading.context === 'fault' && !/by task|^Uninit|^-> #/.test(text)) reading.context = 'trace';
+  if (reading.context === 'fault' && !/by task|^Uninit|^-> #|(?:Allocated|Freed) in /.test(text)) reading.context = 'trace';
+  const isRest = reading.goesOn && text.startsWith('Call Trace');
+  reading.goesOn = false;
+  if (isRest) return;
   openStack(
     /^(?:Call [Tt]race|Backtrace|Stack)/.test(text) && reading.title !== '' ? reading.title : text.replace(/:\s*$/, '').trim(),
     reading,
@@ -173,6 +182,7 @@ function readTask(text: string, reading: Reading): void {
   if (task !== null) {
     // With several tasks the first is the one at fault.
     if (draft.release !== undefined && draft.comm !== undefined) return;
+    if (reading.context === 'fault') forgetRegisters(reading);
     draft.cpu = Number(task[1]);
     draft.pid = Number(task[2]);
     draft.comm = task[3] as string;
@@ -182,6 +192,13 @@ function readTask(text: string, reading: Reading): void {
   else if (text.startsWith('Hardware name: ')) draft.hardware ??= text.slice(15).trim();
   else if (text.startsWith('Workqueue: ')) draft.workqueue ??= text.slice(11).trim();
   else if (text.startsWith('task:')) reading.title = text.trim().replace(/\s+/g, ' ');
+}
+
+/** All kernels print the task before its registers: what came so far is the tail of another CPU's report. */
+function forgetRegisters({ registers, draft }: Reading): void {
+  for (const name of Object.keys(registers)) delete registers[name];
+  delete draft.at;
+  delete draft.code;
 }
 
 function setTaint(letters: string, draft: ReportDraft): void {
@@ -201,7 +218,14 @@ function readRegisterLine(text: string, reading: Reading): void {
     const isUser = (Number.parseInt(segment, 16) & 3) === 3;
     reading.context = isUser ? 'user' : 'other';
     const place = isUser ? undefined : findLocation(text);
-    if (place !== undefined) addFrame({ ...place, stack: 'exception' }, reading);
+    if (place !== undefined) {
+      // What an NMI met; the trace behind it goes on from there.
+      if (reading.title.startsWith('NMI backtrace')) {
+        openStack(reading.title, reading);
+        reading.goesOn = true;
+      }
+      addFrame({ ...place, stack: 'exception' }, reading);
+    }
   }
   // x86 prints the address of the fault by itself once more: on the way the register may have been used again.
   const faultAddress = /^CR2: ([0-9a-f]+)$/.exec(text)?.[1];
@@ -210,7 +234,7 @@ function readRegisterLine(text: string, reading: Reading): void {
     readRegisters(text, reading.registers);
     if (/^(?:RIP|EIP|NIP|pc|epc|PC is at)\b/i.test(text.trimStart())) {
       const place = findLocation(text.replace(/\b(?:ra|lr) ?: .*/i, ''));
-      if (place !== undefined) reading.draft.at ??= place;
+      if (place !== undefined && !SLUB_REPORTING.test(place.symbol)) reading.draft.at ??= place;
     }
   } else if (reading.context === 'user') readRegisters(text, reading.userRegisters);
 }
@@ -278,13 +302,45 @@ function readText(text: string, reading: Reading): void {
 function placeOf({ message, stacks, kind }: ReportDraft): StackFrame | undefined {
   // Where the memory ran out says nothing of who took it.
   if (kind === 'oom') return undefined;
-  const named = kind === 'panic' ? undefined : findLocation(message);
+  const named = kind === 'panic' && !message.startsWith('stack-protector') ? undefined : findLocation(message);
   if (named !== undefined) return named;
-  return stacks[0]?.frames.find(({ symbol, certain }) => certain && symbol !== '' && !REPORTING.test(symbol));
+  if (kind === 'rcu_stall') return stalledPlaceOf(stacks);
+  // SLUB tells first who allocated and freed the object.
+  const own = kind === 'slub' ? (stacks.find(({ title }) => !/(?:Allocated|Freed) in /.test(title)) ?? stacks[0]) : stacks[0];
+  const callers = own?.frames.filter(({ symbol, certain }) => certain && symbol !== '' && !REPORTING.test(symbol));
+  return (kind === 'slub' ? callers?.find(({ symbol }) => !SLUB_REPORTING.test(symbol)) : undefined) ?? callers?.[0];
 }
 
+/**
+ * Where a CPU was that lets RCU wait: what its interrupt found it in, else the first function of a task. RCU's own thread is told,
+ * too, where it got no turn, and is not at fault. A program that never ends has no function of the kernel.
+ */
+function stalledPlaceOf(stacks: readonly ReportStack[]): StackFrame | undefined {
+  const own = stacks.filter(({ title }) => !/^task:rcu\w* /.test(title));
+  for (const { frames } of own) {
+    const at = frames.findIndex(({ stack }) => stack === 'exception');
+    if (at < 0) continue;
+    // An interrupt is nobody's fault: whom it interrupted is.
+    const isInterrupt = frames[at + 1]?.stack === 'IRQ';
+    const place = isInterrupt ? frames.slice(at + 1).find((frame) => frame.stack === 'TASK' && isPlace(frame)) : frames[at];
+    if (place !== undefined) return withoutStack(place);
+  }
+  return own[0]?.frames.find(isPlace);
+}
+
+function isPlace({ symbol, certain }: StackFrame): boolean {
+  return certain && symbol !== '' && !REPORTING.test(symbol) && !symbol.startsWith('asm_');
+}
+
+function withoutStack({ stack: _stack, ...place }: StackFrame): StackFrame {
+  return place;
+}
+
+const SLUB_REPORTING =
+  /^(?:object_err|slab_err|slab_fix|slab_pad|on_freelist|free_consistency|(?:alloc|free)_(?:debug_processing|to_partial_list|single_from_\w+)|free_to_partial_list|get_partial\w*|___?slab_\w+|__slab_\w+|slab_free\w*|k[zm]?alloc\w*|__k[zm]?alloc\w*|kfree\w*|kmem_cache_\w+|init_object|alloc_single_\w+)(?:$|\.)/;
+
 const REPORTING =
-  /^(?:dump_stack|dump_header|show_stack|show_trace|panic|vpanic|__warn|warn_slowpath|print_|kasan_|__kasan|check_|ubsan_|__ubsan|kcsan_|__schedule|schedule|io_schedule|oom_kill|out_of_memory|dump_backtrace|__might_|___might|bad_page|sched_show|rcu_|nmi_|__dump|warn_alloc|dump_trace|show_stack|spin_(?:bug|dump)|handle_bug|exc_invalid_op|asm_exc|_?_?alloc_|__folio_alloc|vma_alloc)/;
+  /^(?:dump_stack|dump_header|report_bug|check_panic_on_warn|show_stack|show_trace|panic|vpanic|__warn|warn_slowpath|print_|kasan_|__kasan|check_|ubsan_|__ubsan|kcsan_|__schedule|schedule|io_schedule|oom_kill|out_of_memory|dump_backtrace|__might_|___might|bad_page|sched_show|rcu_|nmi_|__dump|warn_alloc|dump_trace|show_stack|spin_(?:bug|dump)|handle_bug|exc_invalid_op|asm_exc|_?_?alloc_|__folio_alloc|vma_alloc)/;
 
 /** The trace as the kernel writes it, for `exception.stacktrace`. */
 export function formatStacks({ stacks, at }: KernelReport): string {

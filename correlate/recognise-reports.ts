@@ -24,6 +24,11 @@ import { isFrameLine, matchRule, mayBeginReport, type RuleMatch } from './report
 /** On the printk clock: a report that was printed to its end, one that was not. */
 const TAIL_QUIET_NS = 2_000_000_000n;
 const QUIET_NS = 10_000_000_000n;
+/** Banks of one machine check are printed at once. */
+const SAME_MCE_NS = 500_000_000n;
+/** Behind the end of a report these are another's. */
+const IN_NO_TAIL: ReadonlySet<LineShape> = new Set(['frame', 'trace', 'task']);
+const SLUB_WARNS = /^WARNING: .*\bmm\/slub\.c:\d+/;
 /** Between a frame and its headline stand a WARN's message and what other CPUs print. */
 const MAX_FRAME_LINES = 12;
 /** Lines of other things within a lane: after these a report whose trace was seen, or any other, is over. */
@@ -94,6 +99,8 @@ class OpenReport {
   hasTrace = false;
   /** The end was printed. */
   ended = false;
+  /** All tasks of a control group are killed (`memory.oom.group`), and each is told. */
+  killsGroup = false;
   lost = 0;
   torn = false;
 
@@ -117,7 +124,7 @@ class OpenReport {
     this.last = mark;
     this.foreign = 0;
     this.seen++;
-    if (this.ended) this.tailLines++;
+    if (this.ended && !this.killsGroup) this.tailLines++;
     if (shape === 'frame' || shape === 'trace') this.hasTrace = true;
     this.singles.add(singleOf(text));
     if (this.lines.length < MAX_KEPT_LINES || (shape !== 'text' && this.lines.length < MAX_KEPT_LINES * 2)) {
@@ -177,15 +184,15 @@ export class ReportRecogniser {
 
   #takeRow(batch: LogBatch, row: number): void {
     const flags = batch.flags[row] as number;
+    const sequence = batch.sequence[row] as number;
+    if ((flags & LOG_FLAG.lossNotice) !== 0 || (this.#open.length > 0 && sequence > this.#lastSequence + 1)) this.#noteLoss();
+    this.#lastSequence = sequence;
     // User space can write what it likes to the log; the kernel marks it.
     if ((flags & LOG_FLAG.userSpace) !== 0) return;
     const rawNs = batch.rawTime.getBigint(row);
     if (rawNs !== NO_RAW_TIME) this.#hasStamps = true;
     else if (this.#hasStamps || hasStampBefore(batch, row)) return;
-    const sequence = batch.sequence[row] as number;
     const mark: RowMark = { rawNs, unixNs: batch.unixTime.getBigint(row), sequence };
-    if ((flags & LOG_FLAG.lossNotice) !== 0 || (this.#open.length > 0 && sequence > this.#lastSequence + 1)) this.#noteLoss();
-    this.#lastSequence = sequence;
     this.#closeQuiet(rawNs);
     const pid = batch.pid[row] as number;
     const cpu = batch.cpu[row] as number;
@@ -204,7 +211,7 @@ export class ReportRecogniser {
       return;
     }
     if (isFrameLine(line) && !this.#closeByRuler(line, lane, mark)) {
-      this.#frames.set(lane, { lines: [{ text: line, shape: 'frame_line' }], first: mark });
+      this.#beginFrame(line, lane, mark);
       return;
     }
     const frame = this.#frames.get(lane);
@@ -216,17 +223,27 @@ export class ReportRecogniser {
     this.#addToOpen(line, lane, mark);
   }
 
+  /** SLUB says in front of its ruler what was overwritten, lists in front of their BUG what is corrupt: both are the frame. */
+  #beginFrame(line: string, lane: number, mark: RowMark): void {
+    const before = this.#frames.get(lane);
+    const own: ReportLine = { text: line, shape: /^[-=]/.test(line) ? 'frame_line' : 'message' };
+    if (before?.lines.length === 1 && before.lines[0]?.shape === 'message') before.lines.push(own);
+    else this.#frames.set(lane, { lines: [own], first: mark });
+  }
+
   #isOfOpen(line: string, lane: number): boolean {
     return this.#open.some((one) => one.lanes.has(lane) && shapeOf(one.rule.kind, line) !== undefined);
   }
 
   /** A second line of the report that is open: the number of the oops, the task that was killed, a further bank. */
   #addDetail({ rule }: RuleMatch, line: string, lane: number, mark: RowMark): boolean {
-    const report = this.#open.findLast((one) => one.lanes.has(lane) && takesDetail(one, rule));
+    const report = this.#open.findLast((one) => one.lanes.has(lane) && takesDetail(one, rule, line, mark));
     if (report === undefined) return false;
     report.hasDetail = true;
+    for (const framed of this.#frames.get(lane)?.lines ?? []) report.add(framed.text, framed.shape, mark);
+    this.#frames.delete(lane);
     report.add(line, 'headline', mark);
-    if (rule.kind === 'oom') report.ended = true;
+    report.ended ||= isLastOfOom(rule);
     return true;
   }
 
@@ -242,6 +259,7 @@ export class ReportRecogniser {
     const report = new OpenReport(found, frame, mark, pid, cpu);
     report.lanes.add(lane);
     report.add(line, 'headline', mark);
+    report.ended = isLastOfOom(found.rule);
     this.#open.push(report);
   }
 
@@ -260,13 +278,19 @@ export class ReportRecogniser {
     if (line.startsWith('NMI backtrace for cpu ') || line.startsWith('CPU: ')) this.#adopt(lane);
     const inLane = this.#open.filter((one) => one.lanes.has(lane));
     if (inLane.length === 0) return;
-    const report = inLane.length === 1 ? (inLane[0] as OpenReport) : pickReport(inLane, line);
+    const fitting = inLane.length === 1 ? inLane : inLane.filter((one) => shapeOf(one.rule.kind, line) !== undefined);
+    const report = pickReport(fitting.length === 0 ? inLane : fitting, line);
+    if (beginsAnotherTrace(report, line)) {
+      this.#close(report, undefined);
+      return;
+    }
     const shape = shapeOf(report.rule.kind, line);
-    if (shape === undefined || (report.ended && shape === 'frame' && report.tailLines === 0)) {
+    if (shape === undefined || (report.ended && IN_NO_TAIL.has(shape))) {
       this.#noteForeign(report);
       return;
     }
     report.add(line, shape, mark);
+    report.killsGroup ||= line.endsWith(' due to memory.oom.group set');
     if (shape === 'end') {
       report.ended = true;
       if (line.includes('end Kernel panic')) this.#close(report, undefined);
@@ -310,16 +334,31 @@ export class ReportRecogniser {
   }
 }
 
-function takesDetail(report: OpenReport, rule: ReportRule): boolean {
+/** Who was killed. */
+function isLastOfOom({ kind, role }: ReportRule): boolean {
+  return kind === 'oom' && role === 'detail';
+}
+
+/** `dump_stack()` of somebody else, behind a report that may be over. */
+function beginsAnotherTrace(report: OpenReport, line: string): boolean {
+  return line.startsWith('CPU: ') && report.mayBeOver && report.singles.has('CPU') && !ASKS_OTHERS.has(report.rule.kind);
+}
+
+function takesDetail(report: OpenReport, rule: ReportRule, line: string, mark: RowMark): boolean {
   const { kind } = report.rule;
-  if (kind === 'mce') return rule.kind === 'mce' && !report.ended;
+  // Firmware's errors are one report each.
+  if (kind === 'mce')
+    return rule === report.rule && rule.type === 'machine check' && !report.ended && mark.rawNs - report.last.rawNs < SAME_MCE_NS;
+  // Since 6.15, and in stable kernels: SLUB's own trace is that of a WARN.
+  if (kind === 'slub') return rule.kind === 'warning' && !report.hasDetail && !report.ended && SLUB_WARNS.test(line);
   if (rule.role !== 'detail') return false;
-  if (rule.kind === 'oom') return kind === 'oom' && !report.ended;
+  if (rule.kind === 'oom') return kind === 'oom' && (!report.ended || report.killsGroup);
   return (kind === 'oops' || kind === 'bug') && !report.hasDetail && !report.ended;
 }
 
 /** Without callers: the report that names the task, the newest that lacks such a line, else the one that was printed last. */
 function pickReport(reports: readonly OpenReport[], line: string): OpenReport {
+  if (reports.length === 1) return reports[0] as OpenReport;
   const single = singleOf(line);
   const without = single === '' ? [] : reports.filter((one) => !one.ended && !one.singles.has(single));
   const task = /^CPU: (\d+) (?:UID: \d+ )?PID: (\d+) /.exec(line);

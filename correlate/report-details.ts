@@ -30,6 +30,7 @@ const READERS: Partial<Record<ReportKind, Reader>> = {
   ubsan: readUbsan,
   slub: readSlub,
   mce: readMachineChecks,
+  oops: readAbort,
 };
 
 export function readDetails({ rule, lines }: RecognisedReport, draft: ReportDraft): void {
@@ -50,10 +51,12 @@ const OOM_TASK = /^\[ *(\d+)\] +(\d+) +\d+ +(\d+) +(\d+)(?: +\d+)+ +(-?\d+) (.+)
  *   tail invoked oom-killer: gfp_mask=0x140dca(…), order=0, oom_score_adj=0
  *   [    217]     0   217    42760    42550   376832        0             0 tail       pid uid tgid total_vm rss … adj name
  *   Out of memory: Killed process 217 (tail) total-vm:171040kB, anon-rss:168852kB, …, UID:0 pgtables:368kB oom_score_adj:0
+ *   Tasks in /batch are going to be killed due to memory.oom.group set     each in a line behind it, the first one once more
  */
 function readOom(lines: readonly string[], draft: ReportDraft): void {
   const killed: KilledTask[] = [];
   const tasks: OomTask[] = [];
+  let group: string | undefined;
   for (const line of lines) {
     const invoked = /^(.{1,32}) invoked oom-killer: (.*)/.exec(line);
     if (invoked !== null) {
@@ -76,11 +79,15 @@ function readOom(lines: readonly string[], draft: ReportDraft): void {
       });
     }
     const kill = KILLED.exec(line);
-    if (kill !== null) killed.push(toKilled(kill));
+    if (kill !== null && !(group !== undefined && killed.some(({ pid }) => pid === Number(kill[1])))) killed.push(toKilled(kill));
+    group ??= /^Tasks in (.+) are going to be killed due to memory\.oom\.group set$/.exec(line)?.[1];
   }
-  const last = killed.at(-1);
+  const last = group === undefined ? killed.at(-1) : killed[0];
   // The words say whose fault it looks like; who was killed is what happened.
-  if (last !== undefined) draft.message = `killed process ${last.pid} (${last.comm})${sizeOf(last)}`;
+  if (last !== undefined) {
+    const others = group === undefined || killed.length === 1 ? '' : `, and ${killed.length - 1} more of ${group}`;
+    draft.message = `killed process ${last.pid} (${last.comm})${sizeOf(last)}${others}`;
+  } else if (lines.some((line) => line.startsWith('Out of memory and no killable'))) draft.message = 'nothing that could be killed';
   else if (draft.incomplete.length === 0) draft.incomplete = ['it does not say what was killed'];
   if (killed.length > 0) draft.killed = killed;
   if (tasks.length > 0) draft.oomTasks = tasks.sort((a, b) => b.rss - a.rss).slice(0, MAX_OOM_TASKS);
@@ -208,6 +215,12 @@ function readLocks(lines: readonly string[], draft: ReportDraft): void {
   addDetail(draft, 'usage', source[3]);
 }
 
+/** arm: `Unhandled fault: imprecise external abort (0x1406) at 0x00000000`, in front of an `Internal error:` without a name. */
+function readAbort(lines: readonly string[], draft: ReportDraft): void {
+  const abort = lines.map((line) => /^Unhandled (?:fault|prefetch abort): (.*)/.exec(line)?.[1]).find((text) => text !== undefined);
+  if (abort !== undefined && draft.type === 'unhandled fault') draft.message = abort;
+}
+
 function readBug(lines: readonly string[], draft: ReportDraft): void {
   for (const line of lines) {
     const context = /^in_atomic\(\): (\d+), irqs_disabled\(\): (\d+),.* pid: (\d+), name: (.*)/.exec(line);
@@ -295,19 +308,32 @@ function readSlub(lines: readonly string[], draft: ReportDraft): void {
     addDetail(draft, 'cache', /^BUG (\S+) \(/.exec(line)?.[1]);
     addDetail(draft, 'fix', /^FIX (.*)/.exec(line)?.[1]);
     addDetail(draft, 'object', /(?:^|INFO: )Object (0x[0-9a-f]+)/.exec(line)?.[1]);
+    const overwritten = /^\[(.* overwritten)\] (0x.*)/.exec(line);
+    if (overwritten === null) continue;
+    // As kernels before 6.15 say it in the headline, where now stands `Object corrupt`.
+    draft.type = `SLUB: ${overwritten[1]}`;
+    addDetail(draft, 'overwritten', overwritten[2]);
   }
 }
+
+const MCI_STATUS_UC = 1n << 61n;
 
 /**
  *   mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 4: b200000000070f0f
  *   mce: [Hardware Error]: RIP !INEXACT! 10:<ffffffff8100a6f2> {f+0x12/0x20}
  *   mce: [Hardware Error]: TSC 3a8fd2ea00 ADDR fef1a140 MISC 86
  *   mce: [Hardware Error]: PROCESSOR 2:600f20 TIME 1411576020 SOCKET 0 APIC 0 microcode 6000832
+ *
+ *   [Hardware Error]: CPU:0 (17:31:0) MC0_STATUS[-|CE|MiscV|-|-]: 0x9c20400000070135                 AMD's decoder
+ *   {1}[Hardware Error]: event severity: corrected                                                  firmware (GHES)
  */
 function readMachineChecks(lines: readonly string[], draft: ReportDraft): void {
   const checks: { cpu: number; bank: number; values: Record<string, string> }[] = [];
   for (const line of lines) {
-    const text = line.replace(/^(?:mce: )?\[Hardware Error\]: /, '');
+    const text = line.replace(/^(?:mce: |\{\d{1,9}\})?\[Hardware Error\]: /, '');
+    readFirmwareError(text, draft);
+    const amd = /^CPU:(\d+) \([0-9a-f:]+\) MC(\d+)_STATUS\[[^\]]*\]: 0x([0-9a-f]+)/.exec(text);
+    if (amd !== null) checks.push({ cpu: Number(amd[1]), bank: Number(amd[2]), values: { status: amd[3] as string } });
     const head = /^CPU (\d+): Machine Check(?: Exception)?: ([0-9a-f]+) Bank (\d+): ([0-9a-f]+)/.exec(text);
     if (head !== null)
       checks.push({ cpu: Number(head[1]), bank: Number(head[3]), values: { mcgstatus: head[2] as string, status: head[4] as string } });
@@ -323,9 +349,21 @@ function readMachineChecks(lines: readonly string[], draft: ReportDraft): void {
   if (checks.length === 0) return;
   draft.machineChecks = checks satisfies MachineCheck[];
   draft.cpu ??= (checks[0] as { cpu: number }).cpu;
-  // 0 in the global status: found by polling, and corrected.
-  if (checks.every(({ values }) => Number.parseInt(values['mcgstatus'] ?? '0', 16) === 0)) {
+  // 0 in the global status: found by polling, and corrected. Bit 61 of a bank's status: not corrected.
+  const isCorrected = ({ values: { mcgstatus, status = '0' } }: (typeof checks)[number]): boolean =>
+    mcgstatus === undefined ? (BigInt(`0x${status}`) & MCI_STATUS_UC) === 0n : Number.parseInt(mcgstatus, 16) === 0;
+  if (checks.every(isCorrected)) {
     draft.level = 3;
     draft.type = 'corrected machine check';
   }
+}
+
+/** What firmware tells of an error: how bad it is, and what had it (ACPI APEI, UEFI CPER). */
+function readFirmwareError(text: string, draft: ReportDraft): void {
+  const severity = /^event severity: (\w+)/.exec(text)?.[1];
+  if (severity !== undefined) {
+    draft.type = `${severity} hardware error`;
+    draft.level = severity === 'fatal' ? 0 : 3;
+  }
+  addDetail(draft, 'section', /^ *section_type: (.*)/.exec(text)?.[1]);
 }

@@ -16,7 +16,7 @@ const ADDRESS = String.raw`\[<?(?:0x)?([0-9a-fA-F]{8,16})>?\] *`;
 const FRAME = new RegExp(
   String.raw`^\s*(?<paren>\()?(?:${ADDRESS})?(?:${ADDRESS})?(?<doubt>\? )?\(?${SYMBOL}\)?(?<flags>(?: \([\w ]+\))*)`,
 );
-const CALLED_FROM = /^\s*(?:\[<([0-9a-f]+)>\] )?\(?([A-Za-z_.$][\w.$]*)\)? (?:\[([\w-]+)\] )?from /;
+const CALLED_FROM = /^\s*(?:\[<([0-9a-f]+)>\] )?\(?([A-Za-z_.$][\w.$]*)\)? (?:\[([\w-]+)\]\)? )?from /;
 const DECODED = /^\s*(\? )?([A-Za-z_.$][\w.$]*) (?:\(?[\w./-]+\.[chS]:\d+|\?\?:\?).*?(?: \[([\w-]+)\])?$/;
 const BARE = new RegExp(String.raw`^\s*(?:${ADDRESS})+|^ (\? )?(?:0x)?([0-9a-f]{8,16})$`);
 const LOCATION = new RegExp(SYMBOL);

@@ -10,7 +10,8 @@
  * arch/arm64/kernel/traps.c, arch/riscv/kernel/traps.c, arch/powerpc/kernel/traps.c, arch/s390/mm/fault.c, lib/bug.c,
  * kernel/locking/lockdep.c, mm/kasan/report.c, kernel/kcsan/report.c, mm/kfence/report.c, mm/kmsan/report.c, lib/ubsan.c,
  * mm/slub.c, kernel/hung_task.c, kernel/watchdog.c, kernel/rcu/tree_stall.h, kernel/workqueue.c, mm/oom_kill.c,
- * mm/page_alloc.c, arch/x86/kernel/cpu/mce/core.c, kernel/irq/spurious.c.
+ * mm/page_alloc.c, arch/x86/kernel/cpu/mce/core.c,
+ * drivers/edac/mce_amd.c, drivers/acpi/apei/ghes.c, kernel/irq/spurious.c.
  */
 import type { ReportKind } from '../model/kernel-report.ts';
 
@@ -145,6 +146,17 @@ export const REPORT_RULES: readonly ReportRule[] = [
     end: 'marker',
     samples: ['kernel BUG at mm/slub.c:4321!', 'kernel BUG at mkfault.c:53!'],
   },
+  // arm: an abort without a handler, whose name stands in the line before (`Unhandled fault: imprecise external abort (0x1406) at 0x…`).
+  {
+    kind: 'oops',
+    role: 'first',
+    level: 1,
+    heads: ['Internal error: : '],
+    pattern: /^(?<message>Internal error: : [0-9a-f]{1,8} \[#\d+\].*)/,
+    type: 'unhandled fault',
+    end: 'marker',
+    samples: ['Internal error: : 1406 [#1] PREEMPT SMP ARM'],
+  },
   // The line that counts oopses: `Oops: 0002 [#1] PREEMPT SMP NOPTI`, `general protection fault, …: 0000 [#1] SMP`.
   {
     kind: 'oops',
@@ -170,8 +182,31 @@ export const REPORT_RULES: readonly ReportRule[] = [
       'unhandled ',
       'Data machine check',
       'Machine check, ',
+      'bounds: ',
+      'device not available: ',
+      'coprocessor segment overrun: ',
+      // s390: program checks.
+      'illegal operation: ',
+      'privileged op: ',
+      'execute exception: ',
+      'addressing exception: ',
+      'specification exception: ',
+      'protection exception: ',
+      'translation exception: ',
+      'special operation exception: ',
+      'operand exception: ',
+      'monitor event: ',
+      'fixpoint ',
+      'transaction constraint exception: ',
+      'vector ',
+      // mips and loongarch.
+      'Reserved instruction in kernel',
+      'Kernel bug detected',
+      'Unhandled kernel unaligned access',
+      'Break instruction in kernel',
+      'Trap instruction in kernel',
     ],
-    pattern: /^(?<message>(?:Internal error: )?([A-Za-z][\w ,.\-:()/]*?)(?::? ?[0-9a-f]{1,16})?(?: ilc:\d)? ?\[#\d+\].*)/,
+    pattern: /^(?<message>(?:Internal error: )?([A-Za-z][\w ,.\-:()/]*?)(?:, sig)?(?::? ?[0-9a-f]{1,16})?(?: ilc:\d)? ?\[#\d+\].*)/,
     type: '$1',
     end: 'marker',
     samples: [
@@ -190,15 +225,17 @@ export const REPORT_RULES: readonly ReportRule[] = [
       'Oops: 0004 ilc:2 [#1] SMP',
       'Oops [#1]',
       'Kernel BUG [#1]',
+      'specification exception: 0006 ilc:2 [#1] SMP',
+      'Reserved instruction in kernel code[#1]:',
     ],
   },
   {
     kind: 'lockdep',
     role: 'first',
     level: 4,
-    heads: ['WARNING: ', '[ BUG: ', 'INFO: trying to register non-static key', 'BUG: MAX_LOCK', 'BUG: MAX_STACK_TRACE', 'BUG: MAX_LOCKDEP'],
+    heads: ['WARNING: ', '[ BUG: ', '[ INFO: ', 'BUG: ', 'INFO: suspicious RCU usage', 'INFO: trying to register non-static key'],
     pattern:
-      /^(?:WARNING: (?<message>(possible (?:circular locking dependency|recursive locking|irq lock inversion dependency|irq lock inversion) detected|inconsistent lock state|(?:HARD|SOFT)IRQ-\w+ -> (?:HARD|SOFT)IRQ-\w+ lock order detected|suspicious RCU usage|bad unlock balance detected!|held lock freed!|lock held when returning to user space!|Nested lock was not taken|bad contention detected!|bad activity log|RECLAIM_FS-safe.*|possible deadlock.*)).*|\[ BUG: (Invalid wait context|bad unlock balance|held lock freed).*\]|(INFO: trying to register non-static key)\.?|(BUG: MAX_\w+ too (?:low|small))!?)/,
+      /^(?:WARNING: |\[ (?:BUG|INFO): |(?:BUG|INFO): )(?<message>(?:(?:process )?\S.{0,31} (?=still has locks|leaves task))?(possible (?:circular locking dependency|recursive locking|irq lock inversion dependency|irq lock inversion) detected|possible deadlock|inconsistent lock state|(?:HARD|SOFT)IRQ-\w+ -> (?:HARD|SOFT)IRQ-\w+ lock order detected|suspicious RCU usage|bad unlock balance detected!|held lock freed!|lock held (?:when returning to user space|at task exit time)!|Nested lock was not taken|[Ii]nvalid wait context|bad contention detected!|bad activity log|RECLAIM_FS-safe|trying to register non-static key|MAX_\w+ too (?:low|small)|still has locks held!|leaves task with locks held!).*?)(?: \])?$/,
     type: '$1',
     samples: [
       'WARNING: possible circular locking dependency detected',
@@ -207,6 +244,11 @@ export const REPORT_RULES: readonly ReportRule[] = [
       'WARNING: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected',
       'WARNING: suspicious RCU usage',
       '[ BUG: Invalid wait context ]',
+      '[ BUG: bad unlock balance detected! ]',
+      '[ BUG: syz-executor/6123 still has locks held! ]',
+      '[ INFO: possible circular locking dependency detected ]',
+      '[ INFO: suspicious RCU usage. ]',
+      'BUG: MAX_LOCKDEP_CHAINS too low!',
       'INFO: trying to register non-static key.',
     ],
   },
@@ -265,7 +307,7 @@ export const REPORT_RULES: readonly ReportRule[] = [
     role: 'first',
     level: 3,
     heads: ['BUG: KFENCE: '],
-    pattern: /^BUG: (?<message>(KFENCE: [\w-]+(?: (?:read|write|free))?).*)/,
+    pattern: /^BUG: (?<message>(KFENCE: [\w-]+(?: (?:read|write|free|corruption))?).*)/,
     type: '$1',
     end: 'ruler',
     samples: [
@@ -278,17 +320,21 @@ export const REPORT_RULES: readonly ReportRule[] = [
     role: 'first',
     level: 3,
     heads: ['UBSAN: '],
-    pattern: /^(?<message>(UBSAN: [\w-]+) in .*)/,
+    pattern: /^(?<message>(UBSAN: (?:Undefined behaviour|[\w-]+)) in .*)/,
     type: '$1',
     end: 'ruler',
-    samples: ['UBSAN: array-index-out-of-bounds in drivers/net/foo.c:123:45', 'UBSAN: shift-out-of-bounds in lib/bar.c:7:3'],
+    samples: [
+      'UBSAN: array-index-out-of-bounds in drivers/net/foo.c:123:45',
+      'UBSAN: shift-out-of-bounds in lib/bar.c:7:3',
+      'UBSAN: Undefined behaviour in fs/f2fs/super.c:1234:5',
+    ],
   },
   {
     kind: 'slub',
     role: 'first',
     level: 3,
     heads: ['BUG '],
-    pattern: /^(?<message>BUG \S+ \((?:Not tainted|Tainted: [^)]*)\): (.*))/,
+    pattern: /^(?<message>BUG \S+ \((?:Not tainted|Tainted: [^)]*)\): ([^.\d]+?)(?=[. ]*(?:0x|\d|\.|$)).*)/,
     type: 'SLUB: $1',
     samples: ['BUG kmalloc-64 (Not tainted): Redzone overwritten', 'BUG TestSlub_RZ_alloc (Tainted: G    B  ): Right Redzone overwritten'],
   },
@@ -307,12 +353,13 @@ export const REPORT_RULES: readonly ReportRule[] = [
     level: 0,
     heads: ['watchdog: Watchdog detected hard', 'NMI watchdog: Watchdog detected hard', 'Watchdog detected hard LOCKUP', 'watchdog: CPU'],
     pattern:
-      /^(?:(?:NMI )?watchdog: )?(?<message>(?:CPU ?\d+:? )?(?:Watchdog detected hard LOCKUP|self-detected hard LOCKUP|detected hard LOCKUP on other CPUs).*)/,
+      /^(?:(?:NMI )?watchdog: )?(?<message>(?:CPU ?\d+:? )?(?:Watchdog detected hard LOCKUP|self-detected hard LOCKUP|detected hard LOCKUP on other CPUs|Hard LOCKUP).*)/,
     type: 'hard lockup',
     samples: [
       'watchdog: Watchdog detected hard LOCKUP on cpu 3',
       'NMI watchdog: Watchdog detected hard LOCKUP on cpu 0',
       'watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1',
+      'watchdog: CPU 5 Hard LOCKUP',
       'watchdog: CPU 1 self-detected hard LOCKUP @ plpar_hcall_norets+0x1c/0x28',
     ],
   },
@@ -362,24 +409,22 @@ export const REPORT_RULES: readonly ReportRule[] = [
       'BUG: rwlock ',
       'BUG: Bad page ',
       'BUG: Bad rss-counter',
-      'BUG: non-zero pgtables_bytes',
+      'BUG: non-zero ',
       'BUG: using ',
-      'BUG: bad ',
-      'BUG: mutex ',
-      'BUG: recent printk',
-      'BUG: atomic ',
       'BUG: looking up ',
       'BUG: Dentry ',
-      'BUG: nr_',
-      'BUG: Invalid ',
+      'BUG: workqueue leaked ',
+      'BUG: key ',
     ],
     pattern:
-      /^BUG: (?<message>(sleeping function called from invalid context|scheduling while atomic|spinlock [a-z ]+|rwlock [a-z ]+|Bad page (?:state|map|cache)|Bad rss-counter state|non-zero pgtables_bytes|using \S+ in preemptible|Dentry still in use|Invalid wait context|looking up invalid subclass).*)/,
+      /^BUG: (?<message>(sleeping function called from invalid context|scheduling while atomic|(?:spin|rw)lock [A-Za-z ]+?(?= on CPU)|Bad page (?:state|map|cache)|Bad rss-counter state|non-zero \w+|using \S+ in preemptible|Dentry (?=.* still in use )|workqueue leaked (?:lock or atomic|atomic, lock or RCU)|looking up invalid subclass|key (?=\S+ (?:not in \.data!|has not been registered!))).*)/,
     type: 'BUG: $1',
     samples: [
       'BUG: sleeping function called from invalid context at kernel/locking/mutex.c:580',
       'BUG: scheduling while atomic: swapper/0/0/0x00000002',
       'BUG: spinlock bad magic on CPU#0, swapper/0/1',
+      'BUG: Dentry ffff888047ff3c00{i=0,n=file0}  still in use (1) [unmount of tmpfs tmpfs]',
+      'BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[20]',
       'BUG: Bad page state in process kworker/0:1  pfn:12345',
       'BUG: using smp_processor_id() in preemptible [00000000] code: sh/123',
     ],
@@ -397,10 +442,12 @@ export const REPORT_RULES: readonly ReportRule[] = [
     kind: 'oom',
     role: 'detail',
     level: 3,
-    heads: ['Out of memory: ', 'Out of memory (', 'Memory cgroup out of memory: ', 'Killed process '],
-    pattern: /^(?<message>(?:Out of memory(?: \([\w-]+\))?: |Memory cgroup out of memory: )?Kill(?:ed)? process \d+ .*)/,
+    heads: ['Out of memory: ', 'Out of memory (', 'Memory cgroup out of memory: ', 'Killed process ', 'Out of memory and no killable'],
+    pattern:
+      /^(?<message>(?:Out of memory(?: \([\w-]+\))?: |Memory cgroup out of memory: )?Kill(?:ed)? process \d+ .*|Out of memory and no killable processes\.\.\.)/,
     type: 'out of memory',
     samples: [
+      'Out of memory and no killable processes...',
       'Out of memory: Killed process 101 (tail) total-vm:180324kB, anon-rss:176412kB, file-rss:896kB, shmem-rss:0kB, UID:0 pgtables:400kB oom_score_adj:0',
       'Memory cgroup out of memory: Killed process 4321 (java) total-vm:1024kB, anon-rss:512kB, file-rss:0kB, shmem-rss:0kB, UID:1000 pgtables:64kB oom_score_adj:0',
       'Out of memory: Kill process 1234 (stress) score 900 or sacrifice child',
@@ -421,13 +468,26 @@ export const REPORT_RULES: readonly ReportRule[] = [
     role: 'first',
     level: 0,
     heads: ['mce: [Hardware Error]: CPU', '[Hardware Error]: CPU'],
-    pattern: /^(?:mce: )?\[Hardware Error\]: (?<message>CPU \d+: Machine Check(?: Exception)?: .*)/,
+    // The second: AMD's decoder, drivers/edac/mce_amd.c.
+    pattern:
+      /^(?:mce: )?\[Hardware Error\]: (?<message>CPU (?=\d+: Machine Check(?: Exception)?: ).*|CPU:\d+ \([0-9a-f:]+\) MC\d+_STATUS\[.*)/,
     type: 'machine check',
     samples: [
       'mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 4: b200000000070f0f',
       'mce: [Hardware Error]: CPU 3: Machine Check: 0 Bank 6: 9c20000001010135',
       '[Hardware Error]: CPU 1: Machine Check Exception: 4 Bank 5: be00000000800400',
+      '[Hardware Error]: CPU:0 (17:31:0) MC0_STATUS[Over|UE|MiscV|AddrV|-|-|-|-|Poison|-]: 0xfc00080000000175',
     ],
+  },
+  {
+    kind: 'mce',
+    role: 'first',
+    level: 3,
+    // The number counts the reports of firmware since the boot.
+    heads: ['{1', '{2', '{3', '{4', '{5', '{6', '{7', '{8', '{9'],
+    pattern: /^\{\d{1,9}\}\[Hardware Error\]: (?<message>Hardware error from APEI .*)/,
+    type: 'hardware error',
+    samples: ['{1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 0'],
   },
   {
     kind: 'irq_ignored',
@@ -440,5 +500,31 @@ export const REPORT_RULES: readonly ReportRule[] = [
   },
 ];
 
-/** Lines that only frame what follows; the report begins with them if a rule's line follows soon. */
-export const FRAME_HEADS: readonly string[] = ['------------[ cut here ]', '=====================', '-----------[ cut here ]'];
+/** Lines that only frame what follows, or say in front of it what it is about; the report begins with them if a rule's line follows soon. */
+export const FRAME_HEADS: readonly string[] = [
+  '------------[ cut here ]',
+  '=====================',
+  '-----------[ cut here ]',
+  // arm's.
+  '8<--- cut here ---',
+  'Unhandled fault: ',
+  'Unhandled prefetch abort: ',
+  // What AMD's decoder says in front of its registers.
+  '[Hardware Error]: Corrected error',
+  '[Hardware Error]: Uncorrected',
+  '[Hardware Error]: Deferred error',
+  // SLUB's, in front of its ruler.
+  '[Left Redzone overwritten]',
+  '[Right Redzone overwritten]',
+  '[Redzone overwritten]',
+  '[kmalloc Redzone overwritten]',
+  '[Poison overwritten]',
+  '[Object padding overwritten]',
+  '[Padding overwritten]',
+  // What a BUG() is about, in front of it: lib/list_debug.c, mm/usercopy.c, lib/string_helpers.c.
+  'list_add corruption',
+  'list_add double add',
+  'list_del corruption',
+  'usercopy: Kernel memory ',
+  'detected buffer overflow in ',
+];

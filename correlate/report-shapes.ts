@@ -31,7 +31,8 @@ const COMMON: readonly ShapePattern[] = [
   // arm without frame pointers, kernels without symbols, and the last frame of powerpc and s390.
   {
     shape: 'frame',
-    pattern: /^\s*(?:\[<?[0-9a-f]{8,16}>?\] ?)+(?:\[[0-9a-f]{8,16}\] )?(?:0x[0-9a-f]+|\(?[\w.$]+\)?)?(?: \(unreliable\))?(?: from .*)?$/,
+    pattern:
+      /^\s*(?:\[<?[0-9a-f]{8,16}>?\] ?)+(?:\[[0-9a-f]{8,16}\] )?(?:0x[0-9a-f]+|\(?[\w.$]+\)?|\([\w.$]+ \[[\w-]+\]\))?(?: \(unreliable\))?(?: from .*)?$/,
   },
   { shape: 'frame', pattern: /^ (?:\? )?(?:0x)?[0-9a-f]{8,16}$/ },
   // As scripts/decode_stacktrace.sh and syzbot write them: with source files.
@@ -86,6 +87,11 @@ const COMMON: readonly ShapePattern[] = [
       /^(?:Faulting instruction address: |LE PAGE_SIZE=|BE PAGE_SIZE=|Failing address: |Fault in |AS:[0-9a-f]{16}|CPU: \d+ [A-Z]|Kernel attempted to |\d+ locks? held by |no locks held by )/,
   },
   { shape: 'text', pattern: /^ #\d+:\s+[0-9a-f]{8,16} |^-{5,}$/ },
+  // arm: what registers point to, the stack, registers saved by frames.
+  {
+    shape: 'text',
+    pattern: /^Register r\d+ information: |^[0-9a-f]{4}: (?:[0-9a-f]{8} ?){1,8}$|^ r\d+:[0-9a-f]{8}(?: r\d+:[0-9a-f]{8})*$|^pgd = /,
+  },
 ];
 
 const MEMORY_DUMP: readonly ShapePattern[] = [{ shape: 'text', pattern: /^[ >][0-9a-f]{8,16}: (?:[0-9a-fX.]{2} ?)+|^\s*\^+$/ }];
@@ -135,9 +141,10 @@ const BY_KIND: Partial<Record<ReportKind, readonly ShapePattern[]>> = {
   ubsan: SANITIZER,
   slub: [
     ...MEMORY_DUMP,
+    { shape: 'trace', pattern: /^(?:INFO: )?(?:Allocated|Freed) in / },
     {
       shape: 'text',
-      pattern: /^(?:INFO: |Slab |Object |Redzone |Bytes b4 |Padding |Allocated in |Freed in |FIX |[\w -]+overwritten|0x[0-9a-f]+-0x|=|-)/,
+      pattern: /^(?:INFO: |Slab |Object |Redzone |Bytes b4 |Padding |FIX |[\w -]+overwritten|0x[0-9a-f]+-0x|=|-)/,
     },
   ],
   lockdep: [
@@ -145,7 +152,7 @@ const BY_KIND: Partial<Record<ReportKind, readonly ShapePattern[]>> = {
     {
       shape: 'text',
       pattern:
-        /^\s*$|^=+$|^\d+\.\d+.* (?:Not tainted|Tainted)|^(?:but |the |which |and |other |this |stack |locks |lock |IN-|to a |with |no |more |possible |further |INFO: |inconsistent |initial-use|rcu_scheduler|irqs?|RCU used|\{|debug_locks|may be due to|usage|hardirq|softirq|kernel\/|context-|Invalid|you didn't|turning|not valid|code is fine|Chain exists|swapper)|^ (?:Possible|May|\*\*\*|class|-)|^\s+(?:CPU\d|-{4}|lock\(|<\S*Interrupt>|rlock\(|sync\(|local_)|^\s*(?:\.\.\. )?(?:key|ops|HARDIRQ-|SOFTIRQ-|IN-|INITIAL)|^[0-9a-f]{8,16} \(|^\(|^\S.*:\d+ (?:suspicious|RCU)|^.*invoked |^\s+\S+-W at:|^ -> /,
+        /^\s*$|^=+$|^\d+\.\d+.* (?:Not tainted|Tainted)|^(?:but |the |which |and |other |this |stack |locks |lock |IN-|to a |with |no |more |possible |further |INFO: |inconsistent |initial-use|rcu_scheduler|irqs?|RCU used|\{|debug_locks|may be due to|usage|hardirq|softirq|kernel\/|context-|Invalid|you didn't|turning|not valid|code is fine|Chain exists|swapper)|^ (?:Possible|May|\*\*\*|class|-)|^\s+(?:CPU\d|-{4}|lock\(|<\S*Interrupt>|rlock\(|sync\(|local_)|^\s*(?:\.\.\. )?(?:key|ops|HARDIRQ-|SOFTIRQ-|IN-|INITIAL)|^[0-9a-f]{8,16} \(|^ ?\(|^ #\d+: +\(|^\S.*:\d+ (?:suspicious|RCU)|^.*invoked |^\s+\S+-W at:|^ -> /,
     },
   ],
   hung_task: STALL,
@@ -173,7 +180,7 @@ const BY_KIND: Partial<Record<ReportKind, readonly ShapePattern[]>> = {
         /^Mem-Info:|^\s?(?:active_anon|active_file|unevictable|slab_reclaimable|mapped|sec_pagetables|kernel_misc|free|bounce)[:_]|^Node \d|^lowmem_reserve|^\d+ (?:total pagecache|pages)|^(?:Free|Total) swap|^Swap cache|^warn_alloc_show_mem/,
     },
   ],
-  mce: [{ shape: 'text', pattern: /^(?:mce: )?\[Hardware Error\]: |^mce: |^(?:EDAC|MCE) / }],
+  mce: [{ shape: 'text', pattern: /^(?:mce: |\{\d{1,9}\})?\[Hardware Error\]: |^mce: |^(?:EDAC|MCE) / }],
   irq_ignored: [{ shape: 'text', pattern: /^handlers:|^Disabling IRQ #|^\[<[0-9a-f]+>\]/ }],
   bug: [
     {

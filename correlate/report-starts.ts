@@ -84,9 +84,10 @@ function startsAt(text: Uint8Array, at: number, end: number, prefix: Uint8Array)
   return true;
 }
 
+const FRAME_FIRSTS = new Set(FRAME_HEADS.map((head) => head.charCodeAt(0)));
+
 export function isFrameLine(line: string): boolean {
-  const first = line.charCodeAt(0);
-  return (first === DASH || first === EQUALS) && FRAME_HEADS.some((head) => line.startsWith(head));
+  return FRAME_FIRSTS.has(line.charCodeAt(0)) && FRAME_HEADS.some((head) => line.startsWith(head));
 }
 
 /** Rules with a head that begins with this character, in table order. */

@@ -32,6 +32,7 @@ export class EventEncoder {
   readonly #fields: readonly { readonly field: FormatField; readonly isText: boolean }[];
   readonly #masks: ReadonlySet<string>;
   readonly #fixedBytes: number;
+  readonly #isStack: boolean;
 
   constructor(format: EventFormat, longBytes: 4 | 8, little: boolean) {
     this.#format = format;
@@ -42,6 +43,7 @@ export class EventEncoder {
     this.#masks = findFieldsOf(format.printFormat, '__get_bitmask');
     const ends = [...format.common, ...format.fields].map(({ offsetBytes, sizeBytes }) => offsetBytes + sizeBytes);
     this.#fixedBytes = Math.max(2, ...ends);
+    this.#isStack = format.system === 'ftrace' && format.event === 'kernel_stack';
   }
 
   /** The record's payload; undefined where a text is no value of its field. */
@@ -63,6 +65,8 @@ export class EventEncoder {
       if (field.shape === 'fixed' || field.shape === 'scalar') {
         head.set(value.subarray(0, field.sizeBytes), field.offsetBytes);
         // A stack is as long as it was, whatever its format says.
+        if (this.#isStack && field.name === 'caller' && value.length < field.sizeBytes)
+          return head.slice(0, field.offsetBytes + value.length);
         if (value.length > field.sizeBytes) tails.push(value.subarray(field.sizeBytes));
         end += Math.max(0, value.length - field.sizeBytes);
         continue;

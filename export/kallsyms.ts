@@ -11,7 +11,9 @@
  * Kernel: kernel/kallsyms.c.
  */
 import { TWO_POW_32 } from '../base/int64.ts';
-import { toPiece, type Piece } from './text-out.ts';
+import { toPiece, type Piece, type TextOut } from './text-out.ts';
+
+const PAGE_BYTES = 4096;
 
 /** The symbol that an address lies in. */
 export class KernelSymbol {
@@ -59,8 +61,9 @@ const HEX_VALUES = Int8Array.from({ length: 256 }, (_, byte) => {
   return /[\da-f]/i.test(character) ? Number.parseInt(character, 16) : -1;
 });
 
-/** Copied for each table. */
-const NO_SYMBOLS: readonly (KernelSymbol | undefined)[] = Array.from({ length: RECENT_MASK + 1 }, () => undefined);
+/** Before the first symbol is found, and copied then. */
+const NO_SYMBOLS: (KernelSymbol | undefined)[] = Array.from({ length: RECENT_MASK + 1 }, () => undefined);
+const NO_WORDS = new Int32Array(0);
 
 export class Kallsyms {
   readonly #read: () => Uint8Array;
@@ -76,9 +79,9 @@ export class Kallsyms {
   readonly #found = new Map<number, Map<number, KernelSymbol | undefined>>();
   #cached = 0;
   /** What was found last, by some bits of the address: a tenth of the time of a map whose keys are beyond 31 bits. */
-  readonly #recent: (KernelSymbol | undefined)[] = [...NO_SYMBOLS];
-  readonly #recentLow = new Int32Array(RECENT_MASK + 1);
-  readonly #recentHigh = new Int32Array(RECENT_MASK + 1);
+  #recent = NO_SYMBOLS;
+  #recentLow = NO_WORDS;
+  #recentHigh = NO_WORDS;
   readonly #pick: 'first' | 'bisected';
   /** Of the names that were asked for: those that formats leave as they are. */
   readonly #addresses = new Map<string, bigint | undefined>();
@@ -98,6 +101,11 @@ export class Kallsyms {
     const recent = this.#recent[slot];
     if (recent !== undefined && this.#recentLow[slot] === (low | 0) && this.#recentHigh[slot] === (high | 0)) return recent;
     const symbol = this.#findCached(low, high);
+    if (this.#recent === NO_SYMBOLS) {
+      this.#recent = [...NO_SYMBOLS];
+      this.#recentLow = new Int32Array(RECENT_MASK + 1);
+      this.#recentHigh = new Int32Array(RECENT_MASK + 1);
+    }
     this.#recentLow[slot] = low;
     this.#recentHigh[slot] = high;
     this.#recent[slot] = symbol;
@@ -281,4 +289,28 @@ function copyWords(words: Uint32Array<ArrayBuffer>, capacity: number): Uint32Arr
 function isBelow(low: Uint32Array, high: Uint32Array, a: number, b: number): boolean {
   if (high[a] !== high[b]) return (high[a] as number) < (high[b] as number);
   return (low[a] as number) < (low[b] as number);
+}
+
+/** `name+0x1f/0x60 [module]`, as the kernel prints an address; the bare number where no symbol is known. */
+export function putSymbol(out: TextOut, symbols: Kallsyms, low: number, high: number, withOffset: boolean): void {
+  const symbol = symbols.find(low, high);
+  if (symbol === undefined || isNoCode(symbol)) {
+    out.putText('0x');
+    out.putHexWords(low, high);
+    return;
+  }
+  out.putPiece(symbol.piece);
+  if (withOffset) {
+    out.putText('+0x');
+    out.putHexWords(symbol.offset | 0, 0);
+    out.putText('/0x');
+    out.putHexWords(symbol.size | 0, 0);
+  }
+  if (symbol.module === '') return;
+  out.putText(` [${symbol.module}]`);
+}
+
+/** Behind the last symbol of all, or a module's own record: code of a module that is gone. */
+function isNoCode({ name, module, offset, size }: KernelSymbol): boolean {
+  return module !== '' && (name === '__this_module' || (size === 0 && offset >= PAGE_BYTES));
 }

@@ -3,20 +3,12 @@
  * (Tables are filled by ring-buffer.ts, which also draws the layout of pages and records.)
  */
 import { EventRecord } from './print-fmt-numbers.ts';
+import { isBefore, type Moment, type TimeConversion } from './moment.ts';
 import type { PageLayout } from '../parsers/page-header.ts';
 import { COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING, RECORD_CUT, RunningTime, skipSpecial } from '../parsers/page-records.ts';
 import type { PageSequence } from '../model/event-file.ts';
 import type { ParseCounts } from '../model/parser.ts';
 import { countMalformed } from '../model/parser.ts';
-
-/** A time as two words. */
-export interface Moment {
-  readonly low: number;
-  readonly high: number;
-}
-
-/** Sets a raw time of a CPU to another clock. */
-export type TimeConversion = (time: { readonly cpu: number; low: number; high: number }) => void;
 
 /** Where a cursor met the end of its window. */
 export interface CursorStop {
@@ -245,9 +237,20 @@ export class CursorMerge {
     return this.#select();
   }
 
-  /** The record at hand is given again by the next call of `next`. */
-  back(): void {
-    this.#isBack = true;
+  /** The next record of those cursors, whatever others have before it; undefined where they have none. `skip` takes it out. */
+  peek(isWanted: (cursor: PageCursor) => boolean): PageCursor | undefined {
+    if (!this.#isBack) this.#isBack = this.next() !== undefined;
+    let first: PageCursor | undefined;
+    for (const cursor of this.#cursors) {
+      if (isWanted(cursor) && (first === undefined || isBefore(cursor, first, false))) first = cursor;
+    }
+    return first;
+  }
+
+  /** Leaves out the record that `peek` gave. */
+  skip(cursor: PageCursor): void {
+    if (!cursor.next()) this.#cursors.splice(this.#cursors.indexOf(cursor), 1);
+    this.#isBack = this.#select() !== undefined;
   }
 
   #select(): PageCursor | undefined {
@@ -266,9 +269,4 @@ export class CursorMerge {
     this.#bound = second;
     return (this.#current = cursors[first]);
   }
-}
-
-export function isBefore(a: Moment, b: Moment, orEqual: boolean): boolean {
-  if (a.high !== b.high) return a.high < b.high;
-  return orEqual ? a.low <= b.low : a.low < b.low;
 }

@@ -33,7 +33,7 @@ export type TemplatePart = string | Conversion;
 
 export const ARGUMENT = -2;
 /** Wider fields are somebody's mistake, or attack. */
-const MAX_WIDTH = 4096;
+export const MAX_WIDTH = 4096;
 
 const CONVERSION = /%([-+ #0]*)(\*|\d+)?(?:\.(\*|\d*))?(hh|h|ll|l|z|Z|j|t|L)?(?:p([A-Za-z0-9]*)|([A-Za-z%]))/y;
 /** What libtraceevent takes as belonging to a `%p`; the kernel takes every letter and digit. */

@@ -68,6 +68,8 @@ export interface Arithmetic {
 /** What the expression needs that is not there: a function, a name, a field. */
 export class NotComputable extends Error {}
 
+/** Sizes of what can be read as a number. */
+const NUMBER_BYTES = new Set([1, 2, 4, 8]);
 const NUMBER = { wide: false, signed: true };
 
 /** Compiles an expression that is a number; throws NotComputable. */
@@ -85,6 +87,13 @@ export function toWide(code: NumberCode): (record: EventRecord) => number {
     record.high = signed ? low >> 31 : 0;
     return low;
   };
+}
+
+/** 64 bits of a field by its name, as `toWide`; undefined where there is no such field, or its bytes are no number. */
+export function readField(name: string, of: Arithmetic): ((record: EventRecord) => number) | undefined {
+  const field = of.format.fields.find((one) => one.name === name);
+  const isArray = field?.shape === 'fixed' || field?.shape === 'flexible';
+  return field !== undefined && (isArray || NUMBER_BYTES.has(field.sizeBytes)) ? toWide(compileField(field, of)) : undefined;
 }
 
 function isConstant(expr: Expr): boolean {
@@ -164,7 +173,8 @@ export function findField(name: string, { format }: Arithmetic): FormatField {
   return field;
 }
 
-function compileField(field: FormatField, of: Arithmetic): NumberCode {
+/** The field's number; throws NotComputable where it has none. */
+export function compileField(field: FormatField, of: Arithmetic): NumberCode {
   if (field.shape === 'fixed' || field.shape === 'flexible') return compileAddress(field.offsetBytes);
   const { offsetBytes: at, sizeBytes } = field;
   return compileLoad({ at, sizeBytes, signed: field.signed && of.kind === 'c', least: at + sizeBytes });
@@ -225,10 +235,30 @@ export function compileRegion(expr: Expr, of: Arithmetic): Region {
       if (/^__get_(?:rel_)?(?:dynamic_array|str|bitmask|cpumask|sockaddr|buf)$/.test(expr.name) && expr.args[0]?.kind === 'name') {
         return compileFieldRegion(findField(expr.args[0].name, of), of);
       }
+      if (expr.name === '__get_str' && expr.args[0]?.kind === 'index') return compileTextElement(expr.args[0], of);
       break;
     default:
   }
   throw new NotComputable(`a ${expr.kind} is nowhere`);
+}
+
+/** As `compileRegion`; undefined for what lies nowhere: a text that is computed. */
+export function findRegion(expr: Expr, of: Arithmetic): Region | undefined {
+  try {
+    return compileRegion(expr, of);
+  } catch (error) {
+    if (error instanceof NotComputable) return undefined;
+    throw error;
+  }
+}
+
+/** One of an array of texts, as probes have them: `__get_str(names[1])`, where the field is a location for each. */
+function compileTextElement({ of: array, index }: Expr & { kind: 'index' }, of: Arithmetic): Region {
+  if (array.kind !== 'name' || index.kind !== 'number') throw new NotComputable('a text of no array');
+  const field = findField(array.name, of);
+  const offsetBytes = field.offsetBytes + 4 * Number(index.value);
+  if (offsetBytes + 4 > field.offsetBytes + field.sizeBytes) throw new NotComputable(`${array.name} has no text ${index.value}`);
+  return compileFieldRegion({ ...field, shape: 'data_loc', offsetBytes, sizeBytes: 4 }, of);
 }
 
 function elementOfPointer(type: string, of: Arithmetic): { elementBytes?: number; signed?: boolean } {
@@ -484,9 +514,10 @@ function compileNarrow(operator: string, left: NumberCode, right: NumberCode, of
     case '*':
       return result((record) => Math.imul(a(record), b(record)));
     case '<<':
-      return result((record) => shiftLeft(a(record), b(record)));
+      return result((record) => a(record) << b(record));
     case '>>':
-      return result(left.signed ? (record) => a(record) >> Math.min(31, b(record) >>> 0) : (record) => shiftRight(a(record), b(record)));
+      if (of.kind !== 'c') return result((record) => shiftRight(a(record), b(record)));
+      return result(left.signed ? (record) => a(record) >> b(record) : (record) => a(record) >>> b(record));
     case '==':
       return flag((record) => (a(record) | 0) === (b(record) | 0));
     case '!=':
@@ -517,13 +548,9 @@ function divide(dividend: number, divisor: number): number {
   return divisor === 0 ? 0 : Math.trunc(dividend / divisor) | 0;
 }
 
-/** 0 beyond the width, where C says nothing. */
-function shiftLeft(word: number, by: number): number {
-  return by >>> 0 > 31 ? 0 : word << by;
-}
-
+/** libtraceevent shifts numbers of 64 bits, whose upper half is 0 here. */
 function shiftRight(word: number, by: number): number {
-  return by >>> 0 > 31 ? 0 : word >>> by;
+  return (by & 63) > 31 ? 0 : word >>> by;
 }
 
 function compileWide(operator: string, left: NumberCode, right: NumberCode, signed: boolean): NumberCode {
@@ -578,20 +605,20 @@ function add(record: EventRecord, lowA: number, highA: number, lowB: number, hig
   return low | 0;
 }
 
-function shiftWideLeft(record: EventRecord, low: number, high: number, by: number): number {
+/** Beyond the width, where C says nothing, processors (x86, arm64, and JavaScript on 32 bits) take the count modulo the width. */
+function shiftWideLeft(record: EventRecord, low: number, high: number, count: number): number {
+  const by = count & 63;
   if (by === 0) return ((record.high = high), low);
-  if (by >>> 0 > 63) return (record.high = 0);
   if (by > 31) return ((record.high = low << (by - 32)), 0);
   record.high = (high << by) | (low >>> (32 - by));
   return low << by;
 }
 
-function shiftWideRight(record: EventRecord, low: number, high: number, by: number, signed: boolean): number {
+function shiftWideRight(record: EventRecord, low: number, high: number, count: number, signed: boolean): number {
+  const by = count & 63;
   if (by === 0) return ((record.high = high), low);
-  const fill = signed ? high >> 31 : 0;
-  if (by >>> 0 > 63) return (record.high = fill);
   if (by > 31) {
-    record.high = fill;
+    record.high = signed ? high >> 31 : 0;
     return signed ? high >> (by - 32) : high >>> (by - 32);
   }
   record.high = signed ? high >> by : high >>> by;

@@ -8,9 +8,11 @@
  *   __print_array(p, n, size)                 {0x1,0xff}
  *   __print_ns_to_secs(v) …without_secs(v)    the quotient and the rest by 10^9: numbers
  *   __get_bitmask(f) __get_cpumask(f)         ff,ffffffff; 0-7
+ *   __get_stacktrace(f)                       STACK:, and a line for each address: => schedule+0x27/0xc0
  *
  * Kernel: kernel/trace/trace_output.c (trace_print_flags_seq …), include/trace/stages/stage3_trace_output.h.
  */
+import { putSymbol } from './kallsyms.ts';
 import type { Conversion } from './print-fmt-conversions.ts';
 import {
   compileNumber,
@@ -23,7 +25,9 @@ import {
   EventRecord,
   type NumberCode,
 } from './print-fmt-numbers.ts';
+import { compileNvmeText } from './print-fmt-nvme.ts';
 import { compileLibraryText } from './print-fmt-plugins.ts';
+import { compileScsiCommand } from './print-fmt-scsi.ts';
 import { putBitmap, putBitmapList } from './print-fmt-pointers.ts';
 import type { Expr } from './print-fmt-syntax.ts';
 import type { PrintContext } from './print-fmt.ts';
@@ -149,8 +153,11 @@ class StringCompiler {
       case '__get_cpumask':
       case '__get_rel_cpumask':
         return this.#compileMask(name, args, true);
+      case '__get_stacktrace':
+        return this.#compileStack(args);
       default: {
-        const library = this.#context.dialect === 'trace-cmd' ? compileLibraryText(name, args, this.#of) : undefined;
+        const compile = this.#context.dialect === 'trace-cmd' ? compileLibraryText : compileDriverText;
+        const library = compile(name, args, this.#of);
         if (library !== undefined) return library;
         if (!name.startsWith('__get_')) throw new NotComputable(`nothing says what ${name}() does`);
         return this.#compileRegion({ kind: 'call', name, args });
@@ -165,6 +172,25 @@ class StringCompiler {
     // libtraceevent prints nothing, not even a width, for a string without bytes.
     return (record, out) => {
       if (locate(record) && (isKernel || record.to > record.from)) put(record, out);
+    };
+  }
+
+  /** Of a synthetic event: how many, and the addresses. */
+  #compileStack(args: readonly Expr[]): Put {
+    if (this.#context.dialect === 'trace-cmd') throw new NotComputable('libtraceevent does not know __get_stacktrace()');
+    const { locate } = compileRegion({ kind: 'call', name: '__get_dynamic_array', args }, this.#of);
+    const { longBytes, symbols } = this.#context;
+    return (record, out) => {
+      out.putText('STACK:\n');
+      if (!locate(record)) return;
+      const { view, little, to } = record;
+      for (let at = record.from + longBytes; at + longBytes <= to; at += longBytes) {
+        const low = view.getInt32(longBytes === 8 && !little ? at + 4 : at, little);
+        const high = longBytes === 8 ? view.getInt32(little ? at + 4 : at, little) : 0;
+        out.putText('=> ');
+        putSymbol(out, symbols, low, high, true);
+        out.putByte(10);
+      }
     };
   }
 
@@ -354,4 +380,10 @@ export function unescape(text: string): string {
     if (/^[0-7]/.test(escaped)) return String.fromCharCode(Number.parseInt(escaped, 8) & 0xff);
     return ESCAPES[escaped] ?? escaped;
   });
+}
+
+/** Functions of drivers that formats call; undefined for others. */
+function compileDriverText(name: string, args: readonly Expr[], of: Arithmetic): Put | undefined {
+  if (name === 'scsi_trace_parse_cdb' && args[1] !== undefined) return compileScsiCommand(args[1], of, 'kernel');
+  return compileNvmeText(name, args, of);
 }

@@ -10,13 +10,15 @@
  * A format that can't be computed is no loss: the caller prints the fields (report-fields.ts).
  * Not handled: `%pV`, `%pd` and other pointers to memory of the kernel, hashed pointers (both print the address).
  */
+import { CONSTANTS } from './print-fmt-constants.ts';
 import { messageOf } from '../base/errors.ts';
 import type { EventFormat, FormatField } from '../parsers/event-format.ts';
-import type { Kallsyms } from './kallsyms.ts';
+import { putSymbol, type Kallsyms } from './kallsyms.ts';
 import { compileLine, putSymbolOrAddress, type LinePart, type LineStep, type NativeStep } from './line-program.ts';
 import {
   ARGUMENT,
   isPlain,
+  MAX_WIDTH,
   parseTemplate,
   putConverted,
   type Conversion,
@@ -50,62 +52,6 @@ export interface PrintContext {
   /** Strings by their address in hexadecimal: what `printk_formats` lists. */
   readonly strings: ReadonlyMap<string, string>;
 }
-
-/** Names that formats leave as they are, and their values in every kernel since 2.6.36. */
-const CONSTANTS: ReadonlyMap<string, bigint> = new Map(
-  Object.entries({
-    HI_SOFTIRQ: 0n,
-    TIMER_SOFTIRQ: 1n,
-    NET_TX_SOFTIRQ: 2n,
-    NET_RX_SOFTIRQ: 3n,
-    BLOCK_SOFTIRQ: 4n,
-    IRQ_POLL_SOFTIRQ: 5n,
-    TASKLET_SOFTIRQ: 6n,
-    SCHED_SOFTIRQ: 7n,
-    HRTIMER_SOFTIRQ: 8n,
-    RCU_SOFTIRQ: 9n,
-    HRTIMER_NORESTART: 0n,
-    HRTIMER_RESTART: 1n,
-    HRTIMER_MODE_ABS: 0n,
-    HRTIMER_MODE_REL: 1n,
-    HRTIMER_MODE_ABS_PINNED: 2n,
-    HRTIMER_MODE_REL_PINNED: 3n,
-    HRTIMER_MODE_ABS_SOFT: 4n,
-    HRTIMER_MODE_REL_SOFT: 5n,
-    HRTIMER_MODE_ABS_PINNED_SOFT: 6n,
-    HRTIMER_MODE_REL_PINNED_SOFT: 7n,
-    HRTIMER_MODE_ABS_HARD: 8n,
-    HRTIMER_MODE_REL_HARD: 9n,
-    HRTIMER_MODE_ABS_PINNED_HARD: 10n,
-    HRTIMER_MODE_REL_PINNED_HARD: 11n,
-    IOPRIO_CLASS_NONE: 0n,
-    IOPRIO_CLASS_RT: 1n,
-    IOPRIO_CLASS_BE: 2n,
-    IOPRIO_CLASS_IDLE: 3n,
-    // Names since 6.18, numbers before.
-    I_NEW: 0x1n,
-    I_SYNC: 0x2n,
-    I_LRU_ISOLATING: 0x4n,
-    I_DIRTY_SYNC: 0x10n,
-    I_DIRTY_DATASYNC: 0x20n,
-    I_DIRTY_PAGES: 0x40n,
-    I_WILL_FREE: 0x80n,
-    I_FREEING: 0x100n,
-    I_CLEAR: 0x200n,
-    I_REFERENCED: 0x400n,
-    I_LINKABLE: 0x800n,
-    I_DIRTY_TIME: 0x1000n,
-    I_WB_SWITCH: 0x2000n,
-    I_OVL_INUSE: 0x4000n,
-    I_CREATING: 0x8000n,
-    I_DONTCACHE: 0x10000n,
-    I_SYNC_QUEUED: 0x20000n,
-    I_PINNING_NETFS_WB: 0x40000n,
-    NULL: 0n,
-    true: 1n,
-    false: 0n,
-  }),
-);
 
 /** What libtraceevent knows of them. */
 const LIBRARY_CONSTANTS: ReadonlyMap<string, bigint> = new Map(
@@ -195,8 +141,10 @@ class Compiler {
   compile(parts: readonly TemplatePart[]): PrintPart[] {
     return parts.map((part): PrintPart => {
       if (typeof part === 'string') return compileText(unescape(part));
-      const width = part.width === ARGUMENT ? this.#takeNumber() : constant(part.width);
-      const precision = part.precision === ARGUMENT ? this.#takeNumber() : constant(part.precision);
+      // libtraceevent knows no `%c`: it names the letter and goes on with the argument that was meant for it.
+      if (part.letter === 'c' && this.#context.dialect === 'trace-cmd') return compileText('>c<');
+      const width = part.width === ARGUMENT ? this.#takeCount(part) : constant(part.width);
+      const precision = part.precision === ARGUMENT ? this.#takeCount(part) : constant(part.precision);
       const expr = this.#args[this.#next++];
       if (expr === undefined) throw new NotComputable(`there is no argument for ${part.text}`);
       const step = this.#compileStep(part, expr);
@@ -251,7 +199,8 @@ class Compiler {
   #findText(expr: Expr): FormatField | undefined {
     const isCall = expr.kind === 'call' && /^__get_(?:rel_)?str$/.test(expr.name);
     const name = isCall ? expr.args[0] : expr;
-    if (name?.kind !== 'field' && name?.kind !== 'name') return undefined;
+    // A bare name is a field only where the helper says so.
+    if (name?.kind !== 'field' && !(isCall && name?.kind === 'name')) return undefined;
     const field = findField(name.name, this.#arithmetic);
     return !isCall && field.shape === 'scalar' && field.sizeBytes === this.#context.longBytes ? undefined : field;
   }
@@ -263,10 +212,12 @@ class Compiler {
     return compileNumber({ kind: 'field', name: [...fields][0] as string }, this.#arithmetic).load;
   }
 
-  #takeNumber(): NumberCode['read'] {
+  /** A width or precision that a record says: two billion blanks are no line. For a pointer it counts what the record has. */
+  #takeCount({ letter }: Conversion): NumberCode['read'] {
     const expr = this.#args[this.#next++];
     if (expr === undefined) throw new NotComputable('there is no argument for a width');
-    return compileNumber(expr, this.#arithmetic).read;
+    const { read } = compileNumber(expr, this.#arithmetic);
+    return letter === 'p' ? read : (record) => Math.min(MAX_WIDTH, read(record));
   }
 
   #compileConversion(conversion: Conversion, expr: Expr, width: NumberCode['read'], precision: NumberCode['read']): Put {
@@ -397,25 +348,6 @@ class Compiler {
       out.pad(mark, width, left);
     };
   }
-}
-
-/** `name+0x1f/0x60 [module]`, as the kernel prints an address; the bare number where no symbol is known. */
-export function putSymbol(out: TextOut, symbols: Kallsyms, low: number, high: number, withOffset: boolean): void {
-  const symbol = symbols.find(low, high);
-  if (symbol === undefined) {
-    out.putText('0x');
-    out.putHexWords(low, high);
-    return;
-  }
-  out.putPiece(symbol.piece);
-  if (withOffset) {
-    out.putText('+0x');
-    out.putHexWords(symbol.offset | 0, 0);
-    out.putText('/0x');
-    out.putHexWords(symbol.size | 0, 0);
-  }
-  if (symbol.module === '') return;
-  out.putText(` [${symbol.module}]`);
 }
 
 function constant(value: number): NumberCode['read'] {

@@ -9,7 +9,7 @@
  * Source: libtraceevent, print_selected_fields.
  */
 import type { EventFormat, FormatField } from '../parsers/event-format.ts';
-import { compileFieldRegion, compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
+import { compileField, compileFieldRegion, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import type { PrintPart } from './print-fmt.ts';
 import { toPiece, type TextOut } from './text-out.ts';
@@ -53,7 +53,8 @@ function compileRawField(field: FormatField, of: Arithmetic, notePast: () => voi
   if (field.sizeBytes !== 1 && field.sizeBytes !== 2 && field.sizeBytes !== 4 && field.sizeBytes !== 8) {
     return (_record, out) => out.putText(field.signed || !isLong ? '0' : '0x0');
   }
-  const read = toWide(compileNumber({ kind: 'field', name: field.name }, of));
+  // Not by its name: another field may have that too.
+  const read = toWide(compileField(field, of));
   const putHex: Put = (record, out) => {
     const low = read(record);
     out.putText('0x');

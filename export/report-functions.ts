@@ -26,6 +26,8 @@ const MAX_DEPTH = 256;
 export interface FunctionTools extends ReportTools {
   /** Records in their order, to look at the one that follows. */
   readonly merge: () => CursorMerge | undefined;
+  /** Are two sources of records CPUs of one instance? */
+  readonly isSameBuffer: (source: number, other: number) => boolean;
   /** Prints a time as lines show it. */
   readonly putTime: (out: TextOut, low: number, high: number) => void;
   /** The format of `ftrace:funcgraph_exit`, and how to compute with it. */
@@ -153,10 +155,10 @@ function graphEntryHandler(of: Arithmetic, tools: FunctionTools): ReportHandler 
   const readExitFunction = graphExit === undefined ? undefined : fieldReader('func', graphExit);
   const readDuration = graphExit === undefined ? undefined : durationReader(graphExit);
   if (readFunction === undefined || readDepth === undefined || graphExit === undefined) return undefined;
-  /** The exit of the function entered: the very next record, which then has no line of its own. */
-  const takeLeaf = (low: number, high: number, pid: number): number | undefined => {
+  /** The exit of the function entered: the very next record of the buffer, which then has no line of its own. */
+  const takeLeaf = (low: number, high: number, pid: number, source: number): number | undefined => {
     const merge = tools.merge();
-    const next = merge?.next();
+    const next = merge?.peek((cursor) => tools.isSameBuffer(cursor.source, source));
     if (merge === undefined || next === undefined) {
       // Where a window ends, the exit may stand in the next one.
       notePast();
@@ -164,15 +166,16 @@ function graphEntryHandler(of: Arithmetic, tools: FunctionTools): ReportHandler 
     }
     const { record } = next;
     const isExit = record.view.getUint16(record.start, record.little) === graphExit.format.id && readPid(graphExit, record) === pid;
-    if (isExit && readExitFunction?.(record) === low && record.high === high) return readDuration?.(record) ?? 0;
-    merge.back();
-    return undefined;
+    if (!isExit || readExitFunction?.(record) !== low || record.high !== high) return undefined;
+    const duration = readDuration?.(record) ?? 0;
+    merge.skip(next);
+    return duration;
   };
-  return ({ record }, out) => {
+  return ({ record, source }, out) => {
     const low = readFunction(record);
     const { high } = record;
     const depth = Math.min(MAX_DEPTH, Math.max(0, readDepth(record)));
-    const duration = takeLeaf(low, high, readPid(of, record));
+    const duration = takeLeaf(low, high, readPid(of, record), source);
     if (duration === undefined) out.putText('             |  ');
     else putDuration(out, duration);
     out.putFill(32, depth * GRAPH_INDENT);

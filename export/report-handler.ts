@@ -1,6 +1,6 @@
 /** What plugins are given and what they are: a function that prints a record, and readers of its fields. */
 import type { EventRecord, Arithmetic } from './print-fmt-numbers.ts';
-import { compileNumber, toWide } from './print-fmt-numbers.ts';
+import { readField } from './print-fmt-numbers.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import type { PageCursor } from './page-cursor.ts';
 import type { TaskNames } from './report-tasks.ts';
@@ -19,13 +19,12 @@ export interface ReportTools {
 /** Prints a record; true = its format is printed behind. */
 export type ReportHandler = (place: RecordPlace, out: TextOut) => boolean;
 
-/** A record with its CPU and the time it has in the report. */
-export type RecordPlace = Pick<PageCursor, 'record' | 'cpu' | 'low' | 'high'>;
+/** A record with its CPU, whose source it is, and the time it has in the report. */
+export type RecordPlace = Pick<PageCursor, 'record' | 'source' | 'cpu' | 'low' | 'high'>;
 
 /** 64 bits of a field, unsigned: the low word, and `high` of the record. */
 export type FieldReader = (record: EventRecord) => number;
 
 export function fieldReader(name: string, of: Arithmetic): FieldReader | undefined {
-  const field = of.format.fields.find((one) => one.name === name);
-  return field === undefined ? undefined : toWide(compileNumber({ kind: 'field', name }, of));
+  return readField(name, of);
 }

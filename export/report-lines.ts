@@ -15,49 +15,24 @@
  * Not handled: --profile, --tail, plugin options, text of the latency tracers.
  * Source: trace-cmd 3.1 tracecmd/trace-read.c (trace_show_data).
  */
-import type { EventFileInfo } from '../model/event-file.ts';
-import type { FormatSet } from '../model/segment.ts';
 import { findBlktraceId, writeBlktraceFormat } from '../parsers/blktrace-format.ts';
 import { parseEventFormat, type EventFormat } from '../parsers/event-format.ts';
 import { Kallsyms } from './kallsyms.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
-import { LOST_UNKNOWN, type CursorMerge, type PageCursor, type TimeConversion } from './page-cursor.ts';
+import { LOST_UNKNOWN, type CursorMerge, type PageCursor } from './page-cursor.ts';
 import type { Arithmetic, EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, type Put } from './print-fmt-strings.ts';
 import { compileLine, type LinePart } from './line-program.ts';
 import { compilePrintFormat, joinParts, toArithmetic, toLine, type PrintContext, type PrintPart } from './print-fmt.ts';
 import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
+import { FLAG } from './report-flags.ts';
 import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
 import type { ReportHandler } from './report-handler.ts';
 import { compilePlugin } from './report-plugins.ts';
+import { showsSeconds, type NamedFormat, type ReportFilter, type ReportOptions, type ReportSource } from './report-options.ts';
 import { TaskNames } from './report-tasks.ts';
 import { Piece, TextOut, toPiece } from './text-out.ts';
-
-export interface ReportOptions {
-  /** -l: flags of each event, short task names. */
-  readonly latency: boolean;
-  /** -R: fields as they are. */
-  readonly raw: boolean;
-  /** -t: all nine digits. */
-  readonly nanoseconds: boolean;
-  /** --ts-diff: time since the line before. */
-  readonly timeDifference: boolean;
-  /** Which records are printed; undefined = all. */
-  readonly filter: ReportFilter | undefined;
-  /** From raw times of a CPU to those shown. */
-  readonly convert: TimeConversion | undefined;
-}
-
-export interface ReportFilter {
-  readonly cpus: ReadonlySet<number> | undefined;
-  readonly pids: ReadonlySet<number> | undefined;
-  /** By event; undefined = all. */
-  readonly events: ((system: string, event: string) => boolean) | undefined;
-  /** Times shown, in ns or ticks of the clock, both included. */
-  readonly since: bigint | undefined;
-  readonly until: bigint | undefined;
-}
 
 /** What one event needs to become a line. */
 export interface EventPrinter {
@@ -70,12 +45,21 @@ export interface EventPrinter {
   readonly isShown: boolean;
   /** What the handler prints depends on records before this one or behind it. */
   readonly looksAround: boolean;
+  /** There is no format of the event. */
+  readonly isUnknown: boolean;
 }
 
 /** A CPU by the number of its cursor, and a record of it. */
 export type LanePlace = Pick<PageCursor, 'source' | 'cpu' | 'record'>;
 
-/** What stands in front of the time. */
+/** What a line takes from those before it, where there is a filter or times are differences. */
+export interface LineState {
+  readonly lastShown: bigint;
+  /** CPUs whose last record was shown. */
+  readonly wasShown: readonly number[];
+}
+
+/** What stands in front of the time, and of the flags where they are shown. */
 export interface LineHead {
   readonly bytes: Uint8Array;
   readonly nameAt: number;
@@ -84,8 +68,7 @@ export interface LineHead {
   readonly isFinal: boolean;
 }
 
-/** Clocks whose times trace-cmd shows in seconds, be they or not; those of the others are the bare number. */
-const SECONDS_CLOCK = /^(?:local|global|uptime|perf|tai|mono.*)$/;
+const UNKNOWN_EVENT = '[UNKNOWN EVENT]';
 const NAME_WIDTH = 20;
 /** Of most heads. */
 const HEAD_BYTES = 64;
@@ -93,24 +76,6 @@ const BILLION = 1_000_000_000n;
 /** From here on a time is rounded to the next second. */
 const LAST_HALF_MICRO = 999_999_500;
 const TWO_POW_32 = 0x1_0000_0000;
-const FLAG_IRQS_OFF = 0x01;
-const FLAG_IRQS_NOSUPPORT = 0x02;
-const FLAG_NEED_RESCHED = 0x04;
-const FLAG_HARDIRQ = 0x08;
-const FLAG_SOFTIRQ = 0x10;
-
-/** What is to be known of a recording to print its records. */
-export interface ReportSource {
-  readonly info: Pick<EventFileInfo, 'clock' | 'tscToNs' | 'comms' | 'readKallsyms'>;
-  readonly formats: Omit<FormatSet, 'events'> & { readonly events: readonly NamedFormat[] };
-}
-
-export interface NamedFormat {
-  readonly system: string;
-  readonly format: string;
-  /** That of its records, where it was read from the format before. */
-  readonly id?: number;
-}
 
 /** `ID: 225`; -1 where there is none. */
 export function readFormatId(named: NamedFormat): number {
@@ -138,17 +103,21 @@ export class ReportLines {
   readonly #prefixes: readonly Piece[];
   /** Offset of the thread in each record. */
   readonly commonPid: number;
-  readonly #commonFlags: number;
-  readonly #commonPreempt: number;
+  /** Of flags and preemption depth. */
+  readonly commonFlags: number;
+  readonly commonPreempt: number;
   readonly isNanoseconds: boolean;
   /** The second of the line before, and its first ns. */
   #secondsText = toPiece('');
   #secondsStart = Number.NaN;
   /** What stands in front of the time, by cursor and thread. */
   readonly #heads: (Map<number, Piece> | undefined)[] = [];
-  #lastShown: bigint | undefined;
-  #lastWasShown = new Map<number, boolean>();
-  readonly #stackId: number;
+  /** The time of the line before, in the unit that differences are shown in; 0 = there is none. */
+  lastShown = 0n;
+  /** CPUs whose record before was shown. */
+  #shown = new Set<number>();
+  /** The event of stacks, or -1. */
+  readonly stackId: number;
 
   constructor({ info, formats }: ReportSource, options: ReportOptions, prefixes: readonly string[]) {
     this.#options = options;
@@ -166,19 +135,40 @@ export class ReportLines {
     const common = this.#parse(this.#texts.findIndex((named) => named !== undefined))?.common ?? [];
     const offsetOf = (name: string, otherwise: number): number => common.find((field) => field.name === name)?.offsetBytes ?? otherwise;
     this.commonPid = offsetOf('common_pid', 4);
-    this.#commonFlags = offsetOf('common_flags', 2);
-    this.#commonPreempt = offsetOf('common_preempt_count', 3);
+    this.commonFlags = offsetOf('common_flags', 2);
+    this.commonPreempt = offsetOf('common_preempt_count', 3);
     const exit = this.#parse(this.#idOf('funcgraph_exit'));
-    this.#stackId = this.#idOf('kernel_stack');
+    this.stackId = this.#idOf('kernel_stack');
     this.#tools = {
       symbols,
       longBytes,
       names: this.names,
       merge: () => this.#merge,
+      isSameBuffer: (source, other) => prefixes[source] === prefixes[other],
       notePast: () => (this.hasPast = true),
       putTime: (out, low, high) => this.#putTime(out, low, high),
       graphExit: exit === undefined ? undefined : toArithmetic(exit, this.#context),
     };
+  }
+
+  /** What lines go on from, other than names. */
+  get state(): LineState {
+    return { lastShown: this.lastShown, wasShown: [...this.#shown].sort((a, b) => a - b) };
+  }
+
+  set state({ lastShown, wasShown }: LineState) {
+    this.lastShown = lastShown;
+    this.#shown = new Set(wasShown);
+  }
+
+  /** Was the record before on this CPU shown? Its stack goes with it. */
+  wasShown(cpu: number): boolean {
+    return this.#shown.has(cpu);
+  }
+
+  noteShown(cpu: number, isShown: boolean): void {
+    if (isShown) this.#shown.add(cpu);
+    else this.#shown.delete(cpu);
   }
 
   /** Appends about so many bytes of lines; false when there are no more. */
@@ -197,13 +187,16 @@ export class ReportLines {
     const { record, lost } = cursor;
     const id = record.view.getUint16(record.start, record.little);
     const printer = this.printerOf(id);
-    if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, printer)) return;
     const pid = record.start + this.commonPid + 4 <= record.end ? record.view.getInt32(record.start + this.commonPid, record.little) : 0;
-    if (lost !== 0) this.putLostHead(cursor, pid, lost, out);
-    else if (this.#options.latency) this.#putLatencyHead(cursor, pid, out);
-    else this.#putHead(cursor, pid, out);
-    this.#putTime(out, cursor.low, cursor.high);
-    if (this.#options.timeDifference) this.#putDifference(cursor.low, cursor.high, out);
+    if (this.#options.filter !== undefined && !this.#isWanted(cursor, id, pid, printer)) return;
+    if (printer.isUnknown) this.#putUnknownHead(cursor, lost, out);
+    else {
+      if (lost !== 0) this.putLostHead(cursor, pid, lost, out);
+      else if (this.#options.latency) this.#putLatencyHead(cursor, pid, out);
+      else this.#putHead(cursor, pid, out);
+      this.#putTime(out, cursor.low, cursor.high);
+    }
+    if (this.#options.timeDifference) this.#putDifference(cursor.low, cursor.high, printer.isUnknown ? ' ' : ': ', out);
     out.putPiece(printer.name);
     const body = out.length;
     if (printer.handler === undefined || printer.handler(cursor, out)) printer.put(record, out);
@@ -239,18 +232,25 @@ export class ReportLines {
     const nameAt = out.length;
     out.putPiece(this.names.pieceOf(pid));
     const nameLength = out.length - nameAt;
-    this.#putThread(cpu, pid, out);
+    if (this.#options.latency) this.#putLatencyThread(cpu, pid, out);
+    else this.#putThread(cpu, pid, out);
     return { bytes: out.view(), nameAt, nameLength, isFinal: this.names.isFinal(pid) };
+  }
+
+  /** Task, flags and time, none of which can be told. */
+  #putUnknownHead(place: LanePlace, lost: number, out: TextOut): void {
+    this.#putPrefix(place.source, out);
+    if (lost !== 0) putLost(place.cpu, lost, out);
+    for (let i = this.#options.latency ? 3 : 2; i > 0; i--) out.putText(UNKNOWN_EVENT);
   }
 
   /** With the notice of a loss between instance and task. */
   putLostHead(place: LanePlace, pid: number, lost: number, out: TextOut): void {
-    const { source, cpu } = place;
-    this.#putPrefix(source, out);
-    out.putText(lost === LOST_UNKNOWN ? `CPU:${cpu} [EVENTS DROPPED]\n` : `CPU:${cpu} [${lost} EVENTS DROPPED]\n`);
+    this.#putPrefix(place.source, out);
+    putLost(place.cpu, lost, out);
     this.names.put(pid, out);
     if (this.#options.latency) this.#putLatency(place, pid, out);
-    else this.#putThread(cpu, pid, out);
+    else this.#putThread(place.cpu, pid, out);
   }
 
   #putLatencyHead(place: LanePlace, pid: number, out: TextOut): void {
@@ -274,28 +274,32 @@ export class ReportLines {
     if (this.isNanoseconds) out.putByte(32);
   }
 
-  #putLatency({ cpu, record }: LanePlace, pid: number, out: TextOut): void {
+  #putLatencyThread(cpu: number, pid: number, out: TextOut): void {
     this.#putPid(pid, out);
     out.putByte(32);
     const at = out.length;
     out.putDecimal(cpu);
     out.pad(at, 3);
+  }
+
+  #putLatency({ cpu, record }: LanePlace, pid: number, out: TextOut): void {
+    this.#putLatencyThread(cpu, pid, out);
     this.#putFlags(record, out);
     if (this.isNanoseconds) out.putByte(32);
   }
 
-  #putFlags({ bytes, start }: EventRecord, out: TextOut): void {
-    const flags = bytes[start + this.#commonFlags] as number;
-    const preempt = bytes[start + this.#commonPreempt] as number;
+  #putFlags({ bytes, start, end }: EventRecord, out: TextOut): void {
+    const flags = start + this.commonFlags < end ? (bytes[start + this.commonFlags] as number) : 0;
+    const preempt = start + this.commonPreempt < end ? (bytes[start + this.commonPreempt] as number) : 0;
     if (this.#options.raw) {
       out.putText('-0x');
       out.putHexWords(flags, 0);
       return;
     }
-    out.putText((flags & FLAG_IRQS_OFF) !== 0 ? 'd' : (flags & FLAG_IRQS_NOSUPPORT) !== 0 ? 'X' : '.');
-    out.putText((flags & FLAG_NEED_RESCHED) !== 0 ? 'N' : '.');
-    const inHardirq = (flags & FLAG_HARDIRQ) !== 0;
-    const inSoftirq = (flags & FLAG_SOFTIRQ) !== 0;
+    out.putText((flags & FLAG.irqsOff) !== 0 ? 'd' : (flags & FLAG.irqsUnknown) !== 0 ? 'X' : '.');
+    out.putText((flags & FLAG.needResched) !== 0 ? 'N' : '.');
+    const inHardirq = (flags & FLAG.hardirq) !== 0;
+    const inSoftirq = (flags & FLAG.softirq) !== 0;
     out.putText(inHardirq ? (inSoftirq ? 'H' : 'h') : inSoftirq ? 's' : '.');
     for (const depth of [preempt & 15, preempt >> 4]) {
       if (depth === 0) out.putByte(46);
@@ -341,30 +345,29 @@ export class ReportLines {
     out.putPaddedDecimal(fraction, this.#options.nanoseconds ? 9 : 6);
   }
 
-  #putDifference(low: number, high: number, out: TextOut): void {
+  #putDifference(low: number, high: number, before: string, out: TextOut): void {
     const time = (BigInt(high) << 32n) | BigInt(low);
     // Rounded as µs are, whatever the clock counts.
     const shown = this.#options.nanoseconds ? time : (time + 500n) / 1000n;
-    out.putByte(58);
-    out.putByte(32);
+    out.putText(before);
     const mark = out.length;
-    if (this.#lastShown !== undefined && this.#lastShown !== 0n) out.putText(`(+${shown - this.#lastShown})`);
+    if (this.lastShown !== 0n) out.putText(`(+${shown - this.lastShown})`);
     out.pad(mark, 8, true);
-    this.#lastShown = shown;
+    this.lastShown = shown;
   }
 
-  #isWanted(cursor: PageCursor, id: number, printer: EventPrinter): boolean {
-    const { pids, since, until } = this.#options.filter as ReportFilter;
+  #isWanted(cursor: PageCursor, id: number, pid: number, printer: EventPrinter): boolean {
+    const { cpus, pids, since, until } = this.#options.filter as ReportFilter;
+    if (cpus !== undefined && !cpus.has(cursor.cpu)) return false;
     // The stack of an event that is shown belongs to it.
-    if (id === this.#stackId && id >= 0) return this.#lastWasShown.get(cursor.cpu) ?? false;
+    if (id === this.stackId && id >= 0) return this.wasShown(cursor.cpu);
     let wanted = printer.isShown;
-    if (wanted && pids !== undefined)
-      wanted = pids.has(cursor.record.view.getInt32(cursor.record.start + this.commonPid, cursor.record.little));
+    if (wanted && pids !== undefined) wanted = pids.has(pid);
     if (wanted && (since !== undefined || until !== undefined)) {
       const time = (BigInt(cursor.high) << 32n) | BigInt(cursor.low);
       wanted = time >= (since ?? time) && time <= (until ?? time);
     }
-    if (this.#stackId >= 0) this.#lastWasShown.set(cursor.cpu, wanted);
+    this.noteShown(cursor.cpu, wanted);
     return wanted;
   }
 
@@ -387,7 +390,7 @@ export class ReportLines {
 
   #compile(id: number): EventPrinter {
     const format = this.#parse(id);
-    const printer = format === undefined ? unknownEvent(this.#options.timeDifference) : this.#compileFormat(format);
+    const printer = format === undefined ? unknownEvent() : this.#compileFormat(format);
     this.#printers[id] = printer;
     return printer;
   }
@@ -396,7 +399,9 @@ export class ReportLines {
     const context = this.#context;
     const of = toArithmetic(format, context);
     const parts = compilePrintFormat(format, context);
-    const fields = compileFields(format, typeof parts === 'string' ? [] : parts, of, this.#tools.notePast);
+    // Of bprint the library looks at each record's own format.
+    const fieldParts = typeof parts === 'string' || isBprint(format) ? [] : parts;
+    const fields = compileFields(format, fieldParts, of, this.#tools.notePast);
     const { raw, filter, timeDifference } = this.#options;
     const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
     if (raw) return toPrinter(common, undefined, putAlone(fields));
@@ -410,8 +415,7 @@ export class ReportLines {
 
   /** What is printed by the format. */
   #compileLine(format: EventFormat, parts: PrintPart[] | string, fields: Put, of: Arithmetic): readonly LinePart[] {
-    const isBprint = format.system === 'ftrace' && format.event === 'bprint';
-    const bprint = isBprint ? this.#compileBprint(format, of) : undefined;
+    const bprint = isBprint(format) ? this.#compileBprint(format, of) : undefined;
     if (bprint !== undefined) return putAlone(bprint);
     return typeof parts === 'string' ? [{ text: '[FAILED TO PARSE]', step: { kind: 'put', put: fields } }] : toLine(parts);
   }
@@ -430,9 +434,12 @@ export class ReportLines {
   }
 }
 
-/** Are times shown in seconds, and not as the bare number that the clock counts? */
-export function showsSeconds({ clock, tscToNs }: Pick<EventFileInfo, 'clock' | 'tscToNs'>): boolean {
-  return SECONDS_CLOCK.test(clock) || tscToNs !== undefined;
+function isBprint({ system, event }: EventFormat): boolean {
+  return system === 'ftrace' && event === 'bprint';
+}
+
+function putLost(cpu: number, lost: number, out: TextOut): void {
+  out.putText(lost === LOST_UNKNOWN ? `CPU:${cpu} [EVENTS DROPPED]\n` : `CPU:${cpu} [${lost} EVENTS DROPPED]\n`);
 }
 
 /** With the colon behind the time, unless the time since the line before stands between. */
@@ -440,8 +447,10 @@ function padName(name: string, isApart: boolean): Piece {
   return toPiece(`${isApart ? '' : ':'} ${name}: ${' '.repeat(Math.max(0, NAME_WIDTH - name.length))}`);
 }
 
-function unknownEvent(isApart: boolean): EventPrinter {
-  return toPrinter({ name: padName('(NULL)', isApart), isShown: true }, undefined, [{ text: '[UNKNOWN EVENT]', step: undefined }]);
+/** The library has nothing to show in any of its columns; the time loses its colon with it. */
+function unknownEvent(): EventPrinter {
+  const common = { name: padName('(NULL)', true), isShown: true };
+  return { ...toPrinter(common, undefined, [{ text: UNKNOWN_EVENT, step: undefined }]), isUnknown: true, looksAround: true };
 }
 
 function putAlone(put: Put): readonly LinePart[] {
@@ -453,7 +462,7 @@ function toPrinter(
   handler: ReportHandler | undefined,
   line: readonly LinePart[],
 ): EventPrinter {
-  return { ...common, handler, put: compileLine(line), line, looksAround: false };
+  return { ...common, handler, put: compileLine(line), line, looksAround: false, isUnknown: false };
 }
 
 /** Calls of functions do; stacks and raw data are printed as they are. */

@@ -27,7 +27,7 @@ import {
   v128,
   when,
   type Code,
-} from './wasm-assembler.ts';
+} from '../base/wasm-assembler.ts';
 
 export const FAILED = -1;
 const { STEP, KIND, PADDED, OPERATION } = M;
@@ -205,9 +205,8 @@ const COMBINATIONS: readonly (readonly [number, Code])[] = [
   [OPERATION['*'], i64.mul('x', 'y')],
   [OPERATION['/'], choose(i64.eqz('y'), i64.const(0), i64.divU('x', i64.or('y', flag(i64.eqz('y')))))],
   [OPERATION['%'], choose(i64.eqz('y'), i64.const(0), i64.remU('x', i64.or('y', flag(i64.eqz('y')))))],
-  // By the low word alone, and to nothing beyond the width.
-  [OPERATION['<<'], choose(i32.gtU(i32.wrap('y'), 63), i64.const(0), i64.shl('x', 'y'))],
-  [OPERATION['>>'], choose(i32.gtU(i32.wrap('y'), 63), i64.const(0), i64.shrU('x', 'y'))],
+  [OPERATION['<<'], i64.shl('x', 'y')],
+  [OPERATION['>>'], i64.shrU('x', 'y')],
   [OPERATION['&'], i64.and('x', 'y')],
   [OPERATION['|'], i64.or('x', 'y')],
   [OPERATION['^'], i64.xor('x', 'y')],

@@ -13,6 +13,8 @@
  *                       +-- stands in front    +-- u64 at this offset of the record, shifted to its bytes and back; 0 in one
  *                                                  of less than `least` bytes. -1: what the numbers at `least` compute
  */
+import { Memory, type WasmMemory } from '../base/wasm-runtime.ts';
+
 export const DIGIT_PAIRS = 64;
 /** u64 ns of the second of the line before, u32 bytes of its text, …16 its text with the dot. */
 export const SECOND = 512;
@@ -22,7 +24,17 @@ export const STACK = 768;
 /** A text that is not kept. */
 export const PASSING_ENTRY = 960;
 export const REGISTERS = 1024;
-export const REGISTER = { damaged: 0, records: 4, notes: 8, epoch: 12, hasSince: 16, hasUntil: 20, since: 24, until: 32 } as const;
+export const REGISTER = {
+  damaged: 0,
+  records: 4,
+  notes: 8,
+  epoch: 12,
+  hasSince: 16,
+  hasUntil: 20,
+  since: 24,
+  until: 32,
+  lastShown: 40,
+} as const;
 export const ORDER = 2048;
 export const LANES = 0x8000;
 export const MAX_LANES = 4096;
@@ -44,6 +56,8 @@ export const LANE = {
   stopIsFirst: 56,
   stopLost: 60,
   stopSince: 64,
+  /** The record before was shown: a stack belongs to it. */
+  wasShown: 68,
 } as const;
 export const FORMATS = 0x7_0000;
 export const NOTES = 0xb_0000;
@@ -62,6 +76,9 @@ export const TEXTS_END = 0x92_0000;
 export const PASSING_TEXT_BYTES = 0x1_0000;
 /** Begins a page of 64 KB. */
 export const SLOTS = TEXTS_END + PASSING_TEXT_BYTES;
+
+/** In FORMATS, of an event that is not shown. */
+export const HIDDEN = 1;
 
 export const PROGRAM_HEAD_BYTES = 16;
 export const STEP_BYTES = 48;
@@ -125,9 +142,35 @@ export const OPERATION = {
 
 /** Of texts by value: what is at a thread's head has the number of its CPU's lane + 1. */
 export const TAG_KNOWN = MAX_LANES + 1;
-export const FIRST_KEPT_TAG = MAX_LANES + 2;
+/** Threads that a filter lets through. */
+export const TAG_WANTED = MAX_LANES + 2;
+export const FIRST_KEPT_TAG = MAX_LANES + 3;
 
 /** All that stands in front of a body but the name and the head: the time. */
 export const TIME_ROOM = 64;
 /** Free behind what is written: 16 bytes are stored at once. */
 export const SLACK_BYTES = 64;
+
+/** What memory grows by. */
+export const MEMORY_PAGE_BYTES = 1 << 16;
+
+/** Where a window lies in memory, and where its text goes. */
+export interface WasmSlot {
+  readonly pagesAt: number;
+  readonly textAt: number;
+  readonly textEnd: number;
+}
+
+/** Memory with so many slots for pages and text of these sizes. */
+export function createMemory(
+  count: number,
+  pageBytes: number,
+  textBytes: number,
+): { readonly memory: WasmMemory; readonly slots: readonly WasmSlot[] } {
+  const slots = Array.from({ length: count }, (_, i): WasmSlot => {
+    const pagesAt = SLOTS + i * (pageBytes + textBytes);
+    return { pagesAt, textAt: pagesAt + pageBytes, textEnd: pagesAt + pageBytes + textBytes };
+  });
+  const pages = Math.ceil((SLOTS + count * (pageBytes + textBytes)) / MEMORY_PAGE_BYTES);
+  return { memory: new Memory({ initial: pages, maximum: pages, shared: true }), slots };
+}

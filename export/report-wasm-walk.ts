@@ -6,6 +6,7 @@
 import { ABSOLUTE, COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING } from '../parsers/page-records.ts';
 import type { PageLayout } from '../parsers/page-header.ts';
 import * as M from './report-wasm-memory.ts';
+import { FLAG } from './report-flags.ts';
 import { FAILED } from './report-wasm-lines.ts';
 import {
   block,
@@ -26,7 +27,7 @@ import {
   tee,
   when,
   type Code,
-} from './wasm-assembler.ts';
+} from '../base/wasm-assembler.ts';
 
 const { LANE, REGISTER } = M;
 
@@ -35,6 +36,22 @@ export interface WalkShape {
   readonly layout: PageLayout;
   readonly commonPid: number;
   readonly times: 'micros' | 'nanos' | 'number';
+  /** Offsets of flags and preemption depth, where they stand in front of the time. */
+  readonly latency: { readonly flags: number; readonly preempt: number } | undefined;
+  /** The time since the line before stands behind the time, in ns or in µs. */
+  readonly timeDifference: 'nanos' | 'micros' | undefined;
+  readonly filter: WalkFilter | undefined;
+}
+
+/** Which records are lines; events that are not have the program HIDDEN. */
+interface WalkFilter {
+  /** Those with an entry of TAG_WANTED. */
+  readonly hasPids: boolean;
+  /** Both included. */
+  readonly since: bigint;
+  readonly until: bigint;
+  /** The event of stacks, which are shown with the event before; -1 = there is none. */
+  readonly stackId: number;
 }
 
 /** More lost events than this in front of one record are counted by JavaScript, whose numbers have no end at 2^32. */
@@ -67,6 +84,8 @@ function addLost({ longBytes }: PageLayout): Code {
     when(i32.and('commit', LOST_STORED_FLAG), [
       when(i32.geU(i32.add('at', lane(LANE.pageSize)), i32.add('end', longBytes)), [
         set('lost', i32.load('end')),
+        // All ones would be taken for a count that nobody knows.
+        when(i32.gtU('lost', MAX_LOST), [fail]),
         when(i32.eqz('lost'), [set('lost', i32.const(-1))]),
       ]),
     ]),
@@ -74,7 +93,7 @@ function addLost({ longBytes }: PageLayout): Code {
     when(
       i32.or(i32.eq('lost', -1), i32.eq('sum', -1)),
       [setLane(LANE.lost, -1)],
-      [when(i32.or(i32.gtU('lost', MAX_LOST), i32.gtU('sum', MAX_LOST)), [fail]), setLane(LANE.lost, i32.add('sum', 'lost'))],
+      [when(i32.gtU('sum', MAX_LOST), [fail]), setLane(LANE.lost, i32.add('sum', 'lost'))],
     ),
   ]);
 }
@@ -190,11 +209,14 @@ const setSecond = defineFunction('setSecond', { seconds: I64 }, [], {}, [
 
 const copySecond = set('out', call('copy', M.SECOND + 16, i32.load(M.SECOND, 8), 'out'));
 
+/** Times end at 2^64 and begin again at 0, which is within a second of the last ones. */
+const isNotBefore = i64.geU('time', i64.load(M.SECOND));
+
 const TIMES: Readonly<Record<WalkShape['times'], readonly Code[]>> = {
   micros: [
     // Line after line is of the same second.
     set('within', i64.sub('time', i64.load(M.SECOND))),
-    when(i64.ltU('within', LAST_HALF_MICRO), [
+    when(i32.and(i64.ltU('within', LAST_HALF_MICRO), isNotBefore), [
       copySecond,
       ret(call('putDigits', i32.divU(i32.add(i32.wrap('within'), 500), 1000), 6, 'out')),
     ]),
@@ -206,7 +228,10 @@ const TIMES: Readonly<Record<WalkShape['times'], readonly Code[]>> = {
   ],
   nanos: [
     set('within', i64.sub('time', i64.load(M.SECOND))),
-    when(i64.geU('within', BILLION), [call('setSecond', i64.divU('time', BILLION)), set('within', i64.sub('time', i64.load(M.SECOND)))]),
+    when(i32.or(i64.geU('within', BILLION), i32.eqz(isNotBefore)), [
+      call('setSecond', i64.divU('time', BILLION)),
+      set('within', i64.sub('time', i64.load(M.SECOND))),
+    ]),
     copySecond,
     call('putDigits', i32.wrap('within'), 9, 'out'),
   ],
@@ -214,13 +239,13 @@ const TIMES: Readonly<Record<WalkShape['times'], readonly Code[]>> = {
 };
 
 /** One line, from the head of its thread to its end. */
-function putLine({ commonPid }: WalkShape) {
+function putLine({ commonPid, latency, timeDifference, filter }: WalkShape) {
   const isCut = i32.gtU('out', 'limit');
   return defineFunction(
     'putLine',
     { lane: I32, out: I32, outEnd: I32 },
     [I32],
-    { start: I32, end: I32, id: I32, program: I32, limit: I32, pid: I32, entry: I32, body: I32 },
+    { start: I32, end: I32, id: I32, program: I32, limit: I32, pid: I32, entry: I32, body: I32, wanted: I32 },
     [
       set('start', lane(LANE.start)),
       set('end', lane(LANE.recordEnd)),
@@ -229,16 +254,22 @@ function putLine({ commonPid }: WalkShape) {
         set('program', call('compileEvent', i32.shrU('id', 2))),
         when(i32.eqz('program'), [ret(FAILED)]),
       ]),
+      when(i32.geU('end', i32.add('start', commonPid + 4)), [set('pid', i32.load('start', commonPid))]),
+      ...(filter === undefined ? [] : leaveOut(filter)),
       set('limit', i32.sub('outEnd', i32.load('program'))),
       when(isCut, [ret(FAILED)]),
-      when(i32.geU('end', i32.add('start', commonPid + 4)), [set('pid', i32.load('start', commonPid))]),
       when(
         lane(LANE.lost),
         [set('out', call('putLostHead', lane(LANE.source), 'pid', lane(LANE.lost), 'out', 'limit'))],
-        [...findHead, set('out', call('copyEntry', 'entry', 'out', 'limit'))],
+        [
+          ...findHead,
+          set('out', call('copyEntry', 'entry', 'out', 'limit')),
+          ...(latency === undefined ? [] : [when(i32.ne('out', FAILED), [set('out', call('putFlags', 'start', 'end', 'out'))])]),
+        ],
       ),
       when(i32.eq('out', FAILED), [ret(FAILED)]),
       set('out', call('putTime', i64.load('lane', LANE.time), 'out')),
+      ...(timeDifference !== undefined ? [set('out', call('putDifference', i64.load('lane', LANE.time), 'out'))] : []),
       set('body', i32.add('out', i32.load('program', 4))),
       set('out', call('putBody', i32.add('program', M.PROGRAM_HEAD_BYTES), 'start', 'end', 'out', 'limit')),
       when(i32.eq('out', FAILED), [ret(FAILED)]),
@@ -247,6 +278,80 @@ function putLine({ commonPid }: WalkShape) {
       i32.add('out', 1),
     ],
   );
+}
+
+/** Ends the line before it begins, where a filter leaves the record out. */
+function leaveOut({ hasPids, since, until, stackId }: WalkFilter): readonly Code[] {
+  const time = i64.load('lane', LANE.time);
+  const conditions = [
+    ...(hasPids ? [i32.ne(call('find', M.TAG_WANTED, i64.extendU('pid')), 0)] : []),
+    i64.geU(time, since),
+    i64.leU(time, until),
+  ];
+  return [
+    when(
+      i32.eq(i32.shrU('id', 2), stackId),
+      [set('wanted', lane(LANE.wasShown))],
+      [
+        set(
+          'wanted',
+          conditions.reduce((all, one) => i32.and(all, one), i32.ne('program', M.HIDDEN)),
+        ),
+        setLane(LANE.wasShown, 'wanted'),
+      ],
+    ),
+    when(i32.eqz('wanted'), [ret('out')]),
+  ];
+}
+
+function character(text: string): number {
+  return text.charCodeAt(0);
+}
+
+/** `d.h2.`: interrupts off, need-resched, context, preemption and migration depth. */
+function putFlags({ flags, preempt }: NonNullable<WalkShape['latency']>, isSpaced: boolean) {
+  const has = (flag: number): Code => i32.ne(i32.and('flags', flag), 0);
+  const either = (test: Code, yes: string, no: Code): Code => choose(test, i32.const(character(yes)), no);
+  const dot = i32.const(character('.'));
+  const digit = (value: Code): Code => i32.add(value, choose(i32.gtU(value, 9), i32.const(character('a') - 10), i32.const(character('0'))));
+  const depth = (value: Code): Code => choose(value, digit(value), dot);
+  const inSoftirq = has(FLAG.softirq);
+  return defineFunction('putFlags', { start: I32, end: I32, out: I32 }, [I32], { flags: I32, preempt: I32 }, [
+    when(i32.ltU(i32.add('start', flags), 'end'), [set('flags', i32.load8U('start', flags))]),
+    when(i32.ltU(i32.add('start', preempt), 'end'), [set('preempt', i32.load8U('start', preempt))]),
+    i32.store8('out', either(has(FLAG.irqsOff), 'd', either(has(FLAG.irqsUnknown), 'X', dot))),
+    i32.store8('out', either(has(FLAG.needResched), 'N', dot), 1),
+    i32.store8('out', choose(has(FLAG.hardirq), either(inSoftirq, 'H', i32.const(character('h'))), either(inSoftirq, 's', dot)), 2),
+    i32.store8('out', depth(i32.and('preempt', 15)), 3),
+    i32.store8('out', depth(i32.shrU('preempt', 4)), 4),
+    i32.store8('out', character(' '), 5),
+    i32.add('out', isSpaced ? 6 : 5),
+  ]);
+}
+
+const DIFFERENCE_WIDTH = 8;
+
+/** `: (+12)   `; nothing in the brackets' place on the first line. */
+function putDifference(isNanos: boolean) {
+  const micros = i64.add(i64.divU('time', 1000), i64.extendU(i64.geU(i64.remU('time', 1000), 500)));
+  return defineFunction('putDifference', { time: I64, out: I32 }, [I32], { last: I64, end: I32 }, [
+    ...(isNanos ? [] : [set('time', micros)]),
+    set('last', i64.load(M.REGISTERS, REGISTER.lastShown)),
+    i64.store(M.REGISTERS, 'time', REGISTER.lastShown),
+    i32.store8('out', character(':')),
+    i32.store8('out', character(' '), 1),
+    set('out', i32.add('out', 2)),
+    set('end', i32.add('out', DIFFERENCE_WIDTH)),
+    when(i64.ne('last', 0), [
+      i32.store8('out', character('(')),
+      i32.store8('out', character('+'), 1),
+      set('out', call('putSigned', i64.sub('time', 'last'), i32.add('out', 2))),
+      i32.store8('out', character(')')),
+      set('out', i32.add('out', 1)),
+    ]),
+    when(i32.ltU('out', 'end'), [set('out', call('fill', character(' '), i32.sub('end', 'out'), 'out'))]),
+    get('out'),
+  ]);
 }
 
 const noteAt = i32.add(M.NOTES, i32.mul(register(REGISTER.notes), M.NOTE_BYTES));
@@ -367,5 +472,17 @@ const printWindow = defineFunction(
 
 export function walkFunctions(shape: WalkShape) {
   const putTime = defineFunction('putTime', { time: I64, out: I32 }, [I32], { within: I64 }, TIMES[shape.times]);
-  return [nextPage(shape.layout), skipSpecial, advance, setSecond, putTime, putLine(shape), seek, printWindow];
+  const { latency, times, timeDifference } = shape;
+  return [
+    nextPage(shape.layout),
+    skipSpecial,
+    advance,
+    setSecond,
+    putTime,
+    ...(latency === undefined ? [] : [putFlags(latency, times !== 'number')]),
+    ...(timeDifference === undefined ? [] : [putDifference(timeDifference === 'nanos')]),
+    putLine(shape),
+    seek,
+    printWindow,
+  ];
 }

@@ -6,43 +6,34 @@
  *
  * It asks for what it does not have: programs of events, heads of threads, texts of symbols and flags that it has not met, and steps
  * that only JavaScript can do. What it is not made for (damage, functions of the function tracers, a window whose text finds no
- * room, -l and -R, pages of a big-endian kernel) is printed by ReportLines alone: the same bytes, some three times as slow.
+ * room, -R, times that are converted, pages of a big-endian kernel) is printed by ReportLines alone: the same bytes, some three times as slow.
  */
 import { parseHeaderPage } from '../parsers/page-header.ts';
 import { putSymbolOrAddress, type LineStep } from './line-program.ts';
 import { EventRecord, loadNarrow, type Load } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
-import type { CursorStop, Moment } from './page-cursor.ts';
-import type { EventPrinter, ReportLines, ReportOptions, ReportSource } from './report-lines.ts';
+import type { Moment } from './moment.ts';
+import type { CursorStop } from './page-cursor.ts';
+import type { EventPrinter, ReportLines } from './report-lines.ts';
+import type { RecordPlace } from './report-handler.ts';
+import type { ReportFilter, ReportOptions, ReportSource } from './report-options.ts';
 import { FAILED, LINE_FUNCTIONS } from './report-wasm-lines.ts';
 import * as M from './report-wasm-memory.ts';
+import type { WasmSlot } from './report-wasm-memory.ts';
 import { ProgramWriter } from './report-wasm-program.ts';
 import { walkFunctions, type WalkShape } from './report-wasm-walk.ts';
 import type { TaskNote } from './report-tasks.ts';
 import { TextOut } from './text-out.ts';
-import { encodeModule, I32 } from './wasm-assembler.ts';
-import { Instance, Memory, Module, type WasmInstance, type WasmMemory } from './wasm-runtime.ts';
+import { encodeModule, I32 } from '../base/wasm-assembler.ts';
+import { Instance, Module, type WasmInstance, type WasmMemory } from '../base/wasm-runtime.ts';
 
 const NO_TEXT = new Uint8Array(0);
-const PAGE_BYTES = 1 << 16;
 /** Texts of one tag; what comes behind is made each time. */
 const MAX_KEPT = 1024;
 const MAX_SYMBOLS = 1 << 14;
+const MAX_PIDS = 1 << 12;
+const LAST_TIME = 0xffff_ffff_ffff_ffffn;
 const SIGNATURES: Readonly<Record<string, number>> = { compileEvent: 1, makeHead: 2, makeText: 5, putLostHead: 5, putOther: 5 };
-
-/** Memory with so many slots for pages and text of these sizes. */
-export function createMemory(
-  count: number,
-  pageBytes: number,
-  textBytes: number,
-): { readonly memory: WasmMemory; readonly slots: readonly WasmSlot[] } {
-  const slots = Array.from({ length: count }, (_, i): WasmSlot => {
-    const pagesAt = M.SLOTS + i * (pageBytes + textBytes);
-    return { pagesAt, textAt: pagesAt + pageBytes, textEnd: pagesAt + pageBytes + textBytes };
-  });
-  const pages = Math.ceil((M.SLOTS + count * (pageBytes + textBytes)) / PAGE_BYTES);
-  return { memory: new Memory({ initial: pages, maximum: pages, shared: true }), slots };
-}
 
 /** Pages of some CPUs, one behind the other, and the times that are printed of them. */
 export interface WasmWindow {
@@ -54,13 +45,6 @@ export interface WasmWindow {
 export interface WasmLane {
   readonly cpu: number;
   readonly pageSizeBytes: number;
-}
-
-/** Where a window lies in memory, and where its text goes. */
-export interface WasmSlot {
-  readonly pagesAt: number;
-  readonly textAt: number;
-  readonly textEnd: number;
 }
 
 export interface WasmText {
@@ -88,7 +72,10 @@ export class WasmPrinter {
   #out: TextOut;
   readonly #instance: WasmInstance;
   readonly #programs: ProgramWriter;
-  readonly #place: { readonly record: EventRecord; readonly cpu: number; readonly low: number; readonly high: number };
+  /** Of the record at hand; CPU, time and source are asked for by events that are not printed here. */
+  readonly #place: RecordPlace;
+  /** Threads that a filter lets through. */
+  readonly #pids: readonly number[];
   readonly #puts: Put[] = [];
   readonly #texts: TextMaker[] = [];
   /** Symbols are the same text whichever step shows them. */
@@ -108,14 +95,34 @@ export class WasmPrinter {
   ): WasmPrinter | undefined {
     const layout = parseHeaderPage(formats.headerPage);
     const { latency, raw, timeDifference, filter, convert } = options;
-    const isPlain = !latency && !raw && !timeDifference && filter === undefined && convert === undefined;
-    if (!isPlain || typeof layout === 'string' || formats.endian !== 'little' || lanes.length > M.MAX_LANES) return undefined;
+    if (
+      raw ||
+      convert !== undefined ||
+      (filter !== undefined && !isFilterable(filter, lanes)) ||
+      typeof layout === 'string' ||
+      formats.endian !== 'little' ||
+      lanes.length > M.MAX_LANES
+    )
+      return undefined;
     if (lanes.some(({ pageSizeBytes }) => pageSizeBytes < layout.dataOffset)) return undefined;
     const times = !lines.isNanoseconds ? 'number' : options.nanoseconds ? 'nanos' : 'micros';
-    return new WasmPrinter({ layout, commonPid: lines.commonPid, times }, lines, lanes, memory);
+    const shape: WalkShape = {
+      layout,
+      commonPid: lines.commonPid,
+      times,
+      latency: latency ? { flags: lines.commonFlags, preempt: lines.commonPreempt } : undefined,
+      timeDifference: !timeDifference ? undefined : options.nanoseconds ? 'nanos' : 'micros',
+      filter: filter && {
+        hasPids: filter.pids !== undefined,
+        since: filter.since ?? 0n,
+        until: filter.until ?? LAST_TIME,
+        stackId: lines.stackId,
+      },
+    };
+    return new WasmPrinter(shape, filter?.pids ?? [], lines, lanes, memory);
   }
 
-  constructor(shape: WalkShape, lines: ReportLines, lanes: readonly WasmLane[], memory: WasmMemory) {
+  constructor(shape: WalkShape, pids: Iterable<number>, lines: ReportLines, lanes: readonly WasmLane[], memory: WasmMemory) {
     this.#lines = lines;
     this.#lanes = lanes;
     this.#bytes = new Uint8Array(memory.buffer);
@@ -124,7 +131,7 @@ export class WasmPrinter {
     const record = new EventRecord();
     record.bytes = this.#bytes;
     record.view = this.#view;
-    this.#place = { record, cpu: 0, low: 0, high: 0 };
+    this.#place = { record, source: 0, cpu: 0, low: 0, high: 0 };
     this.#programs = new ProgramWriter(this.#bytes, {
       addPut: (put) => this.#puts.push(put) - 1,
       addTask: (put, load) => this.#puts.push((record, out) => this.#putTask(put, load, record, out)) - 1,
@@ -139,6 +146,11 @@ export class WasmPrinter {
           this.#makeText(tag as number, low as number, high as number, start as number, end as number),
         putLostHead: (source, pid, lost, out, limit) => {
           const { cpu } = this.#lanes[source as number] as WasmLane;
+          const lane = M.LANES + (source as number) * M.LANE_BYTES;
+          const record = this.#recordAt(
+            this.#view.getUint32(lane + M.LANE.start, true),
+            this.#view.getUint32(lane + M.LANE.recordEnd, true),
+          );
           return this.#put(out as number, limit as number, (to) =>
             this.#lines.putLostHead({ source: source as number, cpu, record }, pid as number, lost as number, to),
           );
@@ -148,6 +160,8 @@ export class WasmPrinter {
       },
     });
     writeTables(this.#bytes, this.#view);
+    this.#pids = [...pids];
+    this.#keepPids();
   }
 
   /** Prints a window whose pages begin at `pagesAt`; undefined where ReportLines has to. The names of the part have been started. */
@@ -168,8 +182,10 @@ export class WasmPrinter {
     this.#startEpoch();
     this.#told = this.#lines.names.toldCount;
     this.#writeLanes(window, pagesAt);
+    view.setBigUint64(M.REGISTERS + REGISTER.lastShown, this.#lines.lastShown, true);
     const end = this.#call('printWindow', window.lanes.length, textAt, textEnd - M.SLACK_BYTES);
     if (end === FAILED || this.#lines.hasPast) return undefined;
+    this.#readState();
     return {
       end,
       records: view.getUint32(M.REGISTERS + REGISTER.records, true),
@@ -203,8 +219,16 @@ export class WasmPrinter {
       set(M.LANE.page, -1);
       set(M.LANE.stopPage, -1);
       set(M.LANE.source, i);
+      set(M.LANE.wasShown, Number(this.#lines.wasShown((this.#lanes[i] as WasmLane).cpu)));
       set(M.LANE.pageSize, (this.#lanes[i] as WasmLane).pageSizeBytes);
     }
+  }
+
+  /** Back to where JavaScript would have it: a window that is printed by it goes on from there. */
+  #readState(): void {
+    this.#lines.lastShown = this.#view.getBigUint64(M.REGISTERS + M.REGISTER.lastShown, true);
+    for (const [i, { cpu }] of this.#lanes.entries())
+      this.#lines.noteShown(cpu, this.#view.getUint32(M.LANES + i * M.LANE_BYTES + M.LANE.wasShown, true) !== 0);
   }
 
   #readStop(lane: number): CursorStop | undefined {
@@ -224,8 +248,11 @@ export class WasmPrinter {
 
   #compileEvent(id: number): number {
     const printer = this.#lines.printerOf(id);
-    if (printer.looksAround) return 0;
-    const program = this.#programs.write(printer.name.bytes, printer.handler === undefined ? printer.line : this.#toLine(printer));
+    const isHidden = !printer.isShown && id !== this.#lines.stackId;
+    if (printer.looksAround && !isHidden) return 0;
+    const program = isHidden
+      ? M.HIDDEN
+      : this.#programs.write(printer.name.bytes, printer.handler === undefined ? printer.line : this.#toLine(printer));
     if (program !== 0) this.#view.setUint32(M.FORMATS + id * 4, program, true);
     return program;
   }
@@ -305,10 +332,15 @@ export class WasmPrinter {
     return M.PASSING_ENTRY;
   }
 
+  #keepPids(): void {
+    for (const pid of this.#pids) this.#keep(M.TAG_WANTED, pid, 0, NO_TEXT, 0);
+  }
+
   #forget(): void {
     this.#bytes.fill(0, M.TABLE, M.TABLE + M.ENTRIES * M.ENTRY_BYTES);
     this.#textAt = M.TEXTS;
     this.#entries = 0;
+    this.#keepPids();
   }
 
   #recordAt(start: number, end: number): EventRecord {
@@ -350,13 +382,23 @@ export class WasmPrinter {
   }
 }
 
+/** What is shown of a stack is told by CPU, in one lane each; and the table of texts has room for some threads more. */
+function isFilterable({ pids }: ReportFilter, lanes: readonly WasmLane[]): boolean {
+  return (pids?.size ?? 0) <= MAX_PIDS && new Set(lanes.map(({ cpu }) => cpu)).size === lanes.length;
+}
+
 function encodeWindowModule(shape: WalkShape): Uint8Array<ArrayBuffer> {
   const imports = Object.entries(SIGNATURES).map(([name, count]) => ({
     name,
     params: Array.from({ length: count }, () => I32 as typeof I32),
     results: [I32 as typeof I32],
   }));
-  return encodeModule(M.SLOTS / PAGE_BYTES, imports, [...LINE_FUNCTIONS, ...walkFunctions(shape)], ['printWindow', 'placeOfWords']);
+  return encodeModule(
+    { pages: M.SLOTS / M.MEMORY_PAGE_BYTES, isShared: true },
+    imports,
+    [...LINE_FUNCTIONS, ...walkFunctions(shape)],
+    ['printWindow', 'placeOfWords'],
+  );
 }
 
 function writeTables(bytes: Uint8Array, view: DataView): void {

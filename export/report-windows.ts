@@ -13,16 +13,11 @@
  * (`isWhole` is false) the rest of the recording has to be printed in one go. So it has where lines depend on more of what was
  * printed before than names: calls of functions, losses over several pages, damage.
  */
-import { createCounts } from '../model/parser.ts';
 import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
 import { COMMIT_BYTES_MASK } from '../parsers/page-records.ts';
-import { CursorMerge, isBefore, PageCursor, type CursorStop, type Moment, type TimeConversion } from './page-cursor.ts';
-import type { ReportLane } from './report.ts';
-import { ReportLines, type ReportOptions, type ReportSource } from './report-lines.ts';
-import type { TaskName } from './report-tasks.ts';
-import { WasmPrinter, type WasmSlot } from './report-wasm.ts';
-import type { TextOut } from './text-out.ts';
-import type { WasmMemory } from './wasm-runtime.ts';
+import { isBefore, type Moment, type TimeConversion } from './moment.ts';
+import type { ReportLane } from './report-lanes.ts';
+import type { ReportSource } from './report-options.ts';
 
 /** Pages of a window, all CPUs together: 3 to 4 times as much text. New memory costs 5 ns a byte here, so windows are small. */
 const WINDOW_BYTES = 512 << 10;
@@ -48,17 +43,6 @@ export interface WindowLane {
   readonly nextPage: number;
   /** The last page has a time that is behind the window; otherwise the pages of this CPU end with it. */
   readonly hasEnd: boolean;
-}
-
-/** A text and what it takes to join it to the one before; `isWhole` false: it is not what is to be printed. */
-export interface WindowText {
-  readonly isWhole: boolean;
-  /** Scheduler events told these names, and names stand at these places that the text before may have told. */
-  readonly told: readonly TaskName[];
-  readonly notes: Int32Array<ArrayBuffer>;
-  readonly records: number;
-  /** What is wrong with formats of events that came, in this window or before. */
-  readonly problems: readonly string[];
 }
 
 interface LanePage {
@@ -219,89 +203,4 @@ function dropPages(queue: LaneQueue, count: number): void {
     if (pages[i + 1]?.run.buffer !== run.buffer) lane.pages.release?.(run);
   }
   queue.pages = pages.slice(count);
-}
-
-/** What a thread that prints windows is told of their CPUs. */
-export type PrintedLane = Pick<ReportLane, 'prefix' | 'pageSizeBytes'> & { readonly cpu: number };
-
-/** Prints windows, of which each may be any. */
-export class WindowPrinter {
-  readonly #lines: ReportLines;
-  readonly #lanes: readonly PrintedLane[];
-  readonly #layout: PageLayout;
-  readonly #little: boolean;
-  readonly #convert: TimeConversion | undefined;
-  readonly #wasm: WasmPrinter | undefined;
-
-  /** `memory`: for `printInMemory`. */
-  constructor(source: ReportSource, options: ReportOptions, lanes: readonly PrintedLane[], memory?: WasmMemory) {
-    this.#lines = new ReportLines(
-      source,
-      options,
-      lanes.map(({ prefix }) => prefix),
-    );
-    this.#lanes = lanes;
-    this.#layout = parseHeaderPage(source.formats.headerPage) as PageLayout;
-    this.#little = source.formats.endian === 'little';
-    this.#convert = options.convert;
-    this.#wasm = memory && WasmPrinter.open(source, options, this.#lines, lanes, memory);
-  }
-
-  /** Appends the text of a window; `names` are those that lines before it are known to have told. */
-  print(window: ReportWindow, names: readonly TaskName[], out: TextOut): WindowText {
-    const counts = createCounts();
-    let from = 0;
-    const cursors = window.lanes.map(({ bytes }, source) => {
-      const { cpu, pageSizeBytes } = this.#lanes[source] as PrintedLane;
-      let left = window.pages.subarray(from, (from += bytes));
-      const take = (): Uint8Array => {
-        const taken = left;
-        left = left.subarray(left.length);
-        return taken;
-      };
-      const cursor = new PageCursor({ cpu, take }, pageSizeBytes, this.#layout, this.#little, counts, { source, convert: this.#convert });
-      if (window.until !== undefined) cursor.endBefore(window.until);
-      return cursor;
-    });
-    const lines = this.#lines;
-    lines.names.startPart(names);
-    const merge = new CursorMerge(cursors, window.since);
-    while (!lines.hasPast && lines.write(merge, out, 1 << 16));
-    const isWhole =
-      !lines.hasPast &&
-      counts.malformed.size === 0 &&
-      this.#areEndsKnown(
-        window,
-        cursors.map(({ stop }) => stop),
-      );
-    return { isWhole, ...lines.names.endPart(), records: counts.records, problems: lines.problems };
-  }
-
-  /** The same of a window that lies in memory, into it; undefined where only `print` can. */
-  printInMemory(window: ReportWindow, names: readonly TaskName[], slot: WasmSlot): (WindowText & { readonly textEnd: number }) | undefined {
-    if (this.#wasm === undefined || this.#lines.hasPast) return undefined;
-    this.#lines.names.startPart(names);
-    const printed = this.#wasm.print(window, slot);
-    if (printed === undefined) return undefined;
-    const { end: textEnd, records, notes, stops } = printed;
-    const { problems, names: tasks } = this.#lines;
-    return { isWhole: this.#areEndsKnown(window, stops), ...tasks.endPart(notes, slot.textAt), records, problems, textEnd };
-  }
-
-  #areEndsKnown({ lanes }: ReportWindow, stops: readonly (CursorStop | undefined)[]): boolean {
-    return stops.every((stop, i) => isEndKnown(stop, lanes[i] as WindowLane, this.#lanes[i] as PrintedLane));
-  }
-}
-
-/** Has the cursor met the end of the window where the next window looks for it, with all losses in front of it? */
-function isEndKnown(stop: CursorStop | undefined, { nextPage, hasEnd, bytes }: WindowLane, { pageSizeBytes }: PrintedLane): boolean {
-  if (stop === undefined) return !hasEnd;
-  const isBehind = hasEnd && stop.page === bytes / pageSizeBytes - 1;
-  if (stop.page < nextPage || (isBehind && !stop.isFirst && stop.page > nextPage)) return false;
-  return stop.lost === 0 || stop.sincePage >= nextPage;
-}
-
-/** Can what is asked for be printed window by window? Filters and differences of time look back at lines before. */
-export function isCuttable({ filter, timeDifference }: ReportOptions): boolean {
-  return filter === undefined && !timeDifference;
 }

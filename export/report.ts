@@ -1,19 +1,14 @@
 /** A whole recording as the text of `trace-cmd report`; its lines are drawn in report-lines.ts. */
-import type { EventFile, EventFileStream, PageSequence } from '../model/event-file.ts';
+import type { EventFile } from '../model/event-file.ts';
 import { createCounts, type ParseCounts } from '../model/parser.ts';
 import { parseHeaderPage } from '../parsers/page-header.ts';
-import { CursorMerge, PageCursor, type Moment } from './page-cursor.ts';
-import { ReportLines, type ReportOptions } from './report-lines.ts';
+import type { Moment } from './moment.ts';
+import { CursorMerge, PageCursor } from './page-cursor.ts';
+import { headerOf, openLanes } from './report-lanes.ts';
+import { ReportLines, type LineState } from './report-lines.ts';
+import type { ReportOptions } from './report-options.ts';
 import type { TaskName } from './report-tasks.ts';
 import type { TextOut } from './text-out.ts';
-
-/** The pages of one CPU of one instance. */
-export interface ReportLane {
-  /** Stands in front of its lines. */
-  readonly prefix: string;
-  readonly pageSizeBytes: number;
-  readonly pages: PageSequence;
-}
 
 /** Where a report goes on that has come so far by another way. */
 export interface ReportStart {
@@ -21,6 +16,7 @@ export interface ReportStart {
   readonly since: Moment | undefined;
   /** What the lines before have told of threads. */
   readonly names: readonly TaskName[];
+  readonly state: LineState | undefined;
 }
 
 export class Reporter {
@@ -30,7 +26,9 @@ export class Reporter {
   #header: string;
 
   constructor(file: EventFile, options: ReportOptions, start?: ReportStart) {
-    const lanes = openLanes(file, options.filter?.cpus);
+    // Whether a call is shown as a leaf depends on the record behind it, of whatever CPU.
+    const isGraph = file.formats.events.some(({ system, format }) => system === 'ftrace' && format.startsWith('name: funcgraph_entry\n'));
+    const lanes = openLanes(file, isGraph ? undefined : options.filter?.cpus);
     const layout = parseHeaderPage(file.formats.headerPage);
     const little = file.formats.endian === 'little';
     const { counts } = this;
@@ -47,6 +45,7 @@ export class Reporter {
       lanes.map(({ prefix }) => prefix),
     );
     this.#lines.names.add(start?.names ?? []);
+    if (start?.state !== undefined) this.#lines.state = start.state;
     this.#merge = new CursorMerge(cursors, start?.since);
     this.#header = start?.since === undefined ? headerOf(file) : '';
   }
@@ -67,25 +66,4 @@ export class Reporter {
     this.#header = '';
     return this.#lines.write(this.#merge, out, budgetBytes);
   }
-}
-
-export function headerOf({ info }: EventFile): string {
-  return `cpus=${info.cpuCount}\n`;
-}
-
-/** Those of the top-level buffer stand first: of equal times, theirs are printed first. */
-export function openLanes({ streams }: EventFile, cpus: ReadonlySet<number> | undefined): ReportLane[] {
-  const named = streams.filter(({ instance }) => instance !== '');
-  const widest = Math.max(0, ...named.map(({ instance }) => instance.length));
-  const prefixOf = ({ instance }: EventFileStream): string => {
-    if (named.length === 0) return '';
-    return instance === '' ? ' '.repeat(widest + 2) : `${instance.padStart(widest)}: `;
-  };
-  const ordered = [...streams.filter(({ instance }) => instance === ''), ...named];
-  return ordered.flatMap((stream) =>
-    stream
-      .pages()
-      .filter(({ cpu }) => cpus?.has(cpu) ?? true)
-      .map((pages) => ({ prefix: prefixOf(stream), pageSizeBytes: stream.pageSizeBytes, pages })),
-  );
 }

@@ -73,11 +73,17 @@ function writeFormats(out: DatNumbers, events: TracefsCopy['formats']['events'])
 }
 
 function writeOptions(out: DatNumbers, readText: TracefsCopy['readText'], clock: string, cpuCount: number): void {
-  const uname = (readText('uname') ?? '').trim();
+  const uname = (readText('uname') ?? toUname(readText('version') ?? '')).trim();
   if (uname !== '') putText(out.u16(OPTION.uname), `${uname}\0`);
   putText(out.u16(OPTION.traceClock), `[${clock}]\0`);
   out.u16(OPTION.cpuCount).u32(4).u32(cpuCount);
   out.u16(OPTION.done);
+}
+
+/** /proc/version in the order of `uname -a`, which calls `unknown` what it does not know: here the machine. */
+function toUname(version: string): string {
+  const [, release, build = ''] = /^Linux version (\S+)(?: [^#]*(#.*))?/.exec(version) ?? [];
+  return release === undefined ? '' : `Linux (none) ${release} ${build} unknown`;
 }
 
 /** Behind its length in 32 bits. */

@@ -12,6 +12,7 @@ import { ByteWriter } from '../base/bytes.ts';
 import type { FormatSet } from '../model/segment.ts';
 import type { RawOption } from '../model/event-file.ts';
 import { OPTION } from '../parsers/trace-dat-options.ts';
+import { toBytes } from './text-out.ts';
 
 export const DAT_COMPRESSIONS = ['none', 'zlib', 'zstd'] as const;
 export type DatCompression = (typeof DAT_COMPRESSIONS)[number];
@@ -27,7 +28,7 @@ export interface DatHead {
   /** Bytes of a `long` of the recorder's user space. */
   readonly longBytes: number;
   readonly pageSizeBytes: number;
-  /** saved_cmdlines: `pid name` lines. */
+  /** saved_cmdlines: `pid name` lines, a byte a character. */
   readonly comms: string;
   readonly kallsyms: string;
   readonly options: readonly RawOption[];
@@ -175,7 +176,7 @@ export class TraceDatWriter {
       const bytes = new TextEncoder().encode(text);
       return this.#numbers().u32(bytes.length).bytes(bytes).finish();
     };
-    const names = new TextEncoder().encode(comms);
+    const names = toBytes(comms);
     return [
       { id: OPTION.headerInfo, content: this.#headerInfo(formats.headerPage) },
       { id: OPTION.ftraceEvents, content: this.#formats(formats, 'ftrace') },

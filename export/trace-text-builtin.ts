@@ -13,11 +13,11 @@
  * Kernel: kernel/trace/trace_output.c.
  */
 import type { EventFormat } from '../parsers/event-format.ts';
-import { compileNumber, toWide, type EventRecord } from './print-fmt-numbers.ts';
+import { readField, type EventRecord } from './print-fmt-numbers.ts';
 import { toAddress, type Put } from './print-fmt-strings.ts';
 import { toArithmetic } from './print-fmt.ts';
 import { compileBprint } from './report-bprint.ts';
-import { putHex, putWord, type TraceContext } from './trace-text-context.ts';
+import { MAX_LINE_BYTES, putHex, putWord, type TraceContext } from './trace-text-context.ts';
 import type { BodyTools } from './trace-text-events.ts';
 import type { TracedCpu } from './trace-text-merge.ts';
 import type { TextOut } from './text-out.ts';
@@ -37,10 +37,15 @@ export interface BuiltinPrinter {
 
 type Read = (record: EventRecord) => number;
 
+/** Since 6.5 a thread of user space may wait for the timer, too. */
+const NOISE_CONTEXTS = ['irq', 'thread', 'user-ret'];
 const STATES = 'RSDTtXZPI';
 /** Where a stack went through a trampoline of ftrace itself (since 6.14). */
 const TRAMPOLINE_MARKER = 0x7fff_ffff;
 const USER_STACK_ENTRIES = 8;
+/** Of a switch: thread, priority, state, CPU, thread, priority, state. The last state is an int where the first is a char. */
+const SWITCH_HEX_DIGITS = [8, 2, 2, 8, 8, 2, 8];
+const SWITCH_IS_WORD = [true, false, false, true, true, false, false];
 const TEN_MILLION = 10_000_000n;
 
 export interface BuiltinTools extends BodyTools {
@@ -229,11 +234,13 @@ class BuiltinCompiler {
       out.putText('# ');
       out.putHexWords(id(record) | 0, 0);
       out.putText(' buf:');
-      for (let at = record.start + offset; at < record.end; at++) {
+      const most = Math.floor((MAX_LINE_BYTES - (out.length - this.#tools.line.startsAt)) / ' 2a'.length);
+      const end = Math.min(record.end, record.start + offset + most);
+      for (let at = record.start + offset; at < end; at++) {
         out.putByte(32);
         out.putHexByte(record.bytes[at] as number);
       }
-      out.putByte(10);
+      if (end === record.end) out.putByte(10);
     };
     return { text, raw: text };
   }
@@ -254,6 +261,21 @@ class BuiltinCompiler {
       raw: (record, out) => {
         const [prevPid = 0, prevPrio = 0, prevState = 0, nextCpu = 0, nextPid = 0, nextPrio = 0, nextState = 0] = valuesOf(record);
         out.putText(`${prevPid} ${prevPrio} ${mark ?? stateOf(prevState)} ${nextCpu} ${nextPid} ${nextPrio} ${stateOf(nextState)}\n`);
+      },
+      hex: (record, out) => {
+        const [prevPid = 0, prevPrio = 0, prevState = 0, nextCpu = 0, nextPid = 0, nextPrio = 0, nextState = 0] = valuesOf(record);
+        const code = (state: string): number => state.charCodeAt(0);
+        const words = [prevPid, prevPrio, code(mark ?? stateOf(prevState)), nextCpu, nextPid, nextPrio, code(stateOf(nextState))];
+        for (const [i, value] of words.entries()) {
+          putHex(out, value, 0, SWITCH_HEX_DIGITS[i] as number);
+          out.putByte(32);
+        }
+      },
+      binary: (record, out) => {
+        for (const [i, value] of valuesOf(record).entries()) {
+          if (SWITCH_IS_WORD[i] === true) putWord(out, value, record.little);
+          else out.putByte(value & 0xff);
+        }
       },
     };
   }
@@ -301,17 +323,12 @@ class BuiltinCompiler {
     if (seqnum === undefined || context === undefined || latency === undefined) return undefined;
     return {
       text: (record, out) => {
-        const where = context(record) === 0n ? 'irq' : this.#hasUserContext() && context(record) === 2n ? 'user-ret' : 'thread';
-        const width = this.#hasUserContext() ? 8 : 6;
-        out.putText(`#${String(seqnum(record)).padEnd(5)} context ${where.padStart(width)}`);
+        const where = NOISE_CONTEXTS[Number(context(record))] ?? '';
+        out.putText(`#${String(seqnum(record)).padEnd(5)} context ${where.padStart(6)}`);
         out.putText(` timer_latency ${String(latency(record)).padStart(9)} ns\n`);
       },
       raw: (record, out) => out.putText(`${seqnum(record)} ${context(record)} ${latency(record)}\n`),
     };
-  }
-
-  #hasUserContext(): boolean {
-    return false;
   }
 
   #putFunction(record: EventRecord, out: TextOut, ip: Read, parent: Read): void {
@@ -327,8 +344,7 @@ class BuiltinCompiler {
 
   /** Reads a number in 64 bits: its low word, its high one in the record. */
   #read(name: string): Read | undefined {
-    if (!this.#format.fields.some((field) => field.name === name)) return undefined;
-    return toWide(compileNumber({ kind: 'field', name }, toArithmetic(this.#format, this.#tools.context)));
+    return readField(name, toArithmetic(this.#format, this.#tools.context));
   }
 
   #readBig(name: string): ((record: EventRecord) => bigint) | undefined {

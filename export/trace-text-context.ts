@@ -59,7 +59,12 @@ export function findMark(ns: number): string {
   return MARKS.find(([least]) => ns > least)?.[1] ?? ' ';
 }
 
+/** What the kernel's buffer for the text of one record takes, since 6.8; a longer one has no newline. */
+export const MAX_LINE_BYTES = 8155;
+
 export class TraceContext {
+  /** Where the text of the record at hand begins in what is printed. */
+  startsAt = 0;
   readonly #settings: TraceSettings;
   readonly #isNs: boolean;
   readonly #hasLazy: boolean;
@@ -100,6 +105,7 @@ export class TraceContext {
   commOf(pid: number): string {
     let comm = this.#comms.get(pid);
     if (comm === undefined) {
+      // All three in angle brackets are the kernel's own words.
       comm = pid === 0 ? '<idle>' : pid < 0 ? '<XXX>' : (this.#settings.comms.get(pid) ?? '<...>');
       this.#comms.set(pid, comm);
     }

@@ -14,7 +14,7 @@
 import type { EventFormat, FormatField } from '../parsers/event-format.ts';
 import type { Conversion } from './print-fmt-conversions.ts';
 import { parseTemplate } from './print-fmt-conversions.ts';
-import { compileNumber, compileRegion, toWide, type EventRecord } from './print-fmt-numbers.ts';
+import { findRegion, readField, type EventRecord } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import { compileTemplate, joinParts, toArithmetic, type PrintContext, type PrintPart } from './print-fmt.ts';
 import { parsePrintFormat, type Expr } from './print-fmt-syntax.ts';
@@ -40,16 +40,18 @@ export function compileBody(format: EventFormat, tools: BodyTools): { readonly p
   const put = compileSyscall(format, tools);
   if (put !== undefined) return { put, problem: undefined };
   const body = compilePrinted(format, tools);
-  const name = `${format.event}: `;
+  const probed = tools.settings.eprobes.get(`${format.system}:${format.event}`);
+  const name = `${format.event}: ${probed === undefined ? '' : `(${probed})`}`;
   if (typeof body === 'string') {
     const fields = compileFieldList(format, tools);
     return { put: fields, problem: body };
   }
+  const end = losesAll(format, tools) ? '' : '\n';
   return {
     put: (record, out) => {
       out.putText(name);
       body(record, out);
-      out.putByte(10);
+      out.putText(end);
     },
     problem: undefined,
   };
@@ -61,20 +63,26 @@ function compilePrinted(format: EventFormat, tools: BodyTools): Put | string {
   const { args } = parsed;
   let { template } = parsed;
   if (format.system === 'synthetic') {
-    template = template.replaceAll(', ', ' ');
+    // A stack ends with its line.
+    template = template.split(', ').reduce((text, part, i) => `${text}${isStack(args[i - 1]) ? '' : ' '}${part}`);
     // The conversion itself comes first: `%llu lat=257`.
     if (tools.settings.options.get('verbose') === true) template = template.replace(/(\w+=)(%\w+)/g, '%$2 $1$2');
   }
+  if (tools.settings.eprobes.has(`${format.system}:${format.event}`)) return compileProbeArguments(template, args, format, tools);
   const probe = /^\(%lx(?: <- %lx)?\)/.exec(template)?.[0];
   if (probe === undefined || !isProbeField(args[0])) {
     const parts = compileTemplate(template, args, format, tools.context);
-    return typeof parts === 'string'
-      ? parts
-      : joinParts(tools.losesFirstString && format.system !== 'synthetic' ? loseFirstString(parts, template, tools) : parts);
+    if (typeof parts === 'string') return parts;
+    if (losesAll(format, tools)) return () => {};
+    return joinParts(tools.losesFirstString && isChecked(format) ? loseFirstString(parts, template, tools) : parts);
   }
   const isReturn = probe.length > '(%lx)'.length;
   const rest = compileProbeArguments(template.slice(probe.length), args.slice(isReturn ? 2 : 1), format, tools);
   return typeof rest === 'string' ? rest : joinProbe(format, isReturn, rest, tools);
+}
+
+function isStack(expr: Expr | undefined): boolean {
+  return expr?.kind === 'call' && expr.name === '__get_stacktrace';
 }
 
 function isProbeField(expr: Expr | undefined): boolean {
@@ -92,12 +100,12 @@ function compileProbeArguments(template: string, args: readonly Expr[], format: 
     const put = joinParts(parts);
     const text = args[next];
     next += count;
-    const isText = piece === '\\"%s\\"' && text?.kind === 'call';
-    if (!isText) {
+    const region = piece === '\\"%s\\"' && text?.kind === 'call' ? findRegion(text, toArithmetic(format, context)) : undefined;
+    if (region === undefined) {
       puts.push(put);
       continue;
     }
-    const { locate } = compileRegion(text, toArithmetic(format, context));
+    const { locate } = region;
     puts.push((record, out) => {
       if (locate(record) && record.to === record.from) out.putText('(fault)');
       else put(record, out);
@@ -111,9 +119,8 @@ function compileProbeArguments(template: string, args: readonly Expr[], format: 
 /** `(symbol+offset)`, `(return <- function)`; user-space addresses as numbers. */
 function joinProbe(format: EventFormat, isReturn: boolean, rest: Put, { context, symbols }: BodyTools): Put {
   const of = toArithmetic(format, context);
-  const readField = (name: string): ((record: EventRecord) => number) => toWide(compileNumber({ kind: 'field', name }, of));
-  const readFirst = readField(isReturn ? '__probe_ret_ip' : '__probe_ip');
-  const readSecond = isReturn ? readField('__probe_func') : undefined;
+  const readFirst = readField(isReturn ? '__probe_ret_ip' : '__probe_ip', of) ?? readNothing;
+  const readSecond = isReturn ? (readField('__probe_func', of) ?? readNothing) : undefined;
   return (record, out) => {
     out.putByte(40);
     const low = readFirst(record) | 0;
@@ -133,6 +140,16 @@ function joinProbe(format: EventFormat, isReturn: boolean, rest: Put, { context,
   };
 }
 
+/** Where the `%s` is the format's beginning, all of it is lost, its newline too. */
+function losesAll(format: EventFormat, { losesFirstString }: BodyTools): boolean {
+  return losesFirstString && isChecked(format) && /^"%[\d.*]*s/.test(format.printFormat);
+}
+
+/** Synthetic events and probes have print functions of their own, which check nothing. */
+function isChecked({ system, fields }: EventFormat): boolean {
+  return system !== 'synthetic' && !fields.some(({ name }) => name.startsWith('__probe_'));
+}
+
 /** What the kernel's check takes for `%s`: digits, points and stars between the two. */
 function isCheckedString({ letter, text }: Conversion): boolean {
   return letter === 's' && /^%[\d.*]*s$/.test(text);
@@ -150,9 +167,8 @@ function compileSyscall(format: EventFormat, tools: BodyTools): Put | undefined 
   const [, kind, name] = /^sys_(enter|exit)(_.*)$/.exec(format.event) ?? [];
   if (kind === undefined || name === undefined) return undefined;
   if (kind === 'enter') return compileEnter(format, `sys${name}(`, tools);
-  const field = format.fields.find((one) => one.name === 'ret');
-  if (field === undefined) return undefined;
-  const read = toWide(compileNumber({ kind: 'field', name: 'ret' }, toArithmetic(format, tools.context)));
+  const read = readField('ret', toArithmetic(format, tools.context));
+  if (read === undefined) return undefined;
   const start = `sys${name} -> 0x`;
   return (record, out) => {
     out.putText(start);
@@ -169,12 +185,17 @@ interface SyscallArgument {
   readonly value: Put | undefined;
 }
 
+/** Of a field whose bytes are no number. */
+function readNothing(record: EventRecord): number {
+  return (record.high = 0);
+}
+
 function compileEnter(format: EventFormat, start: string, { settings, context }: BodyTools): Put {
   const of = toArithmetic(format, context);
   const isVerbose = settings.options.get('verbose') === true;
   const plain = format.fields.filter(({ name, shape }) => name !== '__syscall_nr' && name !== 'nr' && shape !== 'data_loc');
   const args = plain.map((field): SyscallArgument => {
-    const read = toWide(compileNumber({ kind: 'field', name: field.name }, of));
+    const read = readField(field.name, of) ?? readNothing;
     const label = `${isVerbose ? `${field.type} ` : ''}${field.name}: `;
     return { label, read, value: compileUserValue(format, field) };
   });

@@ -17,8 +17,12 @@ import type { TextOut } from './text-out.ts';
 
 /** `name: field=value …` with its newline. */
 export function compileFieldList(format: EventFormat, tools: BodyTools): Put {
-  const fields = format.fields.map((field) => ({ label: ` ${field.name}=`, field, put: compileField(field, tools) }));
-  const name = `${format.event}:`;
+  const fields = format.fields.map((field) => ({
+    label: ` ${field.name}=`,
+    field,
+    put: compileField(field, format.system === 'synthetic', tools),
+  }));
+  const name = `${format.event}:${fields.length === 0 ? 'No fields found' : ''}`;
   return (record, out) => {
     out.putText(name);
     for (const { label, field, put } of fields) {
@@ -30,11 +34,16 @@ export function compileFieldList(format: EventFormat, tools: BodyTools): Put {
   };
 }
 
-function compileField(field: FormatField, tools: BodyTools): Put {
+function compileField(field: FormatField, isSynthetic: boolean, tools: BodyTools): Put {
   const { type, shape, sizeBytes } = field;
   const isText = /\bchar\b/.test(type);
-  if ((shape === 'data_loc' || shape === 'rel_loc') && /cpumask/.test(type)) return (_record, out) => out.putText('<INVALID-TYPE>');
+  // The second is the stack of a synthetic event.
+  const isOther = /cpumask/.test(type) || (isSynthetic && /unsigned long\[\]/.test(type));
+  if ((shape === 'data_loc' || shape === 'rel_loc') && isOther) return (_record, out) => out.putText('<INVALID-TYPE>');
   if (shape === 'data_loc' || shape === 'rel_loc') return (record, out) => putLocated(record, out, field, isText);
+  // Of an array of texts, as probes have them, the first.
+  if (/^(?:__data_loc )?char\[\]\[\d+\]$/.test(type))
+    return (record, out) => putLocated(record, out, { ...field, shape: 'data_loc' }, true);
   if (shape === 'fixed' && isText) {
     return (record, out) => out.putString(record.bytes, record.start + field.offsetBytes, record.start + field.offsetBytes + sizeBytes);
   }
@@ -86,7 +95,8 @@ function compileNumberField({ offsetBytes, sizeBytes }: FormatField): Put {
     case 1:
       return (record, out) => {
         const value = record.bytes[record.start + offsetBytes] as number;
-        if (value >= 32 && value < 127) out.putText(`'${String.fromCharCode(value)}'`);
+        // The kernel counts the upper half of latin1 among what can be printed.
+        if ((value >= 32 && value < 127) || value >= 0xa0) out.putText(`'${String.fromCharCode(value)}'`);
         out.putText(`(${value})`);
       };
     case 2:

@@ -18,8 +18,8 @@
  * Kernel: kernel/trace/trace_functions_graph.c.
  */
 import type { EventFormat } from '../parsers/event-format.ts';
-import { compileNumber, toWide, type Arithmetic, type EventRecord, type NumberCode } from './print-fmt-numbers.ts';
-import { findMark, type TraceContext } from './trace-text-context.ts';
+import { readField, type Arithmetic, type EventRecord, type NumberCode } from './print-fmt-numbers.ts';
+import { findMark, MAX_LINE_BYTES, type TraceContext } from './trace-text-context.ts';
 import type { TracedCpu } from './trace-text-merge.ts';
 import type { SymbolText } from './trace-text-symbols.ts';
 import { versionOf, type TraceSettings } from '../parsers/tracefs-settings.ts';
@@ -77,9 +77,12 @@ export const LATENCY_GRAPH: GraphFlags = {
 
 /** Longest chain of calls that the kernel remembers. */
 const MAX_DEPTH = 50;
+/** Blanks for more are nobody's: a record may claim two billion. */
+const MOST_SHOWN_DEPTH = 256;
 const TASK_WIDTH = 14;
 const GRAPH_COMM_CHARS = 7;
 const ARGUMENTS = 6;
+const COMMENT_END = ' */\n';
 
 interface CpuState {
   lastPid: number;
@@ -142,13 +145,13 @@ export class FunctionGraph {
       const fields = this.#readFields(format);
       if (fields === undefined) continue;
       this.#entries.set(format.id, fields);
-      if (format.event === 'fgraph_retaddr_entry') this.#retaddrs.set(format.id, this.#readField(fields.of, 'retaddr') ?? (() => 0));
+      if (format.event === 'fgraph_retaddr_entry') this.#retaddrs.set(format.id, readField('retaddr', fields.of) ?? (() => 0));
     }
     const exit = formats.find(({ event }) => event === 'funcgraph_exit');
     this.#exit = exit === undefined ? undefined : this.#readFields(exit);
     if (this.#exit !== undefined) {
-      this.#readOverrun = this.#readField(this.#exit.of, 'overrun');
-      this.#readRetval = this.#readField(this.#exit.of, 'retval');
+      this.#readOverrun = readField('overrun', this.#exit.of);
+      this.#readRetval = readField('retval', this.#exit.of);
       this.#readDuration = this.#compileDuration(this.#exit.of);
     }
     this.#withContext = settings.options.get('context-info') !== false;
@@ -177,7 +180,8 @@ export class FunctionGraph {
     out.putText('/* ');
     put();
     if (out.bytes[out.length - 1] === 10) out.length--;
-    out.putText(' */\n');
+    // Behind one that had to be cut, nothing has room.
+    if (out.length - this.#tools.context.startsAt + COMMENT_END.length <= MAX_LINE_BYTES) out.putText(COMMENT_END);
   }
 
   #putEntry(at: TracedCpu, fields: GraphFields, id: number, out: TextOut): void {
@@ -434,7 +438,7 @@ export class FunctionGraph {
   #readCall(fields: GraphFields, record: EventRecord): Call {
     const low = fields.func(record) | 0;
     const { high } = record;
-    return { low, high, depth: Math.max(0, fields.depth(record) | 0) };
+    return { low, high, depth: Math.min(MOST_SHOWN_DEPTH, Math.max(0, fields.depth(record) | 0)) };
   }
 
   #stateOf(cpu: number): CpuState | undefined {
@@ -449,8 +453,8 @@ export class FunctionGraph {
 
   #readFields(format: EventFormat): GraphFields | undefined {
     const of = this.#tools.toArithmetic(format);
-    const func = this.#readField(of, 'func');
-    const depth = this.#readField(of, 'depth');
+    const func = readField('func', of);
+    const depth = readField('depth', of);
     if (func === undefined || depth === undefined) return undefined;
     const fields = format.fields.filter(({ sizeBytes }) => sizeBytes > 0);
     const end = fields.reduce((most, field) => Math.max(most, field.offsetBytes + field.sizeBytes), 0);
@@ -458,13 +462,8 @@ export class FunctionGraph {
     return { id: format.id, of, func, depth, sizeBytes: flexible?.offsetBytes ?? end };
   }
 
-  #readField(of: Arithmetic, name: string): NumberCode['read'] | undefined {
-    if (!of.format.fields.some((field) => field.name === name)) return undefined;
-    return toWide(compileNumber({ kind: 'field', name }, of));
-  }
-
   #compileDuration(of: Arithmetic): ((record: EventRecord) => number) | undefined {
-    const [from, to] = [this.#readField(of, 'calltime'), this.#readField(of, 'rettime')];
+    const [from, to] = [readField('calltime', of), readField('rettime', of)];
     if (from === undefined || to === undefined) return undefined;
     return (record) => {
       const lowTo = to(record) >>> 0;

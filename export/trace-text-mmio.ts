@@ -11,7 +11,7 @@
  * Kernel: kernel/trace/trace_mmiotrace.c, include/linux/mmiotrace.h.
  */
 import type { EventFormat } from '../parsers/event-format.ts';
-import { compileNumber, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
+import { readField, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import { toMicroseconds } from './trace-text-context.ts';
 import type { TracedCpu } from './trace-text-merge.ts';
 import type { TextOut } from './text-out.ts';
@@ -24,7 +24,12 @@ const UNKNOWN = 5;
 
 export type MmioLine = (at: TracedCpu, out: TextOut) => void;
 
-/** The line of a record of this format; undefined where the tracer prints none. */
+/** Does the tracer print a line of each of its records? */
+export function isMmioEvent({ system, event }: EventFormat): boolean {
+  return system === 'ftrace' && (event === 'mmiotrace_rw' || event === 'mmiotrace_map');
+}
+
+/** The line of a record of this format; undefined where the tracer prints none, or the format has not its fields. */
 export function compileMmio(format: EventFormat, of: Arithmetic): MmioLine | undefined {
   if (format.system !== 'ftrace') return undefined;
   switch (format.event) {
@@ -39,17 +44,28 @@ export function compileMmio(format: EventFormat, of: Arithmetic): MmioLine | und
   }
 }
 
-function reader(name: string, of: Arithmetic): (record: EventRecord) => bigint {
-  const read = toWide(compileNumber({ kind: 'field', name }, of));
+type ReadBig = (record: EventRecord) => bigint;
+
+/** Of each field; undefined where one is not there, or is no number. */
+function readersOf<Name extends string>(of: Arithmetic, ...names: readonly Name[]): Readonly<Record<Name, ReadBig>> | undefined {
+  const readers = names.map((name): [Name, ReadBig | undefined] => [name, reader(name, of)]);
+  if (readers.some(([, read]) => read === undefined)) return undefined;
+  return Object.fromEntries(readers) as Record<Name, ReadBig>;
+}
+
+function reader(name: string, of: Arithmetic): ReadBig | undefined {
+  const read = readField(name, of);
+  if (read === undefined) return undefined;
   return (record) => {
     const low = read(record);
     return (BigInt(record.high >>> 0) << 32n) | BigInt(low >>> 0);
   };
 }
 
-function compileAccess(of: Arithmetic): MmioLine {
-  const [physical, value, code] = [reader('phys', of), reader('value', of), reader('pc', of)];
-  const [map, opcode, width] = [reader('map_id', of), reader('opcode', of), reader('width', of)];
+function compileAccess(of: Arithmetic): MmioLine | undefined {
+  const readers = readersOf(of, 'phys', 'value', 'pc', 'map_id', 'opcode', 'width');
+  if (readers === undefined) return undefined;
+  const { phys: physical, value, pc: code, map_id: map, opcode, width } = readers;
   const hex = (number: bigint): string => number.toString(16);
   return (at, out) => {
     const { record } = at;
@@ -68,9 +84,10 @@ function compileAccess(of: Arithmetic): MmioLine {
   };
 }
 
-function compileMap(of: Arithmetic): MmioLine {
-  const [physical, virtual, length] = [reader('phys', of), reader('virt', of), reader('len', of)];
-  const [map, opcode] = [reader('map_id', of), reader('opcode', of)];
+function compileMap(of: Arithmetic): MmioLine | undefined {
+  const readers = readersOf(of, 'phys', 'virt', 'len', 'map_id', 'opcode');
+  if (readers === undefined) return undefined;
+  const { phys: physical, virt: virtual, len: length, map_id: map, opcode } = readers;
   return (at, out) => {
     const { record } = at;
     const kind = Number(opcode(record) & 0xffn);

@@ -9,11 +9,15 @@
  *
  * Kernel: kernel/trace/trace_output.c (seq_print_ip_sym), kernel/kallsyms.c.
  */
+import { TWO_POW_32 } from '../base/int64.ts';
 import type { Kallsyms, KernelSymbol } from './kallsyms.ts';
 import { putHex } from './trace-text-context.ts';
 import type { TextOut } from './text-out.ts';
 
 const TRAMPOLINE = /^(?:arch_rethook_trampoline|__kretprobe_trampoline|kretprobe_trampoline)$/;
+
+const PAGE_BYTES = 4096;
+const PAGE_MASK = PAGE_BYTES - 1;
 
 /** Addresses of user space lie below. */
 const KERNEL_HALF = 1n << 63n;
@@ -27,6 +31,7 @@ export class SymbolText {
   readonly #symbols: Kallsyms;
   readonly #style: SymbolStyle;
   readonly #digits: number;
+  #end: { readonly low: number; readonly high: number } | undefined;
   #code: { readonly from: bigint; readonly to: bigint } | undefined;
 
   constructor(symbols: Kallsyms, style: SymbolStyle, longBytes: 4 | 8) {
@@ -64,10 +69,31 @@ export class SymbolText {
     if (this.#style.address) this.putAddress(out, low, high);
   }
 
-  /** Behind the last symbol of a module, a structure, come trampolines that have no name. */
+  /** What the kernel's own look-up finds: trampolines of ftrace and kprobes it lists, but has no names for. */
   #find(low: number, high: number): KernelSymbol | undefined {
     const symbol = this.#symbols.find(low, high);
-    return symbol?.name === '__this_module' ? undefined : symbol;
+    if (symbol === undefined || symbol.name === '__this_module' || symbol.module.startsWith('__builtin__')) return undefined;
+    const isBehind = symbol.module === '' ? this.#isBehindKernel(low, high) : this.#isBehindModule(symbol, low, high);
+    return isBehind ? undefined : symbol;
+  }
+
+  /** No file says where a module ends. Behind it lies a page that nothing is in, and then perhaps a trampoline. */
+  #isBehindModule({ offset, size, module }: KernelSymbol, low: number, high: number): boolean {
+    if (offset < PAGE_BYTES || Math.floor(((low & PAGE_MASK) - offset) / PAGE_BYTES) > -2) return false;
+    const toNext = size - offset;
+    const nextLow = (low >>> 0) + toNext;
+    const next = size === 0 ? undefined : this.#symbols.find(nextLow | 0, (high + Math.floor(nextLow / TWO_POW_32)) | 0);
+    return next?.module !== module;
+  }
+
+  /** Where modules lie, and what has no name at all: the kernel's last symbol says nothing of it. */
+  #isBehindKernel(low: number, high: number): boolean {
+    if (this.#end === undefined) {
+      const end = this.addressOf('_end') ?? 0xffff_ffff_ffff_ffffn;
+      this.#end = { low: Number(end & 0xffff_ffffn), high: Number(end >> 32n) };
+    }
+    const above = (high >>> 0) - this.#end.high;
+    return above > 0 || (above === 0 && low >>> 0 >= this.#end.low);
   }
 
   /** ` <ffffffff812a3b40>`. */

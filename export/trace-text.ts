@@ -34,7 +34,7 @@ import { compileBody } from './trace-text-events.ts';
 import { compileFieldList } from './trace-text-fields.ts';
 import { FunctionGraph, LATENCY_GRAPH, readGraphFlags } from './trace-text-graph.ts';
 import { putTraceHeader } from './trace-text-header.ts';
-import { compileMmio, type MmioLine } from './trace-text-mmio.ts';
+import { compileMmio, isMmioEvent, type MmioLine } from './trace-text-mmio.ts';
 import { TraceMerge, type TracedCpu } from './trace-text-merge.ts';
 import { versionOf, type KeptFacts, type TraceSettings } from '../parsers/tracefs-settings.ts';
 import { findStart } from './trace-text-start.ts';
@@ -70,6 +70,8 @@ export class TraceText {
   readonly #blkId: number;
   /** Lines of mmiotrace by event; undefined = that one is not the tracer. */
   readonly #mmio: Map<number, MmioLine | undefined> | undefined;
+  /** CPUs that a line was printed of, and those of which one had the columns that all have. */
+  readonly #seen = new Set<number>();
   readonly #started = new Set<number>();
   readonly #annotates: boolean;
   readonly #layoutProblem: string | undefined;
@@ -116,7 +118,7 @@ export class TraceText {
         buffer.openPages().map((pages) => new PageCursor(pages, buffer.pageSizeBytes, layout, little, counts, { countsDiscarded: false })),
       );
     };
-    if (isOn('latency-format', false)) this.#setStart(settings.kept, openMerge);
+    if (isOn('latency-format', false) || isLatencyGraph) this.#setStart(settings.kept, openMerge);
     this.#merge = openMerge(this.counts);
     this.#annotates = isOn('annotate', true) && (settings.overrun ?? 0) > 0;
   }
@@ -153,7 +155,7 @@ export class TraceText {
 
   /** Where nobody says when the buffer was emptied, times count from its first event. */
   #setStart(kept: KeptFacts, openMerge: (counts: ParseCounts) => TraceMerge): void {
-    const start = kept.startRaw ?? findStart(kept.readText(), openMerge(createCounts()));
+    const start = kept.startRaw ?? findStart(kept.readText(), openMerge(createCounts()), (record, pid) => this.#isLineOf(record, pid));
     if (start !== undefined) {
       this.#context.setStart(Number(BigInt.asUintN(32, start)), Number(BigInt.asUintN(32, start >> 32n)));
       return;
@@ -162,16 +164,21 @@ export class TraceText {
     if (first !== undefined) this.#context.setStart(first.low, first.high);
   }
 
+  /** Has the record a line of its own with a time, and is it of this thread? In a graph stacks alone have. */
+  #isLineOf(record: EventRecord, pid: number): boolean {
+    const isStack = (): boolean => /^(?:kernel|user)_stack$/.test(this.#formats.get(idOf(record))?.event ?? '');
+    return this.#context.pidOf(record) === pid && (this.#graph === undefined || isStack());
+  }
+
   #putRecord(at: TracedCpu, out: TextOut): void {
-    if (at.lost !== 0 && this.#started.has(at.cpu)) {
+    if (at.lost !== 0 && this.#seen.has(at.cpu)) {
       out.putText(at.lost === LOST_UNKNOWN ? `CPU:${at.cpu} [LOST EVENTS]\n` : `CPU:${at.cpu} [LOST ${at.lost} EVENTS]\n`);
     }
     const id = idOf(at.record);
     const { options } = this.#settings;
-    if (this.#putOwnLine(at, id, out)) {
-      this.#started.add(at.cpu);
-      return;
-    }
+    this.#seen.add(at.cpu);
+    this.#context.startsAt = out.length;
+    if (this.#putOwnLine(at, id, out)) return;
     const printer = this.#printerOf(id);
     if (options.get('printk-msg-only') === true && options.get('trace_printk') !== false && printer?.message !== undefined) {
       printer.message(at.record, out, at);
@@ -179,7 +186,6 @@ export class TraceText {
     else if (options.get('hex') === true) this.#putHex(at, id, printer, out);
     else if (options.get('raw') === true) this.#putRaw(at, id, printer, out);
     else this.#putText(at, id, printer, out);
-    this.#started.add(at.cpu);
   }
 
   /** Lines that the tracer itself prints; false for those that are as everybody's. */
@@ -198,7 +204,10 @@ export class TraceText {
 
   #compileMmio(id: number): MmioLine | undefined {
     const format = this.#formats.get(id);
-    return format === undefined ? undefined : compileMmio(format, toArithmetic(format, this.#tools.context));
+    const line = format && compileMmio(format, toArithmetic(format, this.#tools.context));
+    if (line === undefined && format !== undefined && isMmioEvent(format))
+      this.problems.set(format.event, 'its format has not the fields of mmiotrace');
+    return line;
   }
 
   /** Calls and returns, and other events as comments; false for what stands outside of the tree. */
@@ -216,7 +225,10 @@ export class TraceText {
   }
 
   #putText(at: TracedCpu, id: number, printer: BuiltinPrinter | undefined, out: TextOut): void {
-    if (this.#annotates && !this.#started.has(at.cpu) && this.#index > 1) out.putText(`##### CPU ${at.cpu} buffer started ####\n`);
+    if (this.#annotates && !this.#started.has(at.cpu)) {
+      this.#started.add(at.cpu);
+      if (this.#index > 1) out.putText(`##### CPU ${at.cpu} buffer started ####\n`);
+    }
     const { options } = this.#settings;
     if (options.get('context-info') !== false) {
       if (options.get('latency-format') === true) this.#context.putLatency(at, this.#index, this.#merge, out);

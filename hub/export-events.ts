@@ -1,7 +1,7 @@
 /**
  * Stored events written as trace.dat: pages made anew from the columns of `events` and the kernel's own format files in
- * `event_texts`. `trace-cmd report` prints of them what it prints of the recording, but for what the store does not hold:
- * symbols of addresses, bytes behind the NUL of a text, and the order of events of one CPU with one stamp.
+ * `event_texts`. `trace-cmd report` prints of them what it prints of the recording, but for what the store does not hold
+ * (docs/formats/trace_dat.md).
  */
 import { OperationalError } from '../base/errors.ts';
 import type { RawOption } from '../model/event-file.ts';
@@ -35,6 +35,9 @@ const MAX_EVENTS = 2_000_000;
 const INTEGERS = Array.from({ length: 12 }, (_, slot) => `I${slot}`).join(', ');
 const TEXTS = Array.from({ length: 4 }, (_, slot) => `S${slot}::String`).join(', ');
 
+/** Options that a file needs; made where the recording did not have them. */
+const MADE_OPTIONS: ReadonlySet<number> = new Set([OPTION.traceClock, OPTION.uname, OPTION.cpuCount]);
+
 interface Boot {
   readonly bootId: string;
   readonly where: string;
@@ -53,20 +56,26 @@ export async function writeStoredEvents(
   const layout = parseHeaderPage(formats.headerPage);
   if (typeof layout === 'string') throw nothing(`the pages of boot ${boot.bootId} cannot be laid out: ${layout}`);
   const clock = boot.streams[0]?.clock ?? 'local';
+  const { stream: recording, texts } = await readTexts(ask, boot);
   const writer = new TraceDatWriter(sink, {
     formats,
     compression,
     longBytes: layout.longBytes,
     pageSizeBytes: layout.pageSizeBytes,
-    comms: await readComms(ask, boot),
-    kallsyms: '',
-    options: await toOptions(ask, boot, clock, formats.endian === 'little'),
+    comms: texts.get('saved_cmdlines') ?? (await readComms(ask, boot)),
+    kallsyms: texts.get('kallsyms') ?? '',
+    options: [
+      ...toOptions(texts.get('options') ?? '[]', isWhole(selection)),
+      ...(await makeOptions(ask, boot, clock, formats.endian === 'little')),
+    ].filter(({ id }, i, all) => all.findIndex((option) => option.id === id) === i || !MADE_OPTIONS.has(id)),
   });
   const written: WrittenEvents = { bootId: boot.bootId, events: 0, left: new Map() };
   const encoders = await readEncoders(ask, boot.bootId, formats, layout);
   for (const [i, { stream, clock: own }] of boot.streams.entries()) {
     const pages = await encodePages(ask, boot, stream, { encoders, layout, little: formats.endian === 'little', written });
-    const instance = i === 0 ? '' : stream.slice(Math.max(stream.lastIndexOf('/'), stream.lastIndexOf(':')) + 1);
+    const instance = i === 0 && stream === recording ? '' : stream.slice(Math.max(stream.lastIndexOf('/'), stream.lastIndexOf(':')) + 1);
+    // The first buffer of a file is the top one.
+    if (i === 0 && instance !== '') writer.addBuffer({ instance: '', clock: own, pageSizeBytes: layout.pageSizeBytes }, []);
     writer.addBuffer(
       { instance, clock: own, pageSizeBytes: layout.pageSizeBytes },
       [...pages].map(([cpu, encoder]) => ({ cpu, runs: encoder.finish() })),
@@ -133,15 +142,48 @@ async function readEncoders(
   return encoders;
 }
 
+interface StoredRecording {
+  /** The stream of its top buffer. */
+  readonly stream: string;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+/** The recording that the events came in; a kernel that was observed live has none, and its first stream is taken for the top one. */
+async function readTexts(ask: Ask, { params, streams }: Boot): Promise<StoredRecording> {
+  const stream = streams[0]?.stream ?? '';
+  const rows = await ask(
+    `SELECT Stream, Kind::String, Content FROM recording_texts FINAL
+     WHERE BootId = {bootId:String} AND (Stream IN ('', {stream:String}) OR startsWith({stream:String}, Stream || '/'))
+     ORDER BY Stream`,
+    { ...params, stream },
+  );
+  const texts = rows as [stream: string, kind: string, content: string][];
+  // What has no stream came from the kernel's own collector.
+  const own = texts.find(([of]) => of !== '')?.[0] ?? stream;
+  return { stream: own, texts: new Map(texts.map(([, kind, content]) => [kind, content])) };
+}
+
+function isWhole({ fromUnixNs, toUnixNs, cpus }: EventSelection): boolean {
+  return fromUnixNs === undefined && toUnixNs === undefined && cpus === undefined;
+}
+
+/** The recording's own options. The kernel's counters are those of all of it. */
+function toOptions(stored: string, isWholeRecording: boolean): RawOption[] {
+  return (JSON.parse(stored) as [number, string][])
+    .filter(([id]) => isWholeRecording || id !== OPTION.cpuStat)
+    .map(([id, base64]) => ({ id, bytes: Buffer.from(base64, 'base64') }));
+}
+
 async function readComms(ask: Ask, { where, params }: Boot): Promise<string> {
   const rows = await ask(
     `SELECT Pid, argMax(Comm, Timestamp)::String FROM events WHERE ${where} AND Pid > 0 AND Comm != '' GROUP BY Pid ORDER BY Pid`,
     params,
   );
-  return rows.map(([pid, comm]) => `${String(pid)} ${String(comm).replaceAll('\n', ' ')}\n`).join('');
+  const lines = rows.map(([pid, comm]) => `${String(pid)} ${String(comm).replaceAll('\n', ' ')}\n`).join('');
+  return Buffer.from(lines).toString('latin1');
 }
 
-async function toOptions(ask: Ask, { where, params, bootId }: Boot, clock: string, little: boolean): Promise<RawOption[]> {
+async function makeOptions(ask: Ask, { where, params, bootId }: Boot, clock: string, little: boolean): Promise<RawOption[]> {
   const [kernel] = await ask('SELECT anyLast(MachineName), anyLast(Release), anyLast(Arch) FROM kernels WHERE BootId = {bootId:String}', {
     bootId,
   });
@@ -166,12 +208,12 @@ async function encodePages(ask: Ask, { where, params }: Boot, stream: string, en
   const rows = await ask(
     `SELECT Cpu, toString(RawTime), toString(FormatId), Pid, Flags, PreemptCount, arrayConcat([${INTEGERS}], IX) AS integers,
        arrayConcat([${TEXTS}], SX::Array(String)) AS texts, Event::String, toString(toUnixTimestamp64Nano(Timestamp))
-     FROM events WHERE ${where} AND Stream = {stream:String} ORDER BY Cpu, RawTime`,
+     FROM events WHERE ${where} AND Stream = {stream:String} ORDER BY Cpu, RawTime, Timestamp`,
     { ...params, stream },
   );
   const pages = new Map<number, PageEncoder>();
   const losses = await readLosses(ask, params, stream);
-  for (const row of rows) encodeRow(row, pages, losses, encoding);
+  for (const row of rows as unknown[] as EventSelectRow[]) encodeRow(row, pages, losses, encoding);
   return pages;
 }
 
@@ -206,24 +248,27 @@ function tellLosses(encoder: PageEncoder, pending: Loss[] | undefined, unixNs: b
   }
 }
 
+/** As the query of `encodePages` has it. */
+type EventSelectRow = readonly [
+  cpu: number,
+  raw: string,
+  formatId: string,
+  pid: number,
+  flags: number,
+  preemptCount: number,
+  integers: (string | number)[],
+  texts: string[],
+  event: string,
+  unix: string,
+];
+
 function encodeRow(
-  row: readonly unknown[],
+  row: EventSelectRow,
   pages: Map<number, PageEncoder>,
   losses: ReadonlyMap<number, Loss[]>,
   { encoders, layout, little, written }: Encoding,
 ): void {
-  const [cpu, raw, formatId, pid, flags, preemptCount, integers, texts, event, unix] = row as [
-    number,
-    string,
-    string,
-    number,
-    number,
-    number,
-    (string | number)[],
-    string[],
-    string,
-    string,
-  ];
+  const [cpu, raw, formatId, pid, flags, preemptCount, integers, texts, event, unix] = row;
   const leave = (reason: string): void => void written.left.set(reason, (written.left.get(reason) ?? 0) + 1);
   const encoder = encoders.get(formatId);
   if (encoder === undefined) return leave(`${event}: no format`);

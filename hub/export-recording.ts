@@ -22,6 +22,13 @@ export interface WrittenPages {
   tornBytes: number;
 }
 
+/** As saved_cmdlines has them, a byte a character. */
+export function toCommLines(comms: EventFile['info']['comms']): string {
+  return Object.entries(comms)
+    .map(([pid, comm]) => `${pid} ${comm}\n`)
+    .join('');
+}
+
 /** Writes the file; `onPages` tells how many bytes of pages were written so far. */
 export function writeRecording(
   file: EventFile,
@@ -36,9 +43,7 @@ export function writeRecording(
     compression,
     longBytes: info.longBytes,
     pageSizeBytes: info.pageSizeBytes,
-    comms: Object.entries(info.comms)
-      .map(([pid, comm]) => `${pid} ${comm}\n`)
-      .join(''),
+    comms: toCommLines(info.comms),
     kallsyms: decodeUtf8(info.readKallsyms()),
     // The kernel's counters are those of the whole recording: beside a part of it they would tell of losses that are none.
     options: info.options.filter(({ id }) => !isPart || id !== OPTION.cpuStat),

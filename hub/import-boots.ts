@@ -13,7 +13,7 @@
  * begins; the time at which the file was last written, taken for its last line.
  */
 import { createHash } from 'node:crypto';
-import type { ClockFit } from '../clock/fit.ts';
+import { fitFromSamples, type ClockFit } from '../clock/fit.ts';
 import { fitFromAnchors, fitFromKvmAnchors, PrintkAnchorScan, type KvmClockAnchor, type RowRange } from '../clock/printk-anchors.ts';
 import { ensureDefined } from '../base/assert.ts';
 import { decodeUtf8 } from '../base/bytes.ts';
@@ -52,6 +52,8 @@ export type ClockOrigin = ImportResult['kernels'][number]['clock'];
 export interface BootClock {
   readonly fit: ClockFit;
   readonly origin: ClockOrigin;
+  /** Added to the wall clock in front of the lines: the zone in which it was, as far as other lines tell. */
+  readonly wallShiftNs?: bigint;
 }
 
 export function createBoot(index: number): Boot {
@@ -93,7 +95,7 @@ export class BootSplitter {
 export function surveyRows(boot: Boot, batch: LogBatch, range: RowRange): void {
   boot.rows += range.to - range.from;
   for (let row = range.from; row < range.to; row++) {
-    if (boot.release === '' && ((batch.flags[row] as number) & LOG_FLAG.bootMark) !== 0) boot.release = releaseOf(batch, row);
+    if (boot.release === '' && isVersionLine(batch, row)) boot.release = releaseOf(batch, row);
     noteRaw(boot, batch.rawTime.getBigint(row));
   }
   boot.scan.add(batch, range);
@@ -103,6 +105,19 @@ export function noteRaw(boot: Boot, raw: bigint): void {
   if (raw === NO_RAW_TIME) return;
   if (boot.minRaw === NO_RAW_TIME || raw < boot.minRaw) boot.minRaw = raw;
   if (raw > boot.maxRaw) boot.maxRaw = raw;
+}
+
+const CAPITAL_L = 0x4c;
+
+/** With the mark of a boot, or behind one that journalctl told. */
+function isVersionLine(batch: LogBatch, row: number): boolean {
+  const flags = batch.flags[row] as number;
+  if ((flags & LOG_FLAG.bootMark) !== 0) return true;
+  return (
+    batch.text[batch.textStart[row] as number] === CAPITAL_L &&
+    (flags & (LOG_FLAG.userSpace | LOG_FLAG.timeUncertain)) === LOG_FLAG.timeUncertain &&
+    batch.rawTime.getBigint(row) !== NO_RAW_TIME
+  );
 }
 
 const RELEASE = /Linux version (\S{1,128})/;
@@ -153,12 +168,53 @@ function fitAlone(boot: Boot, hints: ClockHints): BootClock | undefined {
   if (kvm !== undefined && hints.host !== undefined) {
     return { fit: fitFromKvmAnchors(kvm, hints.host.kvm, hints.host.fit), origin: 'clock of the host' };
   }
-  const fit = fitFromAnchors(samples, boot.maxRaw === NO_RAW_TIME ? undefined : boot.maxRaw);
+  const untilRaw = boot.maxRaw === NO_RAW_TIME ? undefined : boot.maxRaw;
+  const fit = fitFromAnchors(samples, untilRaw);
+  const ofLines = boot.moments.filter(({ ofLine }) => ofLine !== undefined);
+  const stamped = fitFromMoments(ofLines, untilRaw);
+  if (stamped !== undefined) return chooseClock(fit, stamped, ofLines[0]?.ofLine === 'zoned');
   if (fit !== undefined) return { fit, origin: 'log lines that tell the time' };
   const [moment] = boot.moments;
   if (moment === undefined) return undefined;
   const halfNs = (moment.unixHigh - moment.unixLow) / 2n;
   return { fit: shift(moment.unixLow + halfNs - moment.raw, Number(halfNs)), origin: 'time of the crash record' };
+}
+
+/** Moments that a fit is tried with: each round costs the square. */
+const MAX_MOMENTS = 128;
+const QUARTER_NS = 900_000_000_000;
+/** Zones reach from 12 hours behind to 14 before. */
+const MAX_QUARTERS = 57;
+/** An RTC is that near to the wall clock. */
+const NEAR_NS = 60_000_000_000;
+
+/** Between what the kernel's lines say of UTC and the wall clock of who logged them, which may be another zone's, or right where an RTC is not. */
+function chooseClock(told: ClockFit | undefined, stamped: ClockFit, isZoned: boolean): BootClock {
+  const byStamps: BootClock = { fit: stamped, origin: 'wall clock in front of the lines' };
+  if (told === undefined) return byStamps;
+  const apartNs = Number(unixAt(told, stamped.baseRaw) - stamped.baseUnixNs);
+  const quarters = Math.round(apartNs / QUARTER_NS);
+  const isZone = Math.abs(quarters) <= MAX_QUARTERS && Math.abs(apartNs - quarters * QUARTER_NS) < NEAR_NS;
+  if (!isZone || (isZoned && quarters !== 0) || (quarters === 0 && stamped.errorNs < told.errorNs)) return byStamps;
+  return { fit: told, origin: 'log lines that tell the time', wallShiftNs: BigInt(quarters) * BigInt(QUARTER_NS) };
+}
+
+/** Lines are stamped late, never early: while no line goes through all moments, the latest is left out. */
+function fitFromMoments(moments: readonly InputMoment[], untilRaw: bigint | undefined): ClockFit | undefined {
+  const step = Math.ceil(moments.length / MAX_MOMENTS);
+  const late = ({ raw, unixLow }: InputMoment): bigint => unixLow - raw;
+  const kept: InputMoment[] = [];
+  for (let at = 0; at < moments.length; at += step)
+    kept.push(moments.slice(at, at + step).reduce((least, next) => (late(next) < late(least) ? next : least)));
+  kept.sort((a, b) => (late(a) < late(b) ? -1 : 1));
+  for (; kept.length > 0; kept.pop()) {
+    const fit = fitFromSamples(
+      kept.toSorted((a, b) => (a.raw < b.raw ? -1 : 1)),
+      untilRaw === undefined ? {} : { untilRaw },
+    );
+    if (fit !== undefined) return fit;
+  }
+  return undefined;
 }
 
 /** The zero of a boot's clock, told by its neighbour. */

@@ -1,9 +1,11 @@
 /**
  * Imports one file: dmesg and console text, kmsg dumps, ftrace text, trace.dat. It is read twice, once to learn its boots and
- * their clocks (of a trace.dat only the first and last pages) and once to store its rows, in pieces that are numbered by the content: importing a file again stores nothing twice.
+ * their clocks (of a trace.dat only the first and last pages) and once to store its rows, in pieces that are numbered by the
+ * content: importing a file again stores nothing twice.
  */
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { alignTimes, toUnixNs, type ClockFit } from '../clock/fit.ts';
 import { alignTable, toTraceUnixNs, traceErrorNs } from '../clock/trace-timeline.ts';
 import type { KvmClockAnchor } from '../clock/printk-anchors.ts';
@@ -39,17 +41,32 @@ import type { IkcJoin } from './ikc-join.ts';
 import { ImportLoads } from './import-load.ts';
 import { clockErrorOf } from './log-row.ts';
 import { copyRows } from './import-rows.ts';
-import { FileSource, readEventChunks, readLogChunks, stage, type StagedFile } from './import-stage.ts';
+import { FileSource, isStored } from './file-source.ts';
+import { readEventChunks, readLogChunks, stage, stageInPlace, type ChunkReader, type StagedFile } from './import-stage.ts';
 import { findLifeMessages } from './store-lives.ts';
-import { parseUname, planTrace, toRecording, toTraceGap, type TraceClocks, type TraceStream } from './import-trace.ts';
+import {
+  parseUname,
+  planTrace,
+  toRecording,
+  toNames,
+  toRecordingTexts,
+  toTraceGap,
+  type TraceClocks,
+  type TraceStream,
+} from './import-trace.ts';
 import { TaskNames } from './task-names.ts';
 
 /** A piece of the file can hold this many boots, each its own append. */
 const APPENDS_PER_CHUNK = 4096;
 /** Beyond the last record of a file nothing of its kernels comes. */
 const AFTER_FILE_NS = 3_600_000_000_000n;
-/** Pages of a trace.dat that become one append: some 30,000 events. */
-const PAGES_PER_APPEND_BYTES = 1 << 20;
+/** Pages of a trace.dat that are numbered together, some 30,000 events: an import that was cut goes on behind the last one stored. */
+const PIECE_BYTES = 1 << 20;
+/** What becomes one append: in a process that serves others meanwhile, as much as is parsed and written in 0.1 s. */
+const APPEND_BYTES = 8 << 20;
+
+/** First bytes of a `*.journal`. */
+const JOURNAL_MAGIC = 'LPKSHHRH';
 
 /** Id and name of the machine of files that are not said to be of one. */
 export const IMPORTED_MACHINE = 'imported';
@@ -72,6 +89,10 @@ export interface ImportOptions {
   readonly messages?: MessageMatcher;
   /** Who joins the messages between kernels; `notice` is told of events before they are stored. */
   readonly ikc?: { readonly join: IkcJoin; notice(batch: EventBatch): void };
+  /** Pages of a trace.dat that become one append, and one part of the table. Default 8 MB: some 200,000 events. */
+  readonly appendBytes?: number;
+  /** Where the input is a file: a recording (which nobody writes any more, as a log may be) is read there, and not copied first. */
+  readonly path?: string;
   /** For the copy of the file while it is read. */
   readonly workDir?: string;
 }
@@ -91,6 +112,8 @@ export interface ImportOutcome extends ImportResult {
   readonly boots: readonly { readonly bootId: string; readonly fit: ClockFit; readonly kvm: KvmClockAnchor | undefined }[];
 }
 
+type StoredEvents = NonNullable<StoreBatch['events']>[number];
+
 type OnProgress = (progress: ImportProgress) => void;
 
 export async function importFile(
@@ -99,9 +122,10 @@ export async function importFile(
   options: ImportOptions,
   onProgress: OnProgress = () => undefined,
 ): Promise<ImportOutcome> {
-  const staged = await stage(input, options.workDir ?? tmpdir(), (bytes) =>
-    onProgress({ phase: 'copying', bytes, totalBytes: 0, records: 0 }),
-  );
+  const onBytes = (bytes: number): void => onProgress({ phase: 'copying', bytes, totalBytes: 0, records: 0 });
+  const { path } = options;
+  const isInPlace = path !== undefined && isStored(path);
+  const staged = isInPlace ? await stageInPlace(path, onBytes) : await stage(input, options.workDir ?? tmpdir(), onBytes);
   try {
     const parser = chooseParser(staged, options.format);
     const run = new ImportRun(store, staged, options, onProgress);
@@ -116,8 +140,16 @@ function chooseParser(staged: StagedFile, format: string | undefined): FileParse
   const parser = format === undefined ? sniffParser(staged.head) : findParser(format);
   if (parser !== undefined) return parser;
   const known = FILE_PARSERS.map((of) => of.id).join(', ');
+  if (startsWithText(staged.head, JOURNAL_MAGIC)) {
+    const hint = 'journalctl --file FILE -o export | mkscope import -';
+    throw new OperationalError('E_INPUT_FORMAT', 'a file of the systemd journal is read by journalctl alone', hint);
+  }
   if (format === undefined) throw new OperationalError('E_INPUT_FORMAT', 'no parser recognises the file', `name its format: ${known}`);
   throw new OperationalError('E_INPUT_FORMAT', `there is no format ${format}`, `formats are ${known}`);
+}
+
+function startsWithText(bytes: Uint8Array, text: string): boolean {
+  return bytes.length >= text.length && Array.from(text).every((character, at) => bytes[at] === character.charCodeAt(0));
 }
 
 class ImportRun {
@@ -128,6 +160,7 @@ class ImportRun {
   readonly #identity: Omit<KernelIdentity, 'bootId'>;
   readonly #key: string;
   readonly #stream: string;
+  readonly #writtenUnixNs: bigint;
   #records = 0;
   #alreadyStored = 0;
   #gaps = 0;
@@ -143,6 +176,7 @@ class ImportRun {
     this.#options = options;
     this.#onProgress = onProgress;
     this.#identity = toIdentity(options);
+    this.#writtenUnixNs = options.modifiedUnixNs ?? BigInt(Date.now()) * 1_000_000n;
     const { machineId, kernelId, kernelName } = this.#identity;
     this.#key = createHash('sha256')
       .update([staged.sha256, machineId, String(kernelId), kernelName].join('\n'))
@@ -155,7 +189,7 @@ class ImportRun {
     const boots = await this.#surveyLogs(parser);
     const clocks = this.#fit(boots.list, boots.isUnix);
     const identities = this.#identitiesOf(boots.list);
-    const reader = readLogChunks(this.#staged.path, parser);
+    const reader = readLogChunks(this.#staged, parser, { writtenUnixNs: this.#writtenUnixNs });
     const splitter = new BootSplitter();
     const lastNs = boots.list.map((boot, index) => firstTime(boot, (clocks[index] as BootClock).fit));
     let current = 0;
@@ -175,7 +209,7 @@ class ImportRun {
         current = range.boot;
         const rows = ranges.length === 1 ? batch : copyRows(batch, range.from, range.to);
         if (messages.take(rows) > 0) this.#tellsOfLives ||= findLifeMessages(rows, this.#identity.kernelId) !== undefined;
-        lastNs[current] = alignLogs(rows, (clocks[current] as BootClock).fit, lastNs[current] as bigint);
+        lastNs[current] = alignLogs(rows, clocks[current] as BootClock, lastNs[current] as bigint);
         await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
         recogniser.take(rows);
         await this.#appendReports(recogniser, identities[current], clocks[current]);
@@ -185,6 +219,7 @@ class ImportRun {
       }
       this.#records += batch.length;
       this.#nextChunk('storing', readBytes);
+      batch.clear();
     }
     recogniser.finish();
     await this.#appendReports(recogniser, identities[current], clocks[current]);
@@ -193,21 +228,26 @@ class ImportRun {
 
   async importEvents(parser: EventTextParser): Promise<ImportOutcome> {
     const boot = createBoot(0);
-    for await (const { batch, readBytes } of readEventChunks(this.#staged.path, parser).chunks()) {
+    for await (const { batch, readBytes } of readEventChunks(this.#staged, parser).chunks()) {
       boot.rows += batch.length;
       boot.release ||= releaseOfTrace(batch);
       for (const table of batch.tables) for (let row = 0; row < table.length; row++) noteRaw(boot, table.rawTime.getBigint(row));
       this.#progress('surveying', readBytes);
+      batch.clear();
     }
     const clocks = this.#fit([boot], false);
     const identities = this.#identitiesOf([boot]);
-    const reader = readEventChunks(this.#staged.path, parser);
-    for await (const { batch, losses, readBytes } of reader.chunks()) {
-      await this.#appendEvents(batch, identities[0] as KernelIdentity, clocks[0] as BootClock, boot);
-      await this.#appendGaps(losses, identities[0], clocks[0]);
-      this.#records += batch.length;
-      this.#nextChunk('storing', readBytes);
-    }
+    const [clock, identity] = [clocks[0] as BootClock, identities[0] as KernelIdentity];
+    const reader = readEventChunks(this.#staged, parser);
+    await this.#appendPieces(reader.batch, textPieces(reader, this.#stream, clock.fit), async (gaps, sequence) => {
+      const { batch } = reader;
+      for (const table of batch.tables) {
+        alignTimes(table.rawTime, table.unixTime, table.length, clock.fit);
+        placeUntimed(table, firstTime(boot, clock.fit));
+        if (table.length > 0) this.#noteTime(table.unixTime.getBigint(0), table.unixTime.getBigint(table.length - 1));
+      }
+      await this.#appendRows({ identity, stream: this.#stream, clockErrorNs: clock.fit.errorNs, batch }, gaps, sequence);
+    });
     return this.#outcome(parser.id, [boot], clocks, identities, tellMalformed(reader.counts));
   }
 
@@ -216,8 +256,7 @@ class ImportRun {
     try {
       const file = parser.open(source);
       this.#progress('surveying', 0);
-      const { timeZeroUnixNs, modifiedUnixNs } = this.#options;
-      const hints = { timeZeroUnixNs, modifiedUnixNs: modifiedUnixNs ?? BigInt(Date.now()) * 1_000_000n };
+      const hints = { timeZeroUnixNs: this.#options.timeZeroUnixNs, modifiedUnixNs: this.#writtenUnixNs };
       const clocks = await planTrace(file, this.#store, this.#stream, hints);
       const { release, arch } = parseUname(file.info.uname);
       const identity = {
@@ -231,16 +270,18 @@ class ImportRun {
       // Of a stream of its own: the numbers of the file's pieces are the same as before there were recordings.
       if (recording !== undefined)
         await this.#store.append({ recordings: [recording], origin: { stream: `recording:${this.#key}`, sequence: 0 } });
+      await this.#store.append({
+        recordingTexts: [toRecordingTexts(file, identity.bootId, this.#stream)],
+        origin: { stream: `texts:${this.#key}`, sequence: 0 },
+      });
       const names = new TaskNames();
-      names.learn(identity.bootId, file.info.comms);
+      names.learn(identity.bootId, toNames(file.info.comms));
       let doneBytes = this.#staged.sizeBytes - file.streams.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
       for (const one of clocks.streams) {
-        await this.#appendTrace(
-          one,
-          identity,
-          { fillNames: (batch) => names.fill(identity.bootId, batch, {}), formats: file.formats },
-          doneBytes,
-        );
+        const batch = new EventBatch();
+        const fillNames = (from: readonly number[]): void => names.fill(identity.bootId, batch, {}, from);
+        const pieces = tracePieces(one, batch, fillNames, doneBytes);
+        await this.#appendPieces(batch, pieces, (gaps, sequence) => this.#appendPages(one, batch, gaps, identity, file.formats, sequence));
         doneBytes += one.stream.sizeBytes;
       }
       const boot = { ...createBoot(0), rows: this.#records };
@@ -252,35 +293,72 @@ class ImportRun {
     }
   }
 
-  async #appendTrace(
-    trace: TraceStream,
-    identity: KernelIdentity,
-    { fillNames, formats }: { fillNames: (batch: EventBatch) => void; formats: FormatSet },
-    doneBytes: number,
+  /** Gathers pieces until they are worth an append of their own, and leaves out those that are stored already. */
+  async #appendPieces(
+    batch: EventBatch,
+    pieces: AsyncIterable<EventPiece>,
+    append: (gaps: readonly Gap[], sequence: number) => Promise<void>,
   ): Promise<void> {
-    const { stream, name, timeline } = trace;
     const loads = new ImportLoads(this.#store);
-    const batch = new EventBatch();
-    for (let more = true; more;) {
+    const { appendBytes = APPEND_BYTES } = this.#options;
+    let gaps: Gap[] = [];
+    let pendingBytes = 0;
+    let last: number | undefined;
+    let lengths: readonly number[] = [];
+    let rowsBefore = 0;
+    const appendPending = async (): Promise<void> => {
+      if (last === undefined) return;
+      await append(gaps, last);
       batch.clear();
-      more = stream.read(PAGES_PER_APPEND_BYTES, batch);
-      let clockErrorNs = timeline.fit.errorNs;
-      for (const table of batch.tables) {
-        alignTable(timeline, table);
-        clockErrorNs = Math.max(clockErrorNs, tableErrorNs(trace, table));
+      await loads.appended();
+      gaps = [];
+      pendingBytes = 0;
+      last = undefined;
+    };
+    for await (const { gaps: own, doneBytes } of pieces) {
+      this.#records += batch.length - rowsBefore;
+      this.#gaps += own.length;
+      if (this.#store.holds({ stream: `import:${this.#key}`, sequence: this.#appends })) {
+        this.#alreadyStored += takeBack(batch, lengths);
+      } else {
+        last = this.#appends;
+        pendingBytes += PIECE_BYTES;
+        gaps.push(...own);
       }
-      fillNames(batch);
-      if (batch.length > 0 && (await this.#append({ events: [{ identity, stream: name, clockErrorNs, batch, formats }] }, identity))) {
-        this.#alreadyStored += batch.length;
-      }
-      const gaps = stream.takeLosses().map((loss) => toTraceGap(loss, trace));
-      this.#gaps += gaps.length;
-      if (gaps.length > 0) await this.#append({ gaps: [{ identity, gaps }] }, identity);
-      this.#records += batch.length;
-      this.#nextChunk('storing', doneBytes + stream.readBytes);
-      await loads.appended(more ? PAGES_PER_APPEND_BYTES : 0);
+      this.#nextChunk('storing', doneBytes);
+      await setImmediate();
+      if (pendingBytes >= appendBytes) await appendPending();
+      lengths = batch.tables.map(({ length }) => length);
+      rowsBefore = batch.length;
     }
+    await appendPending();
     await loads.finish();
+  }
+
+  async #appendPages(
+    trace: TraceStream,
+    batch: EventBatch,
+    gaps: readonly Gap[],
+    identity: KernelIdentity,
+    formats: FormatSet,
+    sequence: number,
+  ): Promise<void> {
+    const { name, timeline } = trace;
+    let clockErrorNs = timeline.fit.errorNs;
+    for (const table of batch.tables) {
+      alignTable(timeline, table);
+      clockErrorNs = Math.max(clockErrorNs, tableErrorNs(trace, table));
+    }
+    batch.ties.separate();
+    await this.#appendRows({ identity, stream: name, clockErrorNs, batch, formats }, gaps, sequence);
+  }
+
+  /** Of some pieces, as the last one: who holds the last holds all of them. */
+  async #appendRows(events: StoredEvents, gaps: readonly Gap[], sequence: number): Promise<void> {
+    const { identity, batch } = events;
+    const rows = { ...(batch.length === 0 ? {} : { events: [events] }), ...(gaps.length === 0 ? {} : { gaps: [{ identity, gaps }] }) };
+    // Another import of the same file may have been faster.
+    if (await this.#append(rows, identity, sequence)) this.#alreadyStored += batch.length;
   }
 
   /** From the ends of each CPU: rows of a trace come in turns of CPUs, not in order of time. */
@@ -297,7 +375,9 @@ class ImportRun {
     const list = [createBoot(0)];
     const splitter = new BootSplitter();
     let isUnix = false;
-    for await (const { batch, moments, readBytes } of readLogChunks(this.#staged.path, parser).chunks()) {
+    for await (const { batch, moments, readBytes } of readLogChunks(this.#staged, parser, {
+      writtenUnixNs: this.#writtenUnixNs,
+    }).chunks()) {
       if (batch.length > 0) isUnix = batch.clock === 'unix';
       for (const range of splitter.split(batch)) {
         while (list.length <= range.boot) list.push(createBoot(list.length));
@@ -305,13 +385,14 @@ class ImportRun {
       }
       for (const moment of moments) list[moment.boot]?.moments.push(moment);
       this.#progress('surveying', readBytes);
+      batch.clear();
     }
     return { list, isUnix };
   }
 
   #fit(boots: readonly Boot[], isUnix: boolean): BootClock[] {
-    const { timeZeroUnixNs, modifiedUnixNs = BigInt(Date.now()) * 1_000_000n, modifiedErrorNs, host } = this.#options;
-    return fitBoots(boots, { isUnix, timeZeroUnixNs, modifiedUnixNs, modifiedErrorNs, host });
+    const { timeZeroUnixNs, modifiedErrorNs, host } = this.#options;
+    return fitBoots(boots, { isUnix, timeZeroUnixNs, modifiedUnixNs: this.#writtenUnixNs, modifiedErrorNs, host });
   }
 
   #identitiesOf(boots: readonly Boot[]): KernelIdentity[] {
@@ -350,17 +431,6 @@ class ImportRun {
     await this.#append({ logs: [{ resource: toResource(identity), scope, batch }] }, identity);
   }
 
-  async #appendEvents(batch: EventBatch, identity: KernelIdentity, clock: BootClock, boot: Boot): Promise<void> {
-    if (batch.length === 0) return;
-    for (const table of batch.tables) {
-      alignTimes(table.rawTime, table.unixTime, table.length, clock.fit);
-      placeUntimed(table, firstTime(boot, clock.fit));
-      if (table.length > 0) this.#noteTime(table.unixTime.getBigint(0), table.unixTime.getBigint(table.length - 1));
-    }
-    const rows = { identity, stream: this.#stream, clockErrorNs: clock.fit.errorNs, batch };
-    if (await this.#append({ events: [rows] }, identity)) this.#alreadyStored += batch.length;
-  }
-
   async #appendGaps(losses: readonly InputLoss[], identity: KernelIdentity | undefined, clock: BootClock | undefined): Promise<void> {
     if (losses.length === 0 || identity === undefined || clock === undefined) return;
     const gaps = losses.map((loss) => toGap(loss, this.#stream, clock.fit));
@@ -369,8 +439,8 @@ class ImportRun {
   }
 
   /** True when the piece was stored before. Waits while the store is busy: a file can. */
-  async #append(rows: StoreBatch, identity: KernelIdentity): Promise<boolean> {
-    const origin = { stream: `import:${this.#key}`, sequence: this.#appends++ };
+  async #append(rows: StoreBatch, identity: KernelIdentity, sequence = this.#appends++): Promise<boolean> {
+    const origin = { stream: `import:${this.#key}`, sequence };
     const seen = [this.#fromNs ?? 0n, this.#toNs].map((seenUnixNs) => ({ identity, seenUnixNs, origin: 'imported' as const }));
     for (;;) {
       try {
@@ -470,6 +540,47 @@ function toIdentity({ identity, fileName }: ImportOptions): Omit<KernelIdentity,
   };
 }
 
+/** What a piece of a file with events has besides the rows, which stand in the batch behind those of the pieces before. */
+interface EventPiece {
+  readonly gaps: readonly Gap[];
+  readonly doneBytes: number;
+}
+
+async function* textPieces(reader: ChunkReader<EventBatch>, stream: string, fit: ClockFit): AsyncGenerator<EventPiece> {
+  for await (const { losses, readBytes } of reader.chunks()) {
+    yield { gaps: losses.map((loss) => toGap(loss, stream, fit)), doneBytes: readBytes };
+  }
+}
+
+async function* tracePieces(
+  trace: TraceStream,
+  batch: EventBatch,
+  fillNames: (from: readonly number[]) => void,
+  doneBytes: number,
+): AsyncGenerator<EventPiece> {
+  const { stream } = trace;
+  for (let more = true; more;) {
+    const lengths = batch.tables.map(({ length }) => length);
+    more = await stream.readAhead(PIECE_BYTES, batch);
+    // Piece by piece: a task that takes another name has the old one up to then.
+    fillNames(lengths);
+    yield { gaps: stream.takeLosses().map((loss) => toTraceGap(loss, trace)), doneBytes: doneBytes + stream.readBytes };
+  }
+}
+
+/** Rows that came since the tables had these lengths go; their number. No row before them has waited. */
+function takeBack(batch: EventBatch, lengths: readonly number[]): number {
+  let rows = 0;
+  batch.ties.clear();
+  for (const [at, table] of batch.tables.entries()) {
+    const before = lengths[at] ?? 0;
+    rows += table.length - before;
+    table.comm.fill(0, before, table.length);
+    table.length = before;
+  }
+  return rows;
+}
+
 /** Where a boot's lines begin, for those that come before its first stamp. */
 function firstTime(boot: Boot, fit: ClockFit): bigint {
   return toUnixNs(fit, boot.minRaw === NO_RAW_TIME ? 0n : boot.minRaw);
@@ -491,13 +602,16 @@ function releaseOfTrace(batch: EventBatch): string {
   return column?.kind === 'string' ? batch.strings.get(column.values[0] as number).slice(0, 128) : '';
 }
 
-/** Fills the times; a row without a stamp has that of the row before it. Returns the last row's. */
-function alignLogs(batch: LogBatch, fit: ClockFit, beforeNs: bigint): bigint {
+/** Fills the times; a row without a stamp has that of who logged it, or that of the row before it. Returns the last row's. */
+function alignLogs(batch: LogBatch, { fit, wallShiftNs = 0n }: BootClock, beforeNs: bigint): bigint {
   alignTimes(batch.rawTime, batch.unixTime, batch.length, fit);
   let lastNs = beforeNs;
   for (let row = 0; row < batch.length; row++) {
-    if (batch.rawTime.getBigint(row) === NO_RAW_TIME) batch.unixTime.setBigint(row, lastNs);
-    else lastNs = batch.unixTime.getBigint(row);
+    if (batch.rawTime.getBigint(row) === NO_RAW_TIME) {
+      const observedNs = batch.observedTime.getBigint(row);
+      batch.unixTime.setBigint(row, observedNs === 0n ? lastNs : observedNs + wallShiftNs);
+    }
+    lastNs = batch.unixTime.getBigint(row);
   }
   return lastNs;
 }

@@ -1,15 +1,14 @@
-/** A file on its way in: copied to disk first, because its clock may only be told at its end and its identity is its content. */
+/** A file on its way in: read more than once, because its clock may only be told at its end and its identity is its content. What cannot be read twice is copied to disk first. */
 import { createHash, randomUUID } from 'node:crypto';
-import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { EventBatch } from '../model/event-batch.ts';
-import type { ByteSource } from '../model/event-file.ts';
 import { LogBatch } from '../model/log-batch.ts';
 import {
   countMalformed,
   type EventTextParser,
+  type InputHints,
   type InputLoss,
   type InputMoment,
   type LogParser,
@@ -56,6 +55,31 @@ export async function stage(input: AsyncIterable<Uint8Array>, folder: string, on
   return { path, sizeBytes, sha256: hash.digest('hex'), head: head.subarray(0, Math.min(sizeBytes, HEAD_BYTES)), remove };
 }
 
+/** A file that stays where it is. Read once, for what it is known by, through memory that is used again. */
+export async function stageInPlace(path: string, onBytes: (bytes: number) => void): Promise<StagedFile> {
+  const hash = createHash('sha256');
+  const head = new Uint8Array(HEAD_BYTES);
+  const memory = new Uint8Array(CHUNK_BYTES);
+  let sizeBytes = 0;
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, 'r');
+    for (let got = CHUNK_BYTES; got > 0;) {
+      ({ bytesRead: got } = await file.read(memory, 0, CHUNK_BYTES, sizeBytes));
+      if (sizeBytes < HEAD_BYTES) head.set(memory.subarray(0, Math.min(got, HEAD_BYTES - sizeBytes)), sizeBytes);
+      hash.update(memory.subarray(0, got));
+      sizeBytes += got;
+      onBytes(sizeBytes);
+    }
+  } catch (error) {
+    throw toInputError(error);
+  } finally {
+    await file?.close();
+  }
+  const remove = (): Promise<void> => Promise.resolve();
+  return { path, sizeBytes, sha256: hash.digest('hex'), head: head.subarray(0, Math.min(sizeBytes, HEAD_BYTES)), remove };
+}
+
 function toInputError(error: unknown): OperationalError {
   if (error instanceof OperationalError) return error;
   if (errnoOf(error) === 'ENOSPC')
@@ -63,7 +87,7 @@ function toInputError(error: unknown): OperationalError {
   return new OperationalError('E_INPUT_READ', `the file cannot be read to its end: ${messageOf(error)}`, 'send it again', error);
 }
 
-/** One piece of the file as rows, and the losses it reports. The next piece is read into the same batch. */
+/** One piece of the file as rows, and the losses it reports. The next piece is added to the same batch: who has stored the rows clears it. */
 export interface ParsedChunk<Batch> {
   readonly batch: Batch;
   readonly losses: readonly InputLoss[];
@@ -72,92 +96,80 @@ export interface ParsedChunk<Batch> {
   readonly readBytes: number;
 }
 
-export function readLogChunks(path: string, parser: LogParser): ChunkReader<LogBatch> {
-  return new ChunkReader(path, parser.open(), new LogBatch());
+export function readLogChunks(file: StagedFile, parser: LogParser, hints: InputHints): ChunkReader<LogBatch> {
+  return new ChunkReader(file, parser.open(hints), new LogBatch());
 }
 
-export function readEventChunks(path: string, parser: EventTextParser): ChunkReader<EventBatch> {
-  return new ChunkReader(path, parser.open(), new EventBatch());
-}
-
-/** A file that is read at any place, into one piece of memory that grows to the longest read. Throws E_INPUT_READ. */
-export class FileSource implements ByteSource {
-  readonly sizeBytes: number;
-  readonly #path: string;
-  readonly #fd: number;
-  #memory = new Uint8Array(0);
-
-  constructor({ path, sizeBytes }: Pick<StagedFile, 'path' | 'sizeBytes'>) {
-    this.sizeBytes = sizeBytes;
-    this.#path = path;
-    this.#fd = tryRead(path, () => openSync(path, 'r'));
-  }
-
-  read(offset: number, length: number): Uint8Array {
-    const wanted = Math.max(0, Math.min(length, this.sizeBytes - offset));
-    if (this.#memory.length < wanted) this.#memory = new Uint8Array(wanted);
-    let got = 0;
-    while (got < wanted) {
-      const at = got;
-      const more = tryRead(this.#path, () => readSync(this.#fd, this.#memory, at, wanted - at, offset + at));
-      if (more === 0) break;
-      got += more;
-    }
-    return this.#memory.subarray(0, got);
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-}
-
-/** What the system says of a file that is read, as E_INPUT_READ. */
-export function tryRead<T>(path: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    const hint = errnoOf(error) === 'ENOENT' ? 'check the path' : 'check its permissions';
-    throw new OperationalError('E_INPUT_READ', `${path} cannot be read: ${messageOf(error)}`, hint, error);
-  }
+export function readEventChunks(file: StagedFile, parser: EventTextParser): ChunkReader<EventBatch> {
+  return new ChunkReader(file, parser.open(), new EventBatch());
 }
 
 /** Parses a staged file piece by piece; the pieces are the same each time it is read. */
-export class ChunkReader<Batch extends { clear(): void }> {
-  readonly #path: string;
+export class ChunkReader<Batch> {
+  readonly batch: Batch;
+  readonly #file: StagedFile;
   readonly #session: ParserSession<Batch>;
-  readonly #batch: Batch;
 
-  constructor(path: string, session: ParserSession<Batch>, batch: Batch) {
-    this.#path = path;
+  constructor(file: StagedFile, session: ParserSession<Batch>, batch: Batch) {
+    this.#file = file;
     this.#session = session;
-    this.#batch = batch;
+    this.batch = batch;
   }
 
   get counts(): ParseCounts {
     return this.#session.counts;
   }
 
+  /** Throws E_INPUT_READ, also where the file is shorter than it was. */
   async *chunks(): AsyncGenerator<ParsedChunk<Batch>> {
     const session = this.#session;
-    const batch = this.#batch;
-    let tail: Uint8Array = new Uint8Array(0);
-    let readBytes = 0;
-    for await (const piece of createReadStream(this.#path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
-      readBytes += piece.length;
-      const bytes = tail.length === 0 ? piece : Buffer.concat([tail, piece]);
-      batch.clear();
-      const end = session.parse(bytes, batch);
-      // A copy: the stream's next piece may reuse the memory.
-      tail = Uint8Array.prototype.slice.call(bytes, end);
-      if (tail.length > MAX_RECORD_BYTES) {
-        countMalformed(session.counts, 'record_too_long', tail, 0, tail.length);
-        tail = new Uint8Array(0);
+    const { path, sizeBytes } = this.#file;
+    const file = await open(path, 'r').catch(rethrow);
+    try {
+      // In front of each piece what the one before left: memory that is used again costs nothing, new memory as much as the parsing.
+      let memory = new Uint8Array(2 * CHUNK_BYTES);
+      let held = 0;
+      for (let readBytes = 0; readBytes < sizeBytes;) {
+        if (held + CHUNK_BYTES > memory.length) {
+          const grown = new Uint8Array(held + CHUNK_BYTES);
+          grown.set(memory.subarray(0, held));
+          memory = grown;
+        }
+        const wanted = Math.min(CHUNK_BYTES, sizeBytes - readBytes);
+        await readWhole(file, memory.subarray(held, held + wanted), readBytes);
+        readBytes += wanted;
+        const bytes = memory.subarray(0, held + wanted);
+        const end = session.parse(bytes, this.batch);
+        held = bytes.length - end;
+        if (held > MAX_RECORD_BYTES) {
+          countMalformed(session.counts, 'record_too_long', bytes, end, bytes.length);
+          held = 0;
+        } else memory.copyWithin(0, end, bytes.length);
+        yield this.#chunk(readBytes);
       }
-      yield { batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };
+      const tail = memory.subarray(0, held);
+      const end = session.finish(tail, this.batch);
+      if (end < tail.length) countMalformed(session.counts, 'unfinished_record', tail, end, tail.length);
+      yield this.#chunk(sizeBytes);
+    } finally {
+      await file.close();
     }
-    batch.clear();
-    const end = session.finish(tail, batch);
-    if (end < tail.length) countMalformed(session.counts, 'unfinished_record', tail, end, tail.length);
-    yield { batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };
   }
+
+  #chunk(readBytes: number): ParsedChunk<Batch> {
+    const session = this.#session;
+    return { batch: this.batch, losses: session.takeLosses(), moments: session.takeMoments?.() ?? [], readBytes };
+  }
+}
+
+async function readWhole(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
+  for (let got = 0; got < into.length;) {
+    const { bytesRead } = await file.read(into, got, into.length - got, position + got).catch(rethrow);
+    if (bytesRead === 0) throw new OperationalError('E_INPUT_READ', 'the file became shorter while it was read', 'import it again');
+    got += bytesRead;
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw toInputError(error);
 }

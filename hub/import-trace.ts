@@ -7,6 +7,7 @@
  * last written, taken for its last event.
  */
 import { fromFitFields, toFitFields, type ClockFit } from '../clock/fit.ts';
+import { decodeUtf8 } from '../base/bytes.ts';
 import { hasSamples } from '../clock/time-shift.ts';
 import { toTraceNs, toTraceUnixNs, traceErrorNs, type TraceTimeline } from '../clock/trace-timeline.ts';
 import type { EventFile, CpuSpan, EventFileInfo, EventFileStream } from '../model/event-file.ts';
@@ -14,8 +15,9 @@ import type { Gap } from '../model/gap.ts';
 import type { KernelIdentity } from '../model/identity.ts';
 import type { InputLoss } from '../model/parser.ts';
 import { NO_RAW_TIME, type ClockDomain } from '../model/time.ts';
-import { findRecordingClock, type Recording } from '../store/recording-rows.ts';
+import { findRecordingClock, type Recording, type RecordingTexts } from '../store/recording-rows.ts';
 import type { Store } from '../store/store.ts';
+import { toCommLines } from './export-recording.ts';
 import { FILE_TIME_ERROR_NS, GIVEN_ERROR_NS, type BootClock, type ClockHints, type ClockOrigin } from './import-boots.ts';
 
 /** trace-cmd brackets a marker between two looks at the clock, ten times, and keeps µs: some of both, on a busy machine. */
@@ -79,6 +81,21 @@ export function toRecording({ info }: EventFile, { streams }: TraceClocks, ident
   const main = streams.find(({ stream }) => stream.clock === info.clock)?.timeline;
   if (info.traceId === undefined || main === undefined || main.shift !== undefined) return undefined;
   return { identity, traceId: info.traceId, fit: toFitFields(main.fit), tscToNs: main.tscToNs, guests: info.guests };
+}
+
+/** Names of tasks as text. */
+export function toNames(comms: EventFileInfo['comms']): Record<string, string> {
+  return Object.fromEntries(Object.entries(comms).map(([pid, comm]) => [pid, Buffer.from(comm, 'latin1').toString()]));
+}
+
+/** What an export of its stored events will want to have of the file. */
+export function toRecordingTexts({ info }: EventFile, bootId: string, stream: string): RecordingTexts {
+  const texts = {
+    kallsyms: decodeUtf8(info.readKallsyms()),
+    saved_cmdlines: toCommLines(info.comms),
+    options: JSON.stringify(info.options.map(({ id, bytes }) => [id, Buffer.from(bytes).toString('base64')])),
+  };
+  return { bootId, stream, texts };
 }
 
 interface BootTimeline {

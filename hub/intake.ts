@@ -2,6 +2,8 @@
  * Takes decoded requests over: checks who may say what, completes times and gaps, appends to the store, and tells those who
  * watch (live tail, presence, books). Everything after the append is in memory and cannot fail.
  */
+import { decodeUtf8 } from '../base/bytes.ts';
+import { OperationalError } from '../base/errors.ts';
 import type { MessageMatcher } from '../correlate/match-messages.ts';
 import { MessageRecogniser } from '../correlate/recognise-messages.ts';
 import { ATTR, COLLECTOR_STOPPED_METRIC } from '../model/attributes.ts';
@@ -13,7 +15,7 @@ import type { Segment, SegmentHeader } from '../model/segment.ts';
 import type { DecodedLogs, DecodedMetrics, DecodedSpans } from '../otlp/decode.ts';
 import { readGaps, toGapLogs } from '../otlp/gap.ts';
 import type { KernelSighting, Store, StoreBatch } from '../store/store.ts';
-import { checkIdentity } from './access.ts';
+import { checkIdentity, type AccessToken } from './access.ts';
 import type { BootJoins } from './boot-joins.ts';
 import type { Books } from './books.ts';
 import type { ClockWatch } from './clock-watch.ts';
@@ -39,6 +41,8 @@ const SIGHTING_INTERVAL_MS = 5_000;
 const MAX_RECOGNISERS = 4_096;
 /** A time without a bound decides nothing. */
 const UNKNOWN_BOUND_NS = 1e15;
+/** `ffffffff81000000 T _text` */
+const SYMBOL_LINE = /^[0-9a-f]+ [A-Za-z] \S/;
 
 export interface IntakeParts {
   readonly store: Store;
@@ -187,6 +191,17 @@ export class Intake {
     seen.clock ||= clock;
     if (seen.clockErrorNs < 0) seen.clockErrorNs = errorNs;
     if (gaps.length > 0) live.publish(gapLogs.resource, gapLogs.scope, gapLogs.batch);
+  }
+
+  /** Kallsyms of a kernel that sends here. Throws E_REQUEST when it is none, or not of one. */
+  async takeSymbols(bootId: string, kallsyms: Uint8Array, token: AccessToken | undefined): Promise<void> {
+    const known = this.#parts.presence.find(bootId);
+    if (known === undefined) throw new OperationalError('E_REQUEST', `nothing came of boot ${bootId} yet`, 'send what it says first');
+    checkIdentity(token, known.identity);
+    if (!SYMBOL_LINE.test(decodeUtf8(kallsyms, 0, Math.min(kallsyms.length, 200))))
+      throw new OperationalError('E_REQUEST', 'the body does not begin like /proc/kallsyms', 'send the file as it is');
+    await this.#parts.store.append({ recordingTexts: [{ bootId, stream: '', texts: { kallsyms: decodeUtf8(kallsyms) } }] });
+    this.#parts.counters.batchesStored++;
   }
 
   /** The head of a segment whose pages stay in a flight recorder: clocks and names. */

@@ -10,6 +10,8 @@ import {
   BATCH_SEQUENCE_HEADER,
   BATCH_STREAM_HEADER,
   FORMAT_SET_PATH,
+  SYMBOLS_CONTENT_TYPE,
+  SYMBOLS_PATH,
   HUB_CLOCK_PATH,
   SEGMENT_CONTENT_TYPE,
   SEGMENT_PATH,
@@ -130,6 +132,14 @@ export function createReceiveApp(settings: ReceiveSettings): HubApp {
       formats.put(c.req.param('hash'), parseJson(body));
       counters.batchesEmpty++;
       return Promise.resolve(c.json({}));
+    }),
+  );
+  app.put(`${SYMBOLS_PATH}/:bootId`, (c) =>
+    receive(c, undefined, async (body, token) => {
+      const type = c.req.header('content-type');
+      if (type !== SYMBOLS_CONTENT_TYPE) throw wrongType(type, SYMBOLS_CONTENT_TYPE);
+      await intake.takeSymbols(c.req.param('bootId'), body, token);
+      return c.json({});
     }),
   );
   app.get('/v1/mkscope/hello', (c) => {

@@ -74,6 +74,7 @@ export function readEvents({ header, pages }: Segment, reader: PageReader, names
     // Chunks of several CPUs follow each other, so the last row need not be the latest; it is within one segment of it.
     if (table.length > 0) frontNs = maxOf(frontNs, table.unixTime.getBigint(table.length - 1));
   }
+  batch.ties.separate();
   names.fill(header.identity.bootId, batch, header.comms);
   const gaps = losses.map((loss) => toGap(header.stream, clock, loss));
   return { batch, gaps, counts, frontNs, malformed, errorNs, brokenNs: clock.brokenNs };

@@ -24,13 +24,13 @@ const NAMING_FIELDS = [
 export class TaskNames {
   readonly #byBoot = new Map<string, Map<number, string>>();
 
-  /** Fills the `comm` column of every table of the batch where it is still empty. */
-  fill(bootId: string, batch: EventBatch, comms: Readonly<Record<string, string>>): void {
+  /** Fills the `comm` column of every table of the batch where it is still empty, from the table's row in `from` on. */
+  fill(bootId: string, batch: EventBatch, comms: Readonly<Record<string, string>>, from: readonly number[] = []): void {
     this.learn(bootId, comms);
     const names = this.#namesOf(bootId);
-    for (const table of batch.tables) learn(names, table, batch.strings);
+    for (const [at, table] of batch.tables.entries()) learn(names, table, from[at] ?? 0, batch.strings);
     const ids = new Map<number, number>([[0, batch.strings.internString(IDLE)]]);
-    for (const table of batch.tables) fillTable(table, names, ids, batch.strings);
+    for (const [at, table] of batch.tables.entries()) fillTable(table, from[at] ?? 0, names, ids, batch.strings);
   }
 
   /** Names that are known before the first batch. */
@@ -54,11 +54,11 @@ function remember(names: Map<number, string>, pid: number, comm: string): void {
   keepLast(names, pid, comm, MAX_TASKS);
 }
 
-function learn(names: Map<number, string>, table: EventTable, strings: Interner): void {
+function learn(names: Map<number, string>, table: EventTable, from: number, strings: Interner): void {
   for (const [pidField, commField] of NAMING_FIELDS) {
     const pids = table.column(pidField);
     const comms = table.column(commField);
-    if (pids?.kind === 'int32' && comms?.kind === 'string') learnColumns(names, pids, comms, table.length, strings);
+    if (pids?.kind === 'int32' && comms?.kind === 'string') learnColumns(names, pids, comms, [from, table.length], strings);
   }
 }
 
@@ -66,21 +66,21 @@ function learnColumns(
   names: Map<number, string>,
   pids: FieldValues & { kind: 'int32' },
   comms: FieldValues & { kind: 'string' },
-  length: number,
+  [from, to]: readonly [number, number],
   strings: Interner,
 ): void {
   // Within a batch the same few (pid, name) pairs repeat: the last dictionary id per pid keeps strings out of the loop.
   const last = new Map<number, number>();
-  for (let row = 0; row < length; row++) last.set(pids.values[row] as number, comms.values[row] as number);
+  for (let row = from; row < to; row++) last.set(pids.values[row] as number, comms.values[row] as number);
   for (const [pid, id] of last) remember(names, pid, strings.get(id));
 }
 
-function fillTable(table: EventTable, names: Map<number, string>, ids: Map<number, number>, strings: Interner): void {
+function fillTable(table: EventTable, from: number, names: Map<number, string>, ids: Map<number, number>, strings: Interner): void {
   const { comm, pid, length } = table;
   // The switching task's own name stands in the event: right even where the task is renamed within the batch.
   const own = table.schema.event === 'sched_switch' ? table.column('prev_comm') : undefined;
   const ownIds = own?.kind === 'string' ? own.values : undefined;
-  for (let row = 0; row < length; row++) {
+  for (let row = from; row < length; row++) {
     if (comm[row] !== 0) continue;
     const task = pid[row] as number;
     if (ownIds !== undefined && task !== 0) {

@@ -662,6 +662,7 @@ export interface ImportResult {
       | 'log lines that tell the time'
       | 'clock of the host'
       | 'time of the crash record'
+      | 'wall clock in front of the lines'
       | 'end of the file'
       | 'other boots of the file';
     readonly clockErrorNs: number;

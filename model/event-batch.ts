@@ -4,6 +4,7 @@
  */
 import { Int64Array } from '../base/int64.ts';
 import { Interner } from '../base/interner.ts';
+import { TiedRows } from './tied-rows.ts';
 import type { ClockDomain } from './time.ts';
 import { copyInto } from './log-batch.ts';
 
@@ -113,6 +114,8 @@ export class EventBatch {
   clock: ClockDomain = 'local';
   readonly strings = new Interner();
   readonly tables: EventTable[] = [];
+  /** Of binary pages. */
+  readonly ties = new TiedRows();
   readonly #byName = new Map<string, EventTable>();
 
   get length(): number {
@@ -137,6 +140,7 @@ export class EventBatch {
    */
   clear(): void {
     if (this.strings.size > MAX_KEPT_STRINGS) this.strings.clear();
+    this.ties.clear();
     for (const table of this.tables) {
       table.comm.fill(0, 0, table.length);
       table.body.fill(0, 0, table.length);

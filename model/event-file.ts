@@ -8,6 +8,10 @@ export interface ByteSource {
   readonly sizeBytes: number;
   /** Bytes at `offset`; fewer than `length` only at the end of the file. Valid until the next call. */
   read(offset: number, length: number): Uint8Array;
+  /** All of it as a string of one character per byte, where it is in memory and mostly text. */
+  readonly latin1?: string;
+  /** What was read stays as it is: others may hand out the same memory again. */
+  readonly isLasting?: boolean;
 }
 
 export interface EventFileParser {
@@ -52,7 +56,7 @@ export interface EventFileInfo {
   readonly procMaps: readonly string[];
   /** All of these and others as the file holds them, in its byte order; without those that point to places in the file. */
   readonly options: readonly RawOption[];
-  /** Task names by pid. */
+  /** Task names by pid, a byte a character: a task may call itself anything, and its name is cut at 15 bytes. */
   readonly comms: Readonly<Record<string, string>>;
   /** Reads the kernel's symbols when they are needed: megabytes of text, as bytes. */
   readonly readKallsyms: () => Uint8Array;
@@ -119,12 +123,14 @@ export interface EventFileStream {
   /** Bytes in the file. */
   readonly sizeBytes: number;
   /** Where each CPU's pages begin and end in time, from its first and last pages alone. */
-  survey(): CpuSpan[];
+  survey(): readonly CpuSpan[];
   /** The pages of each CPU from their beginning, for who walks their records. */
   pages(): PageSequence[];
   readonly pageSizeBytes: number;
   /** Appends the events of about so many bytes of pages, of all CPUs in turn of their pages' times; false at the end. */
   read(budgetBytes: number, batch: EventBatch): boolean;
+  /** As `read`, with the same events in the same pieces; what is compressed is unpacked by other threads meanwhile. */
+  readAhead(budgetBytes: number, batch: EventBatch): Promise<boolean>;
   /** Losses met since the last call; after the last `read` also what only the kernel's own counters tell. */
   takeLosses(): InputLoss[];
   /** Bytes of the file that `read` has come through. */

@@ -10,7 +10,13 @@ export interface ParserOf<Id extends string, Batch> {
   readonly title: string;
   /** Does this look like the format? Given the first bytes of a file (up to 64 KiB). Must refuse the others' fixtures. */
   sniff(head: Uint8Array): boolean;
-  open(): ParserSession<Batch>;
+  open(hints?: InputHints): ParserSession<Batch>;
+}
+
+/** What is known of an input beside its bytes. */
+export interface InputHints {
+  /** When it was written at last, Unix ns: a syslog file has no years. */
+  readonly writtenUnixNs?: bigint | undefined;
 }
 
 /** One input being parsed: keeps what the format carries from record to record (header columns, boots, …). */
@@ -50,6 +56,8 @@ export interface InputMoment {
   readonly raw: bigint;
   readonly unixLow: bigint;
   readonly unixHigh: bigint;
+  /** Whoever wrote the log put it in front of a line, late rather than early: with its zone, or in a time that may be any zone's. */
+  readonly ofLine?: 'zoned' | 'local';
 }
 
 export type LogParser = ParserOf<string, LogBatch> & { readonly yields: 'logs' };

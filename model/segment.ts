@@ -17,6 +17,9 @@ export const SEGMENT_CONTENT_TYPE = 'application/vnd.mkscope.segment';
 export const FORMAT_SET_CONTENT_TYPE = 'application/vnd.mkscope.format-set+json';
 export const SEGMENT_PATH = '/v1/mkscope/segments';
 export const FORMAT_SET_PATH = '/v1/mkscope/formats';
+/** `PUT <path>/<boot id>`: that kernel's `/proc/kallsyms`. */
+export const SYMBOLS_PATH = '/v1/mkscope/symbols';
+export const SYMBOLS_CONTENT_TYPE = 'application/vnd.mkscope.kallsyms';
 /** What the hub's clock shows: `{ process, atNs }`. */
 export const HUB_CLOCK_PATH = '/v1/mkscope/clock';
 /** Names the batch in its sender's spool; a receiver that has seen (stream, seq) answers 200 and stores nothing again. */
@@ -122,7 +125,7 @@ export interface FormatSet {
   /** `'little' | 'big'`: byte order of the traced kernel. */
   readonly endian: 'little' | 'big';
   readonly events: readonly { readonly system: string; readonly format: string }[];
-  /** `printk_formats` and kallsyms are sent when they are needed (print formats), else empty. */
+  /** `printk_formats`, verbatim: the texts that records have only the addresses of. Empty where there is none. */
   readonly printkFormats: string;
 }
 

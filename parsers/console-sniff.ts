@@ -1,6 +1,7 @@
 /** Is it console or dmesg text? One line that starts as only a kernel's does is enough: firmware text may come before it. */
 import { decodeUtf8 } from '../base/bytes.ts';
 import { sniffPstore } from './pstore-frame.ts';
+import { judgeSyslog } from './syslog-sniff.ts';
 
 const KERNEL_LINE =
   /^(?:<\d{1,4}>)?(?:[a-z]+ *:[a-z]+ *: )?(?:\[ *\d+\.\d{6}(?: <[ \d.]+>)?\]|\[<[ \d.]+>\] |\[ *\+\d+\.\d{6}\] |\[[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d\] |\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \d{4}[ <>\d.]*\] |\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[,.]\d{6}[+-]\d\d:?\d\d |Linux version \d)/;
@@ -14,7 +15,7 @@ const CONTROLS = /\u001b\[[ -?]*[@-~]|\0/g;
 const MAX_LINES = 2000;
 
 export function sniffConsole(head: Uint8Array): boolean {
-  if (sniffPstore(head)) return false;
+  if (sniffPstore(head) || judgeSyslog(head) !== undefined) return false;
   const lines = decodeUtf8(head)
     .replace(CONTROLS, '')
     .split(/[\r\n]+/, MAX_LINES);

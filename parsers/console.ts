@@ -10,8 +10,10 @@
  *
  * A line without a stamp is a record of its own, in its place, with NO_RAW_TIME and flagged timeUncertain: show it under the
  * stamp of the record before it (the one after it at the start of an input), and never sort by time alone.
+ * dmesg and vmcore-dmesg print the further lines of a record without a stamp, as far from the left as its text: each is a row with the
+ * record's time and level, flagged continuation.
  * A carriage return ends a line as a newline does, and empty lines yield nothing. Bytes of serial noise stay in the text.
- * Not handled: syslog files (`Nov 23 07:39:46 host kernel: …`), joining the lines of one report (correlate/ does).
+ * Not handled: syslog files (`Nov 23 07:39:46 host kernel: …`, syslog.ts), joining the lines of one report (correlate/ does).
  * Spec: kernel/printk/printk.c (print_prefix, console_prepend_dropped), util-linux sys-utils/dmesg.c.
  */
 import { encodeUtf8 } from '../base/bytes.ts';
@@ -32,6 +34,7 @@ const CARRIAGE_RETURN = 13;
 const ESCAPE = 27;
 const OPEN = 91;
 const STAR = 42;
+const SPACE = 32;
 
 /** A longer line is cut into records of this size, flagged torn. The kernel's lines are below 2 KiB. */
 const MAX_LINE_BYTES = 16 << 10;
@@ -55,6 +58,27 @@ export function openConsole(options: ConsoleOptions = {}): ParserSession<LogBatc
   return new Session(options.firstSequence ?? 0);
 }
 
+/** What a record's further lines share with its first. */
+interface RowSource {
+  readonly facility: number;
+  readonly pid: number;
+  readonly cpu: number;
+  readonly level: number;
+  readonly flags: number;
+}
+
+const KEPT_FLAGS = LOG_FLAG.timeUncertain | LOG_FLAG.userSpace | LOG_FLAG.levelGuessed;
+
+function sourceOf({ facility, pid, cpu, level, flags }: LogBatch, row: number): RowSource {
+  return {
+    facility: facility[row] as number,
+    pid: pid[row] as number,
+    cpu: cpu[row] as number,
+    level: level[row] as number,
+    flags: flags[row] as number,
+  };
+}
+
 class Session implements ParserSession<LogBatch> {
   readonly counts = createCounts();
   readonly #clock = new ConsoleClock();
@@ -63,6 +87,10 @@ class Session implements ParserSession<LogBatch> {
   /** For stamps in the middle of a line, so that the prefix at hand stays. */
   readonly #scratch = new ConsolePrefix();
   #sequence: number;
+  /** Width of the prefix of the last line that had a time; 0 where a line without one came since. */
+  #indent = 0;
+  /** Of the last row of the batch before. */
+  #last: RowSource = { facility: 0, pid: -1, cpu: -1, level: LEVEL_UNKNOWN, flags: 0 };
   // The segment at hand, filled by #findSegment.
   #textAt = 0;
   #end = 0;
@@ -102,6 +130,7 @@ class Session implements ParserSession<LogBatch> {
     }
     this.counts.parsedBytes += at;
     batch.textLength = base + at;
+    if (batch.length > 0) this.#last = sourceOf(batch, batch.length - 1);
     if (this.#clock.domain === 'unix') batch.clock = 'unix';
     return at;
   }
@@ -163,7 +192,12 @@ class Session implements ParserSession<LogBatch> {
       setSecondsNs(batch.rawTime, row, this.#clock.seconds, this.#clock.nanos);
       // What dmesg computes is off by suspends and clock steps; `-d` shows the stamp itself.
       if (!prefix.stamped && prefix.time?.kind !== 'printk') flags |= LOG_FLAG.timeUncertain;
+      this.#indent = textAt - start;
+    } else if (batch.text[start] === SPACE && this.#isIndented(batch.text, start, textEnd)) {
+      this.#addContinuation(batch, row, start + this.#indent, textEnd, flags);
+      return;
     } else {
+      if (textAt < textEnd) this.#indent = 0;
       flags |= LOG_FLAG.timeUncertain;
       // A stamp on another clock than the input's first one stays in the text.
       if (prefix.stamped || prefix.time !== undefined) textAt = start;
@@ -176,6 +210,29 @@ class Session implements ParserSession<LogBatch> {
     batch.cpu[row] = prefix.cpu;
     batch.level[row] = prefix.level;
     batch.flags[row] = flags | this.#judgeText(batch, row, textAt, textEnd);
+    batch.closeRow();
+    this.counts.records++;
+  }
+
+  /** dmesg and vmcore-dmesg print further lines of a record below its text: without a stamp, so far from the left. */
+  #isIndented(text: Uint8Array, start: number, end: number): boolean {
+    if (this.#indent === 0 || end - start <= this.#indent) return false;
+    for (let at = start; at < start + this.#indent; at++) if (text[at] !== SPACE) return false;
+    return true;
+  }
+
+  /** A further line of the record in front of it. */
+  #addContinuation(batch: LogBatch, row: number, textStart: number, textEnd: number, flags: number): void {
+    setSecondsNs(batch.rawTime, row, this.#clock.seconds, this.#clock.nanos);
+    batch.textStart[row] = textStart;
+    batch.textEnd[row] = textEnd;
+    batch.sequence[row] = this.#sequence++;
+    const last = row > 0 ? sourceOf(batch, row - 1) : this.#last;
+    batch.facility[row] = last.facility;
+    batch.pid[row] = last.pid;
+    batch.cpu[row] = last.cpu;
+    batch.level[row] = last.level;
+    batch.flags[row] = flags | LOG_FLAG.continuation | (last.flags & KEPT_FLAGS);
     batch.closeRow();
     this.counts.records++;
   }

@@ -47,11 +47,14 @@ export interface EventFormat {
 const MAX_FIELDS = 512;
 /** The kernel stops at 64 where users name events (MAX_EVENT_NAME_LEN). */
 const MAX_NAME_CHARS = 256;
+/** Of a name in a message. */
+const MAX_TOLD_NAME_CHARS = 100;
 /** No sub-buffer is larger, so no field can be. */
 const MAX_EXTENT_BYTES = 1 << 22;
 /** Longest declaration here: 52 characters. Keeps the expressions below from backtracking over a hostile line. */
 const MAX_DECLARATION_CHARS = 512;
 
+export const ID_LINE = /^ID:\s*(\d+)/m;
 const FIELD_LINE = /^\s*field:\s*([^;]+);\s*offset:\s*(\d+);\s*size:\s*(\d+);(?:\s*signed:\s*(\d+);)?/;
 const FUNCTION_POINTER = /^(.*\(\s*\*+\s*)([A-Za-z_]\w*)(\s*\).*)$/;
 const DECLARATION = /^(.*[\s*\]])([A-Za-z_]\w*)\s*(\[[^\]]*\](?:\s*\[[^\]]*\])*)?$/;
@@ -62,11 +65,12 @@ export type FieldLines = Map<string, FormatField>;
 /** Reads one format file; a string says what is wrong with it. */
 export function parseEventFormat(text: string, system: string, lines: FieldLines = new Map()): EventFormat | string {
   const event = /^name:\s*(\S+)/m.exec(text)?.[1];
-  const id = Number(/^ID:\s*(\d+)/m.exec(text)?.[1] ?? Number.NaN);
-  if (event === undefined) return `${system}: format without a name`;
-  if (event.length > MAX_NAME_CHARS) return `${system}: format with a name of ${event.length} characters`;
-  if (!(id >= 0 && id <= 0xffff)) return `${system}:${event}: format without an ID of 16 bits`;
-  const fields = readFields(text, `${system}:${event}`, lines);
+  const id = Number(ID_LINE.exec(text)?.[1] ?? Number.NaN);
+  const where = `${system.slice(0, MAX_TOLD_NAME_CHARS)}:${event?.slice(0, MAX_TOLD_NAME_CHARS) ?? ''}`;
+  if (event === undefined) return `${where} format without a name`;
+  if (event.length > MAX_NAME_CHARS) return `${system.slice(0, MAX_TOLD_NAME_CHARS)}: format with a name of ${event.length} characters`;
+  if (!(id >= 0 && id <= 0xffff)) return `${where}: format without an ID of 16 bits`;
+  const fields = readFields(text, where, lines);
   if (typeof fields === 'string') return fields;
   const printAt = text.indexOf('\nprint fmt:');
   return {

@@ -17,12 +17,13 @@ import { encodeUtf8 } from '../base/bytes.ts';
 import { Interner } from '../base/interner.ts';
 import type { EventField } from '../model/event-batch.ts';
 import { startsWith } from './boot-phase.ts';
+import type { BodyReader } from './ftrace-compile.ts';
 import { learnBareCall, learnCall, learnKeyValues, learnReturn, type Learn } from './ftrace-learn.ts';
 import { FtraceOwn } from './ftrace-own.ts';
 import { compileProgram, type Program } from './ftrace-program.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
 import { createShape, toVariant, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
-import { FieldValuesScratch, matchTemplate, NO_FIELDS, VALUE, type Template } from './ftrace-template.ts';
+import { FIELD_VALUES, matchTemplate, NO_FIELDS, VALUE, type Template } from './ftrace-template.ts';
 
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
@@ -30,6 +31,8 @@ const SPACE = 32;
 const HASH = 35;
 const OPEN_PAREN = 40;
 const DASH = 45;
+const QUOTE = 34;
+const EQUALS = 61;
 const COLON = 58;
 const LESS = 60;
 const GREATER = 62;
@@ -47,6 +50,7 @@ const ENTER = 'sys_enter_';
 const EXIT = 'sys_exit_';
 const MARK_WRITE = encodeUtf8('tracing_mark_write');
 const PRINT = encodeUtf8('print');
+const FUNCTION_GRAPH = encodeUtf8('funcgraph_');
 const TYPE = encodeUtf8('type: ');
 const STACK = encodeUtf8('<stack trace>');
 const USER_STACK = encodeUtf8('<user stack trace>');
@@ -62,6 +66,9 @@ export interface LearntShape {
   /** The template for the quick way; undefined where it is too long for it. */
   readonly program: Program | undefined;
   readonly shape: Shape;
+  /** Lines that the program has read, until a function is made of it. */
+  runs: number;
+  reader: BodyReader | undefined;
 }
 
 export interface EventEntry {
@@ -74,6 +81,8 @@ export interface EventEntry {
   /** Takes what no template fits. */
   readonly text: Shape;
   learntLines: number;
+  /** Rows of what a plugin of trace-cmd prints of it. */
+  readonly plugin: Shape | undefined;
 }
 
 export class FtraceBodies {
@@ -86,16 +95,25 @@ export class FtraceBodies {
   readonly #exits: (EventEntry | undefined)[] = [];
   /** All of them, by full name. */
   readonly #entries = new Map<string, EventEntry>();
-  readonly #values = new FieldValuesScratch();
-  readonly #print = createShape('ftrace', 'print', [TEXT_FIELD]);
-  readonly #kernelStack = createShape('ftrace', 'kernel_stack', [TEXT_FIELD, OF_FIELD]);
-  readonly #userStack = createShape('ftrace', 'user_stack', [TEXT_FIELD, OF_FIELD]);
+  readonly #values = FIELD_VALUES;
+  /** Rows of markers and stacks. */
+  readonly print = createShape('ftrace', 'print', [TEXT_FIELD]);
+  readonly kernelStack = createShape('ftrace', 'kernel_stack', [TEXT_FIELD, OF_FIELD]);
+  readonly userStack = createShape('ftrace', 'user_stack', [TEXT_FIELD, OF_FIELD]);
+  /** In place of the entry of an event, for markers. */
+  readonly marker: EventEntry;
+  /** The same for trace-cmd's `funcgraph_entry: …` and `funcgraph_exit: …`. */
+  readonly graph: EventEntry;
+  /** Events of which something was learnt, for who has a copy of their templates; he empties it. */
+  readonly changed = new Set<EventEntry>();
   /** Name of the event each CPU had last: a stack belongs to it. */
   readonly #lastOf: string[] = [];
 
   constructor(rows: FtraceRows) {
     this.#rows = rows;
     this.#own = new FtraceOwn(rows);
+    this.marker = this.#createEntry('ftrace', 'print', learnKeyValues);
+    this.graph = this.#createEntry('ftrace', 'funcgraph', learnKeyValues);
   }
 
   /**
@@ -108,9 +126,11 @@ export class FtraceBodies {
     let byte = bytes[p] as number;
     while (byte > SPACE && byte !== COLON && byte !== OPEN_PAREN) byte = bytes[++p] as number;
     if (byte === COLON) {
-      if (bytes[p + 1] !== SPACE || bytes[p + 2] === SPACE) return -1;
+      if (bytes[p + 1] !== SPACE) return -1;
       const entry = this.#plain[this.#names.find(bytes, at, p)];
-      return entry === undefined ? -1 : this.#addKnown(entry, bytes, prefix, p + 2, p + 2, end);
+      let textAt = p + 2;
+      while (bytes[textAt] === SPACE) textAt++;
+      return entry === undefined ? -1 : this.#addKnown(entry, bytes, prefix, textAt, textAt, end);
     }
     if (byte === OPEN_PAREN) {
       const entry = this.#enters[this.#names.find(bytes, at, p)];
@@ -118,8 +138,9 @@ export class FtraceBodies {
     }
     if (byte !== SPACE) return -1;
     if (bytes[p + 1] === LESS) {
-      this.#lastOf[prefix.cpu] = 'function';
-      return this.#own.addFunction(bytes, prefix, p, end);
+      const lineEnd = this.#own.addFunction(bytes, prefix, p, end);
+      if (lineEnd >= 0) this.#lastOf[prefix.cpu] = 'function';
+      return lineEnd;
     }
     if (bytes[p + 1] !== DASH || bytes[p + 2] !== GREATER || bytes[p + 3] !== SPACE) return -1;
     const entry = this.#exits[this.#names.find(bytes, at, p)];
@@ -145,6 +166,8 @@ export class FtraceBodies {
 
   /** The event whose name is `[at, end)`, if it has been met. */
   findEntry(kind: BodyKind, bytes: Uint8Array, at: number, end: number): EventEntry | undefined {
+    if (kind === BODY.plain && isMarker(bytes, at, end)) return this.marker;
+    if (kind === BODY.plain && startsWith(bytes, at, end, FUNCTION_GRAPH)) return this.graph;
     const entries = kind === BODY.plain ? this.#plain : kind === BODY.enter ? this.#enters : this.#exits;
     return entries[this.#names.find(bytes, at, end)];
   }
@@ -157,6 +180,15 @@ export class FtraceBodies {
   /** The event that a CPU had last. */
   noteEvent(cpu: number, event: string): void {
     this.#lastOf[cpu] = event;
+  }
+
+  /** See `noteEvent`; empty before the first one. */
+  lastOf(cpu: number): string {
+    return this.#lastOf[cpu] ?? '';
+  }
+
+  get untyped(): Shape {
+    return this.#own.untyped;
   }
 
   /** Rows of `callee <-caller`, and of `callee <-caller (repeats: 2, last_ts: …)`. */
@@ -180,6 +212,8 @@ export class FtraceBodies {
     if (isMarker(bytes, at, p)) return true;
     let textAt = p + 1;
     while (bytes[textAt] === SPACE && textAt < lineEnd) textAt++;
+    // The text of a probe's argument has lines of its own until its quotes end.
+    if (isInQuotes(bytes, textAt, lineEnd)) return true;
     const entry = this.#plain[this.#names.find(bytes, at, p)];
     if (entry === undefined)
       return learnKeyValues(bytes, textAt, Math.min(lineEnd, textAt + MAX_LEARNT_BYTES), undefined).fields.length === 0;
@@ -188,7 +222,7 @@ export class FtraceBodies {
 
   /** A marker of which the line has the text alone. */
   addMarker(bytes: Uint8Array, prefix: FtracePrefix, end: number): void {
-    this.#addText(this.#print, bytes, prefix, prefix.bodyStart, end);
+    this.#addText(this.print, bytes, prefix, prefix.bodyStart, end);
   }
 
   /** A function and its caller of which the record has the addresses alone. */
@@ -215,7 +249,7 @@ export class FtraceBodies {
     if (byte === SPACE && startsWith(bytes, at, bodyEnd, MARK_WRITE)) {
       // Option sym-addr: `tracing_mark_write+0xdd/0x240 <ffffffffa9fb348d>: text`.
       const colon = bytes.indexOf(COLON, p);
-      if (colon > 0 && colon < bodyEnd) return this.#addText(this.#print, bytes, prefix, colon + 2, bodyEnd);
+      if (colon > 0 && colon < bodyEnd) return this.#addText(this.print, bytes, prefix, colon + 2, bodyEnd);
     }
     if (!startsWith(bytes, at, p, SYSCALL)) return this.#addOwn(bytes, prefix, bodyEnd);
     const isCall = byte === OPEN_PAREN && bytes[bodyEnd - 1] === 41;
@@ -235,17 +269,19 @@ export class FtraceBodies {
   #addNamed(bytes: Uint8Array, prefix: FtracePrefix, p: number, end: number): string | undefined {
     const at = prefix.bodyStart;
     // Of a marker's text only the one space is taken.
-    if (isMarker(bytes, at, p)) return this.#addText(this.#print, bytes, prefix, p + 2, end);
+    if (isMarker(bytes, at, p)) return this.#addText(this.print, bytes, prefix, p + 2, end);
     let textAt = p + 1;
     // trace-cmd pads the name, and has one for markers.
     while (bytes[textAt] === SPACE && textAt < end) textAt++;
     if (startsWith(bytes, textAt, end, MARK_WRITE) && startsWith(bytes, at, p, PRINT)) {
       const colon = bytes.indexOf(COLON, textAt);
-      if (colon > 0) return this.#addText(this.#print, bytes, prefix, colon + 2, end);
+      if (colon > 0) return this.#addText(this.print, bytes, prefix, colon + 2, end);
     }
     const id = this.#nameId(bytes, at, p);
     if (id < 0) return 'too many event names';
-    const entry = (this.#plain[id] ??= this.#plainEntry(this.#names.get(id)));
+    // A line of these may be a marker or a function: never one for the quick way.
+    const isMixed = startsWith(bytes, at, p, PRINT) || startsWith(bytes, at, p, FUNCTION_GRAPH);
+    const entry = isMixed ? this.#plainEntry(this.#names.get(id)) : (this.#plain[id] ??= this.#plainEntry(this.#names.get(id)));
     return this.#addMatched(entry, entry.learn, bytes, prefix, textAt, textAt, end);
   }
 
@@ -264,8 +300,8 @@ export class FtraceBodies {
   /** Events that the tracer itself prints. */
   #addFixed(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): boolean {
     if (bytes[at] === LESS) {
-      if (startsWith(bytes, at, end, STACK)) this.#addStack(this.#kernelStack, bytes, prefix, at + STACK.length + 1, end);
-      else if (startsWith(bytes, at, end, USER_STACK)) this.#addStack(this.#userStack, bytes, prefix, at + USER_STACK.length + 1, end);
+      if (startsWith(bytes, at, end, STACK)) this.#addStack(this.kernelStack, bytes, prefix, at + STACK.length + 1, end);
+      else if (startsWith(bytes, at, end, USER_STACK)) this.#addStack(this.userStack, bytes, prefix, at + USER_STACK.length + 1, end);
       else return false;
       return true;
     }
@@ -273,7 +309,7 @@ export class FtraceBodies {
     // Option raw: `# ffffffffa9fb348d text` is a marker.
     if (bytes[at] !== HASH || bytes[at + 1] !== SPACE) return false;
     const textAt = bytes.indexOf(SPACE, at + 2) + 1;
-    this.#addText(this.#print, bytes, prefix, textAt > 0 && textAt < end ? textAt : at + 2, end);
+    this.#addText(this.print, bytes, prefix, textAt > 0 && textAt < end ? textAt : at + 2, end);
     return true;
   }
 
@@ -289,11 +325,16 @@ export class FtraceBodies {
     return this.#entry('', event, learnKeyValues);
   }
 
+  #createEntry(system: string, event: string, learn: Learn): EventEntry {
+    const text = createShape(system, event, [], 'text');
+    return { system, event, learn, shapes: [], text, learntLines: 0, plugin: this.#own.pluginShape(event) };
+  }
+
   #entry(system: string, event: string, learn: Learn): EventEntry {
     const name = system === '' ? event : `${system}:${event}`;
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
-    const entry: EventEntry = { system, event, learn, shapes: [], text: createShape(system, event, [], 'text'), learntLines: 0 };
+    const entry = this.#createEntry(system, event, learn);
     this.#entries.set(name, entry);
     return entry;
   }
@@ -321,7 +362,10 @@ export class FtraceBodies {
   ): undefined {
     const learnt = this.#findShape(entry, bytes, at, end);
     if (learnt !== undefined) return this.#addRow(entry, learnt.template, learnt.shape, bytes, prefix, bodyAt, end);
-    if (this.#own.addPlugin(entry.event, bytes, prefix, at, end)) return undefined;
+    if (this.#own.addPlugin(entry.event, bytes, prefix, at, end)) {
+      this.#lastOf[prefix.cpu] = entry.event;
+      return undefined;
+    }
     const fresh = this.#learnShape(entry, learn, bytes, at, end);
     if (fresh === undefined) return this.#addRow(entry, NO_FIELDS, entry.text, bytes, prefix, bodyAt, end);
     return this.#addRow(entry, fresh.template, fresh.shape, bytes, prefix, bodyAt, end);
@@ -369,12 +413,15 @@ export class FtraceBodies {
     if (!canLearn(entry) || end - at > MAX_LEARNT_BYTES) return undefined;
     const { shapes, system, event } = entry;
     entry.learntLines++;
+    this.changed.add(entry);
     const template = learn(bytes, at, end, shapes.at(-1)?.template);
     if (template.fields.length === 0 || matchTemplate(template, bytes, at, end, false, this.#values) < 0) return undefined;
-    const learnt = {
+    const learnt: LearntShape = {
       template,
       program: compileProgram(template),
       shape: createShape(system, event, template.fields, toVariant(template.fields)),
+      runs: 0,
+      reader: undefined,
     };
     shapes.push(learnt);
     return learnt;
@@ -387,4 +434,16 @@ function canLearn({ shapes, learntLines }: EventEntry): boolean {
 
 function isMarker(bytes: Uint8Array, start: number, end: number): boolean {
   return (end - start === 1 && bytes[start] === 48) || startsWith(bytes, start, end, MARK_WRITE);
+}
+
+/** Does a `="` stand in the text whose quotes do not end there? */
+function isInQuotes(bytes: Uint8Array, start: number, end: number): boolean {
+  let quotes = 0;
+  let opens = false;
+  for (let p = start; p < end; p++) {
+    if (bytes[p] !== QUOTE) continue;
+    quotes++;
+    opens ||= bytes[p - 1] === EQUALS;
+  }
+  return opens && quotes % 2 === 1;
 }

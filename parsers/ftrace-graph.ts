@@ -26,12 +26,13 @@ import { decodeUtf8, isDigit } from '../base/bytes.ts';
 import { TWO_POW_32 } from '../base/int64.ts';
 import type { Interner } from '../base/interner.ts';
 import type { EventField } from '../model/event-batch.ts';
-import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
+import { hasArrow, isRule, readCpu, readFlags, readStamp, readTask, TaskSwitch } from './ftrace-graph-columns.ts';
+import { FtracePrefix, TIME } from './ftrace-prefix.ts';
+import type { FtraceQuick } from './ftrace-quick.ts';
 import { createShape, RowHead, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
 import type { FtraceTimes } from './ftrace-times.ts';
 
 const NEWLINE = 10;
-const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 const OPEN_PAREN = 40;
 const CLOSE_PAREN = 41;
@@ -47,7 +48,6 @@ const CLOSE_BRACE = 125;
 export const GRAPH = { none: 0, rule: 1, entry: 2, exit: 3, leaf: 4, comment: 5, switch: 6, irq: 7, overrun: 8 } as const;
 type GraphKind = (typeof GRAPH)[keyof typeof GRAPH];
 
-const SWITCH = /^ *(.*\S)-(\d{1,10}) +=> +(.*\S)-(\d{1,10}) *$/;
 const OVERRUNS = /^ \(Overruns: (\d{1,10})\)\s*$/;
 const CALL = /^([^\s(]+)\((.*)\)(;| \{)(?: +\/\* (.*) \*\/)?$/;
 const END = /^\}(?: +\/\* (.*) \*\/)?$/;
@@ -57,12 +57,19 @@ const RETURN = /(?:^|\s)(?:ret=|= )(-?\d{1,19}|(?:0x)?[\da-fA-F]{1,16})(?=\s|$)/
 /** `();` and the newline, `() {`, two spaces: as words. */
 const LEAF_TAIL = 0x0a3b_2928;
 const ENTRY_TAIL = 0x7b20_2928;
+const LESS = 60;
+const EQUALS = 61;
 const TWO_SPACES = 0x2020;
+/** Star and blank behind the slash; what ends the comment, and the newline. */
+const COMMENT_HEAD = 0x202a;
+/** What stands in front of the name behind an end, and behind it, with the newline. */
+const TAIL_HEAD = 0x202a_2f20;
+const TAIL_END = 0x0a2f_2a20;
+const COMMENT_TAIL_BYTES = 4;
 /** What `addLines` may read of a line. */
 const LINE_MARGIN_BYTES = 512;
 const LONGEST_LINE = 1024;
-const SHORTEST_RULE = 20;
-const LONGEST_SWITCH = 80;
+const LONGEST_RULE = 60;
 const MAX_TASKS = 4096;
 const MAX_DEPTH = 512;
 /** Bits of a row's shape: which optional fields it has. */
@@ -110,6 +117,7 @@ export class FtraceGraph {
   /** The same in the dictionary of the batch at hand. */
   #commIds: number[] = [];
   readonly #head = new RowHead();
+  readonly #prefix = new FtracePrefix();
   /** Where the lines end that `addLines` has taken. */
   linesEnd = 0;
   #hasCpu = true;
@@ -129,7 +137,7 @@ export class FtraceGraph {
   #irqText = '';
   #isPlain = true;
   #tail = '';
-  #switched: RegExpExecArray | undefined;
+  readonly #switched = new TaskSwitch();
 
   constructor(rows: FtraceRows) {
     this.#rows = rows;
@@ -143,7 +151,7 @@ export class FtraceGraph {
 
   /** Reads the line `[at, end)` without changing anything but what it found. */
   read(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): GraphKind {
-    if (bytes[at] === SPACE && end - at < 60 && (bytes[at + 1] === DASH || bytes[at + 1] === OPEN_PAREN)) {
+    if (bytes[at] === SPACE && end - at < LONGEST_RULE && (bytes[at + 1] === DASH || bytes[at + 1] === OPEN_PAREN)) {
       if (isRule(bytes, at, end)) return GRAPH.rule;
       const overruns = OVERRUNS.exec(decodeUtf8(bytes, at, end));
       if (overruns !== null) {
@@ -157,11 +165,7 @@ export class FtraceGraph {
     const cpuEnd = readCpu(bytes, p, end, into);
     if (cpuEnd < 0 && this.#hasCpu) return GRAPH.none;
     if (cpuEnd >= 0) {
-      const switched = hasArrow(bytes, cpuEnd, end) ? SWITCH.exec(decodeUtf8(bytes, cpuEnd, end)) : null;
-      if (switched !== null) {
-        this.#switched = switched;
-        return GRAPH.switch;
-      }
+      if (hasArrow(bytes, cpuEnd, end) && this.#switched.read(bytes, cpuEnd, end)) return GRAPH.switch;
       p = cpuEnd;
     }
     this.#setKnownTask(into);
@@ -242,7 +246,7 @@ export class FtraceGraph {
     while (p < end && bytes[p] === SPACE) p++;
     if (bytes[p] === BAR) return p + 1;
     const mark = bytes[p] as number;
-    if (mark === 61 || mark === 60) return this.#readArrow(bytes, p, end);
+    if ((mark === 61 || mark === 60) && bytes[p + 1] === 61) return this.#readArrow(bytes, p, end);
     if (!isDigit(mark)) {
       if (bytes[p + 1] !== SPACE) return -1;
       this.#markAt = p;
@@ -341,26 +345,74 @@ export class FtraceGraph {
   }
 
   /**
-   * Adds the rows of lines from `at` that have CPU, duration and function alone, of events without a time; returns how many. They end
-   * at `linesEnd`. Every other line is left.
+   * Adds the rows of lines from `at` that have CPU, duration and function alone, of events without a time, and what stands between
+   * them; returns how many. They end at `linesEnd`. Every other line is left.
    */
-  addLines(bytes: Uint8Array, at: number, times: FtraceTimes): number {
+  addLines(bytes: Uint8Array, at: number, times: FtraceTimes, quick: FtraceQuick): number {
+    this.linesEnd = at;
     const limit = bytes.length - LINE_MARGIN_BYTES;
     if (at >= limit) return 0;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let rows = 0;
     let p = at;
     while (p < limit) {
-      const added = this.#addLine(bytes, view, p, times);
-      if (added === 0) break;
+      const added = bytes[p] === NEWLINE ? this.#skipLine(p) : this.#addLine(bytes, view, p, times, quick);
+      if (added < 0) break;
       rows += added;
       p = this.linesEnd;
     }
     return rows;
   }
 
-  /** Returns how many rows the line gave; 0 = it is left. */
-  #addLine(bytes: Uint8Array, view: DataView, at: number, times: FtraceTimes): number {
+  /** The line that ends at `newline` gives no row. */
+  #skipLine(newline: number): number {
+    this.linesEnd = newline + 1;
+    return 0;
+  }
+
+  /**
+   * Adds the rows of the body `[at, end)` of trace-cmd's `funcgraph_entry: …`, of which `head` has the rest; returns how many, or -1 when
+   * it is left. A leaf ends when its duration is over.
+   */
+  addText(bytes: Uint8Array, view: DataView, at: number, end: number, head: RowHead): number {
+    const kind = this.readText(bytes, at, end);
+    if ((kind !== GRAPH.entry && kind !== GRAPH.exit && kind !== GRAPH.leaf) || !this.#isPlain) return -1;
+    const entry = kind === GRAPH.exit ? undefined : this.#entries[0]?.open;
+    const exit = kind === GRAPH.entry ? undefined : this.#exits[this.#exitBits()]?.open;
+    if ((kind !== GRAPH.exit && entry === undefined) || (kind !== GRAPH.entry && exit === undefined)) return -1;
+    const rows = this.#rows;
+    const { strings } = rows.batch;
+    const isNamed = this.#nameEnd > this.#nameStart;
+    const name = isNamed ? strings.internWords(view, bytes, this.#nameStart, this.#nameEnd) : this.#openName(head.cpu, this.#depth);
+    if (entry !== undefined) {
+      rows.closeRow(entry, this.#openRow(entry, name), head, at, end);
+      if (kind === GRAPH.entry) this.#noteOpen(head.cpu, name);
+    }
+    if (exit === undefined) return 1;
+    if (entry !== undefined && this.#durationNs > 0) {
+      const low = (head.low >>> 0) + this.#durationNs;
+      head.high += Math.floor(low / TWO_POW_32);
+      head.low = low | 0;
+    }
+    const row = this.#openRow(exit, name);
+    this.#setDuration(exit, row, bytes, view);
+    rows.closeRow(exit, row, head, at, end);
+    if (entry === undefined) return 1;
+    rows.pair(entry.table);
+    return 2;
+  }
+
+  /** Of the last line that ended a function. */
+  get durationNs(): number {
+    return this.#durationNs;
+  }
+
+  #exitBits(): number {
+    return (this.#durationNs < 0 ? 0 : HAS.duration) | (this.#markAt < 0 ? 0 : HAS.overhead);
+  }
+
+  /** Returns how many rows the line gave; -1 = it is left. */
+  #addLine(bytes: Uint8Array, view: DataView, at: number, times: FtraceTimes, quick: FtraceQuick): number {
     let p = at;
     while (bytes[p] === SPACE && p < at + 3) p++;
     const cpuAt = p;
@@ -370,25 +422,86 @@ export class FtraceGraph {
       cpu = cpu * 10 + byte - 48;
       byte = bytes[++p] as number;
     }
-    if (byte !== CLOSE_PAREN || p === cpuAt) return 0;
-    p = this.#readDuration(bytes, p + 1, at + 40);
-    if (p < 0 || this.#irqText !== '' || view.getInt16(p, true) !== TWO_SPACES) return 0;
+    if (byte !== CLOSE_PAREN || p === cpuAt) return byte === DASH && p === at + 1 ? this.#addRule(bytes, at) : -1;
+    const cpuEnd = p + 1;
+    p = this.#readDuration(bytes, cpuEnd, at + 40);
+    if (p < 0) return this.#addSwitchLine(bytes, cpu, at, cpuEnd, times);
+    if (this.#irqText !== '' || view.getInt16(p, true) !== TWO_SPACES) return -1;
     const from = p + 2;
     p = from;
     while (bytes[p] === SPACE && p < from + 100) p++;
     this.#depth = (p - from) >> 1;
     const nameAt = p;
     byte = bytes[p] as number;
-    if (byte === SLASH) return 0;
+    if (byte === SLASH) return this.#addCommentLine(bytes, view, cpu, nameAt, times, quick);
     while (byte > SPACE && byte !== OPEN_PAREN && p < nameAt + 100) byte = bytes[++p] as number;
     const isExit = byte === NEWLINE && p === nameAt + 1 && bytes[nameAt] === CLOSE_BRACE;
+    if (byte === SPACE && bytes[nameAt] === CLOSE_BRACE && p === nameAt + 1) return this.#addTail(bytes, view, cpu, at, p, times);
     if (isExit) return this.#addPlain(bytes, view, cpu, GRAPH.exit, at, nameAt, nameAt, p, times);
     // `();` and `() {` at the end of the line.
-    if (p === nameAt) return 0;
+    if (p === nameAt) return -1;
     const tail = view.getInt32(p, true);
     if (tail === LEAF_TAIL) return this.#addPlain(bytes, view, cpu, GRAPH.leaf, at, nameAt, p, p + 3, times);
-    if (tail !== ENTRY_TAIL || bytes[p + 4] !== NEWLINE) return 0;
+    if (tail !== ENTRY_TAIL || bytes[p + 4] !== NEWLINE) return -1;
     return this.#addPlain(bytes, view, cpu, GRAPH.entry, at, nameAt, p, p + 4, times);
+  }
+
+  /** An end with the name of its function in a comment behind the blank at `blank`. */
+  #addTail(bytes: Uint8Array, view: DataView, cpu: number, at: number, blank: number, times: FtraceTimes): number {
+    if (view.getInt32(blank, true) !== TAIL_HEAD) return -1;
+    const nameAt = blank + 4;
+    let p = nameAt;
+    let byte = bytes[p] as number;
+    while (byte > SPACE && byte !== EQUALS && byte !== LESS && p < nameAt + 100) byte = bytes[++p] as number;
+    if (p === nameAt || view.getInt32(p, true) !== TAIL_END) return -1;
+    return this.#addPlain(bytes, view, cpu, GRAPH.exit, at, nameAt, p, p + 3, times);
+  }
+
+  #addRule(bytes: Uint8Array, at: number): number {
+    const newline = bytes.indexOf(NEWLINE, at);
+    return newline >= 0 && newline < at + LONGEST_RULE && isRule(bytes, at, newline) ? this.#skipLine(newline) : -1;
+  }
+
+  #addSwitchLine(bytes: Uint8Array, cpu: number, at: number, cpuEnd: number, times: FtraceTimes): number {
+    const newline = bytes.indexOf(NEWLINE, cpuEnd);
+    let end = newline;
+    while (end > cpuEnd && bytes[end - 1] === SPACE) end--;
+    if (newline < 0 || !hasArrow(bytes, cpuEnd, newline) || !this.#switched.read(bytes, cpuEnd, end)) return -1;
+    const prefix = this.#prefix;
+    prefix.clear();
+    prefix.cpu = cpu;
+    const ordinal = times.nextOrdinal();
+    prefix.seconds = Math.floor(ordinal / 1e9);
+    prefix.nanos = ordinal % 1e9;
+    this.#addSwitch(bytes, prefix, at, end);
+    times.note(prefix);
+    this.linesEnd = newline + 1;
+    return 1;
+  }
+
+  /** A comment with an event that is known. */
+  #addCommentLine(bytes: Uint8Array, view: DataView, cpu: number, at: number, times: FtraceTimes, quick: FtraceQuick): number {
+    if (view.getInt16(at + 1, true) !== COMMENT_HEAD) return -1;
+    const ordinal = times.ordinal + 1;
+    const head = this.#setHead(cpu);
+    head.low = ordinal | 0;
+    head.high = Math.floor(ordinal / TWO_POW_32);
+    const end = quick.addComment(bytes, at + 3, head);
+    if (end < 0) return -1;
+    times.nextOrdinal();
+    const seconds = Math.floor(ordinal / 1e9);
+    times.noteRow(cpu, seconds, ordinal - seconds * 1e9);
+    this.linesEnd = end + COMMENT_TAIL_BYTES;
+    return 1;
+  }
+
+  /** Of a row of the task that runs on a CPU. */
+  #setHead(cpu: number): RowHead {
+    const head = this.#head;
+    head.cpu = cpu;
+    head.pid = this.#pids[cpu] ?? 0;
+    head.comm = this.#commIds[cpu] ?? this.#internComm(cpu);
+    return head;
   }
 
   #addPlain(
@@ -402,16 +515,12 @@ export class FtraceGraph {
     end: number,
     times: FtraceTimes,
   ): number {
-    const exitBits = (this.#durationNs < 0 ? 0 : HAS.duration) | (this.#markAt < 0 ? 0 : HAS.overhead);
     const entry = kind === GRAPH.exit ? undefined : this.#entries[0]?.open;
-    const exit = kind === GRAPH.entry ? undefined : this.#exits[exitBits]?.open;
-    if ((kind !== GRAPH.exit && entry === undefined) || (kind !== GRAPH.entry && exit === undefined)) return 0;
+    const exit = kind === GRAPH.entry ? undefined : this.#exits[this.#exitBits()]?.open;
+    if ((kind !== GRAPH.exit && entry === undefined) || (kind !== GRAPH.entry && exit === undefined)) return -1;
     const { strings } = this.#rows.batch;
-    const head = this.#head;
-    head.cpu = cpu;
-    head.pid = this.#pids[cpu] ?? 0;
-    head.comm = this.#commIds[cpu] ?? this.#internComm(cpu);
-    const name = kind === GRAPH.exit ? this.#openName(cpu, this.#depth) : strings.internWords(view, bytes, nameAt, nameEnd);
+    this.#setHead(cpu);
+    const name = nameEnd === nameAt ? this.#openName(cpu, this.#depth) : strings.internWords(view, bytes, nameAt, nameEnd);
     this.linesEnd = end + 1;
     let rows = 0;
     if (entry !== undefined) {
@@ -420,8 +529,12 @@ export class FtraceGraph {
       rows++;
     }
     if (exit === undefined) return rows;
-    const row = this.#rows.openRow(exit);
-    const { columns } = exit;
+    this.#setDuration(exit, this.#rows.openRow(exit), bytes, view);
+    this.#addRow(exit, name, at, end, times);
+    return rows + 1;
+  }
+
+  #setDuration({ columns }: OpenTable, row: number, bytes: Uint8Array, view: DataView): void {
     let field = 2;
     if (this.#durationNs >= 0) {
       const column = columns[field++] as Uint32Array;
@@ -429,9 +542,18 @@ export class FtraceGraph {
       column[row * 2] = this.#durationNs - high * TWO_POW_32;
       column[row * 2 + 1] = high;
     }
-    if (this.#markAt >= 0) (columns[field] as Uint32Array)[row] = strings.internWords(view, bytes, this.#markAt, this.#markAt + 1);
-    this.#addRow(exit, name, at, end, times);
-    return rows + 1;
+    if (this.#markAt < 0) return;
+    (columns[field] as Uint32Array)[row] = this.#rows.batch.strings.internWords(view, bytes, this.#markAt, this.#markAt + 1);
+  }
+
+  /** The next row, with the fields that all have. */
+  #openRow(open: OpenTable, name: number): number {
+    const row = this.#rows.openRow(open);
+    const [names, depths] = open.columns as [Uint32Array, Uint32Array];
+    names[row] = name;
+    depths[row * 2] = this.#depth;
+    depths[row * 2 + 1] = 0;
+    return row;
   }
 
   #internComm(cpu: number): number {
@@ -443,11 +565,7 @@ export class FtraceGraph {
   #addRow(open: OpenTable, name: number, at: number, end: number, times: FtraceTimes): void {
     const rows = this.#rows;
     const head = this.#head;
-    const row = rows.openRow(open);
-    const [names, depths] = open.columns as [Uint32Array, Uint32Array];
-    names[row] = name;
-    depths[row * 2] = this.#depth;
-    depths[row * 2 + 1] = 0;
+    const row = this.#openRow(open, name);
     const ordinal = times.nextOrdinal();
     head.low = ordinal | 0;
     head.high = Math.floor(ordinal / TWO_POW_32);
@@ -475,23 +593,25 @@ export class FtraceGraph {
   }
 
   #addSwitch(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): void {
-    const [, prevComm = '', prevPid = '0', nextComm = '', nextPid = '0'] = this.#switched ?? [];
+    const { prev, next } = this.#switched;
     const { cpu } = prefix;
-    prefix.pid = Number(prevPid);
-    prefix.comm = new TextEncoder().encode(prevComm);
+    prefix.pid = prev.pid;
+    prefix.comm = undefined;
+    prefix.commStart = prev.start;
+    prefix.commEnd = prev.end;
     const shape = this.#switch;
     const rows = this.#rows;
     const row = rows.add(shape, prefix, bytes);
-    rows.setString(shape, row, 0, prevComm);
-    rows.setNumber(shape, row, 1, Number(prevPid));
-    rows.setString(shape, row, 2, nextComm);
-    rows.setNumber(shape, row, 3, Number(nextPid));
+    rows.setText(shape, row, 0, bytes, prev.start, prev.end);
+    rows.setNumber(shape, row, 1, prev.pid);
+    rows.setText(shape, row, 2, bytes, next.start, next.end);
+    rows.setNumber(shape, row, 3, next.pid);
     rows.setBody(shape, row, at, end);
     if (this.#parked.size >= MAX_TASKS) this.#parked.clear();
-    this.#parked.set(toTask(Number(prevPid), cpu), this.#open[cpu] ?? new GraphStack());
-    this.#open[cpu] = this.#parked.get(toTask(Number(nextPid), cpu));
-    this.#pids[cpu] = Number(nextPid);
-    this.#comms[cpu] = new TextEncoder().encode(nextComm);
+    this.#parked.set(toTask(prev.pid, cpu), this.#open[cpu] ?? new GraphStack());
+    this.#open[cpu] = this.#parked.get(toTask(next.pid, cpu));
+    this.#pids[cpu] = next.pid;
+    this.#comms[cpu] = bytes.slice(next.start, next.end);
     this.#commIds = [];
   }
 
@@ -530,22 +650,6 @@ class GraphStack {
   }
 }
 
-/** `=>` in front of any bar, as in the short line of a switch. */
-function hasArrow(bytes: Uint8Array, at: number, end: number): boolean {
-  if (end - at >= LONGEST_SWITCH) return false;
-  for (let p = at; p < end && bytes[p] !== BAR; p++) if (bytes[p] === 61 && bytes[p + 1] === 62) return true;
-  return false;
-}
-
-/** ` ------------------------------------------` */
-function isRule(bytes: Uint8Array, at: number, end: number): boolean {
-  let p = at + 1;
-  while (p < end && bytes[p] === DASH) p++;
-  const dashes = p - at - 1;
-  while (p < end && (bytes[p] === SPACE || bytes[p] === CARRIAGE_RETURN)) p++;
-  return dashes >= SHORTEST_RULE && p === end;
-}
-
 /** Each CPU has an idle task of its own. */
 function toTask(pid: number, cpu: number): number {
   return pid === 0 ? -1 - cpu : pid;
@@ -559,66 +663,4 @@ function toShape(event: string, bits: number): Shape {
 function parseReturn(text: string, isHex: boolean): bigint {
   const value = isHex && !text.startsWith('0x') ? BigInt(`0x${text}`) : text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text);
   return BigInt.asUintN(64, value);
-}
-
-/** `402.924639 |  ` or `   5 us |  `; returns what follows, `at` where there is no such column. */
-function readStamp(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
-  let p = at;
-  while (p < end && bytes[p] === SPACE) p++;
-  if (!isDigit(bytes[p])) return at;
-  p = into.readNumber(bytes, p);
-  const isRelative = bytes[p] === SPACE && bytes[p + 1] === 0x75 && bytes[p + 2] === 0x73 && bytes[p + 3] === SPACE;
-  if (isRelative && into.time === TIME.whole) {
-    p += 3;
-    const micros = into.seconds * 1e9 + into.nanos;
-    into.seconds = Math.floor(micros / 1e6);
-    into.nanos = (micros - into.seconds * 1e6) * 1000;
-    into.time = TIME.relative;
-  }
-  if (p === 0 || into.time === TIME.whole || bytes[p] !== SPACE || bytes[p + 1] !== BAR) {
-    into.time = TIME.none;
-    return at;
-  }
-  return p + 2;
-}
-
-/** ` 0)`; returns what follows, or -1. */
-function readCpu(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
-  let p = at;
-  while (p < end && bytes[p] === SPACE) p++;
-  let cpu = 0;
-  const from = p;
-  while (isDigit(bytes[p]) && cpu <= MAX_CPU) cpu = cpu * 10 + (bytes[p++] as number) - 48;
-  if (p === from || cpu > MAX_CPU || bytes[p] !== CLOSE_PAREN) return -1;
-  into.cpu = cpu;
-  return p + 1;
-}
-
-/** `     sh-470     |`; returns what follows, `at` where there is no such column. */
-function readTask(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
-  const limit = Math.min(end, at + 40);
-  let bar = at;
-  while (bar < limit && bytes[bar] !== BAR) bar++;
-  if (bytes[bar] !== BAR) return at;
-  let p = bar - 1;
-  while (p > at && bytes[p] === SPACE) p--;
-  const last = p;
-  let pid = 0;
-  let unit = 1;
-  for (; isDigit(bytes[p]) && unit < 1e10; unit *= 10) pid += ((bytes[p--] as number) - 48) * unit;
-  if (p === last || p <= at || bytes[p] !== DASH) return at;
-  into.setTask(bytes, at, p, pid);
-  return bar + 1;
-}
-
-/** `  ...1. |`; returns what follows, `at` where there is no such column. */
-function readFlags(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
-  let p = at;
-  while (p < end && bytes[p] === SPACE) p++;
-  const from = p;
-  while (p < end && (bytes[p] as number) > SPACE && bytes[p] !== BAR) p++;
-  const count = p - from;
-  if (count < 4 || count > 8 || bytes[p] !== SPACE || bytes[p + 1] !== BAR) return at;
-  into.readFlags(bytes, from, p);
-  return p + 2;
 }

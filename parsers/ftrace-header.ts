@@ -93,7 +93,7 @@ export class FtraceHeader {
   columns: number[] = [];
   /** A line of the picture named the columns of events, or of function_graph. */
   hasColumns = false;
-  /** function_graph's line of column names. */
+  /** function_graph's line of column names; empty as long as it has none, which it has not with context-info off. */
   graph: string | undefined;
   latency: LatencyTrace | undefined;
 
@@ -118,7 +118,7 @@ export class FtraceHeader {
     this.tracer = tracer;
     this.columns = [];
     this.hasColumns = false;
-    this.graph = undefined;
+    this.graph = tracer === 'function_graph' ? '' : undefined;
     this.latency = undefined;
   }
 

@@ -34,6 +34,7 @@ const COLON = 58;
 const OPEN = 91;
 const CLOSE = 93;
 const SMALL_S = 0x73;
+const GLUED_FLAGS = 5;
 const SMALL_U = 0x75;
 
 const SHORT_DASH_COLUMN = 8;
@@ -67,7 +68,10 @@ function readFrom(bytes: Uint8Array, at: number, dash: number, into: FtracePrefi
   if (p === cpuAt || cpu > MAX_CPU || !(byte > SPACE)) return false;
   const flagsAt = p;
   while (byte > SPACE) byte = bytes[++p] as number;
-  const flagsEnd = p;
+  let flagsEnd = p;
+  // trace-cmd puts no blank between its five flags and a count of more than eleven digits: `0d.h..1795651631082969373:`.
+  if (bytes[p - 1] === COLON && p - flagsAt > GLUED_FLAGS) p = flagsEnd = flagsAt + GLUED_FLAGS;
+  byte = bytes[p] as number;
   while (byte === SPACE) byte = bytes[++p] as number;
   const bodyStart = readLatencyTime(bytes, p, into);
   if (bodyStart === 0) return false;

@@ -7,13 +7,14 @@
  *   #1     inner/outer(us): 38321/8916  ts:1795652624.902697281 count:655        hwlat
  *   1006816     967587   3.89634   97571    201   0    117   0   94              osnoise
  *   #23    context thread timer_latency  10799134 ns              timerlat
- *   8,0   Q   W 3 + 8 [dd]                                        blk
+ *   8,0   Q   W 3 + 8 [dd]                                        blk; with blk_cgroup `254,16  /mks  C  RM 2 + 2 [0]`
+ *   R 4 42.347458 2 0xfebc100c 0x1 0x0 0                          mmiotrace (ftrace-tracers.ts)
  *   type: 372        UNKNOWN TYPE 4                               untyped: options raw, hex, bin, fields print no more
  */
 import type { EventField } from '../model/event-batch.ts';
 import { decodeUtf8 } from '../base/bytes.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
-import { createShape, type FtraceRows, type Shape } from './ftrace-rows.ts';
+import { createShape, toVariant, type FtraceRows, type Shape } from './ftrace-rows.ts';
 
 const NEWLINE = 10;
 const SPACE = 32;
@@ -46,8 +47,11 @@ const SYMBOL = String.raw`(?:[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: \[[\w-]+\])
 /** Longest body that rules are tried on. */
 const MAX_RULE_BYTES = 512;
 
+/** What the quick way takes for a name, and so must be one everywhere. */
+const FUNCTION_NAME = String.raw`[^\0- (:]+`;
+
 const FUNCTION: Rule = {
-  pattern: new RegExp(`^(${SYMBOL}) <-(${SYMBOL})$`),
+  pattern: new RegExp(`^(${SYMBOL}|${FUNCTION_NAME}) <-(?!-)(${SYMBOL}|${FUNCTION_NAME})$`),
   event: 'function',
   fields: [
     ['ip', 'text'],
@@ -65,6 +69,129 @@ const REPEATS: Rule = {
     ['last_ts', 'nanoseconds'],
   ],
 };
+
+/** Device, columns of blk_classic or of blkparse, cgroup (a number, a path, unknown), action, and the marks of what is done. */
+const blkHead = (actions: string): string =>
+  String.raw`^ *(\d{1,4},\d{1,7}) +(?:\d{1,5} +(?:\d{1,10} +)?\d{1,10}\.\d{1,9} +\d{1,10} +)?(?:([\da-f]{1,8},[\da-f]{1,8}|\/.*?|<\.\.\.>) +)?(${actions}) +([A-Z]{1,8}) `;
+const BLK_ENDED = 'C|R|complete|requeue';
+const BLK_OTHER = '[A-Z]{1,2}|queue|backmerge|frontmerge|getrq|sleeprq|issue|plug|unplug_io|unplug_timer|insert|split|bounce|remap';
+const BLK_HEAD = [
+  ['dev', 'text'],
+  ['cgroup', 'text'],
+  ['action', 'text'],
+  ['rwbs', 'text'],
+] as const;
+const SECTOR = ['sector', 'integer'] as const;
+const SECTORS = ['nr_sector', 'integer'] as const;
+const COMM = ['comm', 'text'] as const;
+
+/** `actions` with what stands behind them. */
+const blk = (actions: string, rest: string, ...fields: Rule['fields']): Rule => ({
+  pattern: new RegExp(`${blkHead(actions)}${rest}$`),
+  event: 'blk',
+  fields: [...BLK_HEAD, ...fields],
+});
+
+const BLK_RULES: readonly Rule[] = [
+  blk(BLK_ENDED, String.raw`(\d{1,15})(?: \+ (\d{1,10}))? \[(\d{1,10})\]`, SECTOR, SECTORS, ['error', 'integer']),
+  blk(BLK_ENDED, String.raw`(?:\(([\da-f. ]*)\) )?\[(\d{1,10})\]`, ['cmd', 'text'], ['error', 'integer']),
+  blk(BLK_OTHER, String.raw`(\d{1,15}) \+ (\d{1,10}) \[(.*)\]`, SECTOR, SECTORS, COMM),
+  blk(
+    BLK_OTHER,
+    String.raw`(\d{1,15}) \+ (\d{1,10}) <- \((\d{1,4},\d{1,7})\) (\d{1,15})(?: \[(.*)\])?`,
+    SECTOR,
+    SECTORS,
+    ['old_dev', 'text'],
+    ['old_sector', 'integer'],
+    COMM,
+  ),
+  blk(BLK_OTHER, String.raw`(\d{1,15}) \/ (\d{1,15}) \[(.*)\]`, SECTOR, ['new_sector', 'integer'], COMM),
+  blk(BLK_OTHER, String.raw`(\d{1,10}) (?:\(([\da-f. ]*)\) )?\[(.*)\]`, ['bytes', 'integer'], ['cmd', 'text'], COMM),
+  blk(BLK_OTHER, String.raw`\[(.*)\](?: (\d{1,15}))?`, COMM, ['nr_rq', 'integer']),
+  blk('m|message', '(.*)', ['msg', 'text']),
+];
+
+const MMIO_ADDRESS = String.raw`0x([\da-f]{1,16})`;
+const MMIO_RULES: readonly Rule[] = [
+  {
+    pattern: new RegExp(String.raw`^([RW]) (\d{1,3}) [\d.]+ (-?\d{1,10}) ${MMIO_ADDRESS} ${MMIO_ADDRESS} ${MMIO_ADDRESS} 0$`),
+    event: 'mmiotrace_rw',
+    fields: [
+      ['opcode', 'text'],
+      ['width', 'integer'],
+      ['map_id', 'integer'],
+      ['phys', 'hex'],
+      ['value', 'hex'],
+      ['pc', 'hex'],
+    ],
+  },
+  {
+    pattern: new RegExp(String.raw`^(UNKNOWN) [\d.]+ (-?\d{1,10}) ${MMIO_ADDRESS} ([\da-f]{2},[\da-f]{2},[\da-f]{2}) ${MMIO_ADDRESS} 0$`),
+    event: 'mmiotrace_rw',
+    fields: [
+      ['opcode', 'text'],
+      ['map_id', 'integer'],
+      ['phys', 'hex'],
+      ['code', 'text'],
+      ['pc', 'hex'],
+    ],
+  },
+  {
+    pattern: new RegExp(String.raw`^(MAP) [\d.]+ (-?\d{1,10}) ${MMIO_ADDRESS} ${MMIO_ADDRESS} ${MMIO_ADDRESS} ${MMIO_ADDRESS} 0$`),
+    event: 'mmiotrace_map',
+    fields: [
+      ['opcode', 'text'],
+      ['map_id', 'integer'],
+      ['phys', 'hex'],
+      ['virt', 'hex'],
+      ['len', 'hex'],
+      ['pc', 'hex'],
+    ],
+  },
+  {
+    pattern: new RegExp(String.raw`^(UNMAP) [\d.]+ (-?\d{1,10}) ${MMIO_ADDRESS} 0$`),
+    event: 'mmiotrace_map',
+    fields: [
+      ['opcode', 'text'],
+      ['map_id', 'integer'],
+      ['pc', 'hex'],
+    ],
+  },
+  { pattern: /^(rw|map) what\?$/, event: 'mmiotrace_rw', fields: [['opcode', 'text']] },
+];
+
+/** What the option raw makes of hwlat, osnoise and timerlat. */
+const RAW_RULES: readonly Rule[] = [
+  {
+    pattern: /^(\d{1,15}) (\d{1,15}) (\d{1,12}) (\d{9}) (\d{1,10})$/,
+    event: 'hwlat',
+    fields: [
+      ['duration', 'integer'],
+      ['outer_duration', 'integer'],
+      ['tv_sec', 'integer'],
+      ['tv_nsec', 'integer'],
+      ['seqnum', 'integer'],
+    ],
+  },
+  {
+    pattern: new RegExp(`^${Array.from({ length: 8 }, () => String.raw`(\d{1,15})`).join(' ')}$`),
+    event: 'osnoise',
+    fields: ['runtime', 'noise', 'max_sample', 'hw_count', 'nmi_count', 'irq_count', 'softirq_count', 'thread_count'].map(
+      (name) => [name, 'integer'] as const,
+    ),
+  },
+  {
+    pattern: /^(\d{1,10}) ([0-2]) (\d{1,15})$/,
+    event: 'timerlat',
+    fields: [
+      ['seqnum', 'integer'],
+      ['context_number', 'integer'],
+      ['timer_latency', 'integer'],
+    ],
+  },
+];
+
+const UNTYPED: Rule = { pattern: /^(?:type: |UNKNOWN TYPE |Unknown type )(\d{1,10})$/, event: 'untyped', fields: [['type', 'integer']] };
 
 const RULES: readonly Rule[] = [
   REPEATS,
@@ -124,20 +251,10 @@ const RULES: readonly Rule[] = [
       ['timer_latency', 'integer'],
     ],
   },
-  {
-    pattern:
-      /^ *(\d+,\d+) +(?:\d+ +\d+ +[\d.]+ +\d+ +)?([A-Z]{1,3}) +([A-Z]{1,8}) (\d{1,15}) \+ (\d{1,10})(?: <- \(\d+,\d+\) \d+| \/ \d+)? \[(.*)\]$/,
-    event: 'blk',
-    fields: [
-      ['dev', 'text'],
-      ['action', 'text'],
-      ['rwbs', 'text'],
-      ['sector', 'integer'],
-      ['nr_sector', 'integer'],
-      ['comm', 'text'],
-    ],
-  },
-  { pattern: /^(?:type: |UNKNOWN TYPE |Unknown type )(\d{1,10})$/, event: 'untyped', fields: [['type', 'integer']] },
+  ...BLK_RULES,
+  ...MMIO_RULES,
+  ...RAW_RULES,
+  UNTYPED,
   {
     pattern: /^# ([\da-f]{1,16}) buf:((?: [\da-f]{2})*) ?$/,
     event: 'raw_data',
@@ -190,6 +307,17 @@ export class FtraceOwn {
 
   constructor(rows: FtraceRows) {
     this.#rows = rows;
+  }
+
+  /** Rows of an event that a plugin of trace-cmd prints in a way of its own. */
+  pluginShape(event: string): Shape | undefined {
+    const rule = Object.hasOwn(PLUGIN_RULES, event) ? PLUGIN_RULES[event]?.[0] : undefined;
+    return rule === undefined ? undefined : this.#shapeOf(rule);
+  }
+
+  /** Rows of events of which the line has the type alone. */
+  get untyped(): Shape {
+    return this.#shapeOf(UNTYPED);
   }
 
   /** Rows of a call that came several times. */
@@ -276,7 +404,8 @@ export class FtraceOwn {
     const known = this.#shapes.get(rule);
     if (known !== undefined) return known;
     const isOwn = RULES.includes(rule);
-    const shape = createShape(isOwn ? 'ftrace' : '', rule.event, rule.fields.map(toField), isOwn ? String(rule.fields.length) : 'plugin');
+    const fields = rule.fields.map(toField);
+    const shape = createShape(isOwn ? 'ftrace' : '', rule.event, fields, isOwn ? toVariant(fields) : 'plugin');
     this.#shapes.set(rule, shape);
     return shape;
   }

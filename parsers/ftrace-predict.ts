@@ -8,24 +8,23 @@
  *   |                        |   | +---+-- flags: a small table
  *   |                        |   +-- three digits of the CPU
  *   +-- 24 bytes: task and pid, a table
- *         sh-31316     1d..2. 20720us!: sched_switch: …          latency-format: 16 bytes of task, us since the first event
+ *                 sh   28326   0 1 00000002 00000004 [ed71c6f82] 63738507.138ms (+0.003ms): sched_switch: …     verbose
+ *   +--------------------------+ 24 bytes of task
  *
  * A line that is unlike those before is left to ftrace-prefix.ts; `learn` then takes from it what the next ones may have.
  */
 import { isDigit } from '../base/bytes.ts';
-import { Int64Array, TWO_POW_32 } from '../base/int64.ts';
+import { TWO_POW_32 } from '../base/int64.ts';
 import type { Interner } from '../base/interner.ts';
-import { TIME, type FtracePrefix } from './ftrace-prefix.ts';
-import { RowHead } from './ftrace-rows.ts';
-import { setSecondsNs } from './raw-time.ts';
+import { readGlued } from './ftrace-columns.ts';
+import { DIGITS, HEX, readDigits, readHexDigits } from './ftrace-digits.ts';
+import { TIME, type FtracePrefix, type TimeKind } from './ftrace-prefix.ts';
+import { FtraceStamp, PredictedPrefix } from './ftrace-stamp.ts';
 
 const SPACE = 32;
 const DASH = 45;
-const DOT = 46;
-const COLON = 58;
 const OPEN = 91;
 const CLOSE = 93;
-const OPEN_PAREN = 40;
 
 const TASK_SLOTS = 512;
 /** Six words of the line, the pid, the dictionary id of the name. */
@@ -34,48 +33,40 @@ const FLAG_SLOTS = 1024;
 /** Four flags, the fifth (a space where there is none), EventTable.flags and preemptCount. */
 const FLAG_WORDS = 4;
 const NO_FLAGS = -1;
+/** Before something is learnt: most files are short, and to allocate 32 KB costs as much as to read some lines. */
+const NO_TASK_TABLE = new Int32Array(TASK_SLOTS * TASK_WORDS);
+const NO_FLAG_TABLE = new Int32Array(FLAG_SLOTS * FLAG_WORDS).fill(NO_FLAGS);
 /** Where the columns of a line are. */
 const EVENT = { dash: 16, bracket: 24, cpu: 26, flags: 31 } as const;
-const LATENCY = { dash: 8, cpu: 17, flags: 20, time: 26 } as const;
-/** Of the time up to its dot, with the spaces in front. */
-const MOST_LEAD_BYTES = 12;
+const VERBOSE = { commEnd: 16, pidEnd: 24, cpu: 25, flags: 29 } as const;
+/** So that ns are exact. */
+const MOST_EXACT = 2 ** 53;
+const MOST_MICROS_DIGITS = 13;
+const MOST_DELAY_BYTES = 64;
+/** ` [`, `] ` and `):` as words. */
+const SPACE_OPEN = 0x5b20;
+const CLOSE_SPACE = 0x205d;
+const PAREN_COLON = 0x3a29;
 
 export class FtracePredictor {
-  bodyStart = 0;
-  readonly head = new RowHead();
-  /** The time, as FtraceTimes wants it. */
-  seconds = 0;
-  nanos = 0;
-  readonly #tasks = new Int32Array(TASK_SLOTS * TASK_WORDS);
-  readonly #flags = new Int32Array(FLAG_SLOTS * FLAG_WORDS);
-  /** Offset of the dot in the line, 0 before the first one is known. */
-  #dotOffset = 0;
-  #flagsEnd = 0;
-  /** The twelve bytes in front of the dot, and which of them count. */
-  #lead0 = 0;
-  #lead1 = 0;
-  #lead2 = 0;
-  #mask0 = 0;
-  #mask1 = 0;
-  #mask2 = 0;
-  #wholeSeconds = 0;
-  #baseLow = 0;
-  #baseHigh = 0;
-
-  constructor() {
-    this.forget();
-  }
+  /** Of lines of verbose. */
+  verboseTime: TimeKind = TIME.none;
+  /** The line that was read last. */
+  readonly line = new PredictedPrefix();
+  #tasks = NO_TASK_TABLE;
+  #flags = NO_FLAG_TABLE;
+  readonly #stamp = new FtraceStamp();
 
   /** Before text whose columns may mean something else. */
   forget(): void {
     this.forgetTasks();
-    this.#flags.fill(NO_FLAGS);
-    this.#dotOffset = 0;
+    if (this.#flags !== NO_FLAG_TABLE) this.#flags.fill(NO_FLAGS);
+    this.#stamp.forget();
   }
 
   /** Before another dictionary: ids of names are of no more use. */
   forgetTasks(): void {
-    this.#tasks.fill(0);
+    if (this.#tasks !== NO_TASK_TABLE) this.#tasks.fill(0);
   }
 
   /** True when the line at `at` is an event as the ones before it; reads up to 64 bytes, whatever the line has. */
@@ -88,8 +79,8 @@ export class FtracePredictor {
     const tens = (bracket >>> 24) - 48;
     const ones = (rest & 0xff) - 48;
     if (hundreds < 0 || hundreds > 9 || tens < 0 || tens > 9 || ones < 0 || ones > 9) return false;
-    this.head.cpu = hundreds * 100 + tens * 10 + ones;
-    if (!this.#readFlags(view, at + EVENT.flags) || !this.#readStamp(view, at)) return false;
+    this.line.head.cpu = hundreds * 100 + tens * 10 + ones;
+    if (!this.#readFlags(view, at + EVENT.flags) || !this.#stamp.read(view, at, 0, this.line)) return false;
     return this.#readTask(
       view.getInt32(at, true),
       view.getInt32(at + 4, true),
@@ -100,21 +91,50 @@ export class FtracePredictor {
     );
   }
 
-  /** As `readEvent`, for latency-format. */
-  readLatency(view: DataView, at: number): boolean {
-    // ` ` and the CPU, three wide.
-    const columns = view.getInt32(at + LATENCY.cpu - 1, true);
-    const tens = (columns >>> 16) & 0xff;
-    const ones = (columns >>> 24) - 48;
-    if ((columns & 0xffff) !== 0x2020 || ones < 0 || ones > 9) return false;
-    if (tens === SPACE) this.head.cpu = ones;
-    else if (tens >= 49 && tens <= 57) this.head.cpu = (tens - 48) * 10 + ones;
-    else return false;
-    if (!this.#readFlags(view, at + LATENCY.flags) || view.getUint8(at + LATENCY.time - 1) !== SPACE) return false;
-    return (
-      this.#readMicros(view, at + LATENCY.time) &&
-      this.#readTask(view.getInt32(at, true), view.getInt32(at + 4, true), view.getInt32(at + 8, true), view.getInt32(at + 12, true), 0, 0)
+  /** As `readEvent`, for latency-format with verbose; reads up to 200 bytes. */
+  readVerbose(view: DataView, at: number): boolean {
+    const { line } = this;
+    const cpu = readGlued(view, at + VERBOSE.cpu);
+    if (cpu < 0 || view.getUint8(at + VERBOSE.pidEnd) !== SPACE || view.getUint8(at + VERBOSE.flags - 1) !== SPACE) return false;
+    const flagsEnd = readDigits(view, at + VERBOSE.flags);
+    const flags = DIGITS.value;
+    if (flagsEnd < 0 || flags > 0xff || view.getUint8(flagsEnd) !== SPACE) return false;
+    const preemptEnd = readHexDigits(view, flagsEnd + 1);
+    const preempt = HEX.low;
+    const indexEnd = readHexDigits(view, preemptEnd + 1);
+    if (preemptEnd !== flagsEnd + 9 || indexEnd !== preemptEnd + 9 || view.getUint8(preemptEnd) !== SPACE) return false;
+    if (view.getUint16(indexEnd, true) !== SPACE_OPEN || !this.#readVerboseTime(view, indexEnd + 2)) return false;
+    line.head.cpu = cpu;
+    line.head.bits = flags | ((preempt & 0xff) << 8);
+    return this.#readTask(
+      view.getInt32(at, true),
+      view.getInt32(at + 4, true),
+      view.getInt32(at + 8, true),
+      view.getInt32(at + 12, true),
+      view.getInt32(at + 16, true),
+      view.getInt32(at + 20, true),
     );
+  }
+
+  /** `ed71c6f82] 63738507.138ms (+0.003ms): `: us; where a clock has no unit 16 digits. */
+  #readVerboseTime(view: DataView, at: number): boolean {
+    const end = readHexDigits(view, at);
+    const isWhole = end - at === 16;
+    if (end < 0 || isWhole !== (this.verboseTime === TIME.whole) || (!isWhole && end > at + MOST_MICROS_DIGITS)) return false;
+    if (view.getUint16(end, true) !== CLOSE_SPACE) return false;
+    const { line } = this;
+    let raw = HEX.high * TWO_POW_32 + HEX.low;
+    if (!isWhole) raw *= 1000;
+    if (raw >= MOST_EXACT) return false;
+    let p = end + 2;
+    while (view.getUint16(p, true) !== PAREN_COLON) if (view.getUint8(p) < SPACE || ++p > end + MOST_DELAY_BYTES) return false;
+    if (view.getUint8(p + 2) !== SPACE) return false;
+    line.bodyStart = p + 3;
+    line.seconds = Math.floor(raw / 1e9);
+    line.nanos = raw - line.seconds * 1e9;
+    line.head.high = Math.floor(raw / TWO_POW_32);
+    line.head.low = (raw - line.head.high * TWO_POW_32) | 0;
+    return true;
   }
 
   #readTask(a: number, b: number, c: number, d: number, e: number, f: number): boolean {
@@ -132,8 +152,8 @@ export class FtracePredictor {
       tasks[slot + 5] !== f
     )
       return false;
-    this.head.pid = tasks[slot + 6] as number;
-    this.head.comm = tasks[slot + 7] as number;
+    this.line.head.pid = tasks[slot + 6] as number;
+    this.line.head.comm = tasks[slot + 7] as number;
     return true;
   }
 
@@ -143,108 +163,42 @@ export class FtracePredictor {
     const flags = this.#flags;
     const slot = slotOfFlags(four, fifth);
     if (flags[slot] !== four || flags[slot + 1] !== fifth) return false;
-    this.head.bits = flags[slot + 2] as number;
+    this.line.head.bits = flags[slot + 2] as number;
     return true;
   }
 
-  /** The time, whose seconds are those of the line before. */
-  #readStamp(view: DataView, at: number): boolean {
-    if (this.#dotOffset === 0) return false;
-    const dot = at + this.#dotOffset;
-    const differing =
-      ((view.getInt32(dot - 4, true) ^ this.#lead0) & this.#mask0) |
-      ((view.getInt32(dot - 8, true) ^ this.#lead1) & this.#mask1) |
-      ((view.getInt32(dot - 12, true) ^ this.#lead2) & this.#mask2);
-    if (differing !== 0) return false;
-    // `.4152`, `37: `: digits are 0x30 to 0x39.
-    const digits = view.getInt32(dot + 1, true);
-    const last = view.getInt32(dot + 5, true);
-    const behind = view.getUint8(dot + 9);
-    if (view.getUint8(dot) !== DOT || last >>> 16 !== 0x203a || behind === SPACE || behind === OPEN_PAREN) return false;
-    if ((digits & 0xf0f0_f0f0) !== (0x3030_3030 | 0) || ((digits + 0x0606_0606) & 0xf0f0_f0f0) !== (0x3030_3030 | 0)) return false;
-    if ((last & 0xf0f0) !== 0x3030 || ((last + 0x0606) & 0xf0f0) !== 0x3030) return false;
-    const values = digits & 0x0f0f_0f0f;
-    const pairs = Math.imul(values, 10) + (values >>> 8);
-    const micros = (pairs & 0xff) * 10_000 + ((pairs >>> 16) & 0xff) * 100 + (last & 0xf) * 10 + ((last >>> 8) & 0xf);
-    this.nanos = micros * 1000;
-    this.seconds = this.#wholeSeconds;
-    const low = this.#baseLow + this.nanos;
-    this.head.low = low | 0;
-    this.head.high = low < TWO_POW_32 ? this.#baseHigh : this.#baseHigh + 1;
-    this.bodyStart = dot + 9;
-    return true;
+  /** From a line that was read by ftrace-prefix.ts and whose body is at `prefix.bodyStart`; false where it has other columns. */
+  learn(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): boolean {
+    if (prefix.hasTgid || prefix.comm !== undefined) return false;
+    return prefix.time === TIME.dotted && this.#learnEvent(bytes, view, at, prefix, strings);
   }
 
-  /** `20720us!: ` */
-  #readMicros(view: DataView, at: number): boolean {
-    let p = at;
-    let byte = view.getUint8(p);
-    while (byte === SPACE && p < at + 8) byte = view.getUint8(++p);
-    const from = p;
-    let micros = 0;
-    while (byte >= 48 && byte <= 57 && p < from + 9) {
-      micros = Math.imul(micros, 10) + byte - 48;
-      byte = view.getUint8(++p);
-    }
-    const unit = view.getInt32(p, true);
-    if (p === from || (unit & 0xffff) !== 0x7375 || unit >>> 24 !== COLON || view.getUint8(p + 4) !== SPACE) return false;
-    const total = micros * 1000;
-    this.head.high = Math.floor(total / TWO_POW_32);
-    this.head.low = total | 0;
-    this.seconds = Math.floor(micros / 1e6);
-    this.nanos = (micros - this.seconds * 1e6) * 1000;
-    this.bodyStart = p + 5;
-    return true;
-  }
-
-  /** From a line that was read by ftrace-prefix.ts and whose body is at `prefix.bodyStart`. */
-  learn(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): void {
-    if (prefix.hasTgid || prefix.comm !== undefined) return;
-    if (prefix.time === TIME.relative) this.#learnLatency(bytes, view, at, prefix, strings);
-    else if (prefix.time === TIME.dotted) this.#learnEvent(bytes, view, at, prefix, strings);
-  }
-
-  #learnEvent(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): void {
+  #learnEvent(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): boolean {
     const { bracket, cpu, flags } = EVENT;
-    if (prefix.commEnd !== at + EVENT.dash || !hasTask(bytes, at, EVENT.dash, bracket + 1) || bytes[at + bracket + 1] !== OPEN) return;
-    if (bytes[at + cpu + 3] !== CLOSE || bytes[at + cpu + 4] !== SPACE || isDigit(bytes[at + flags])) return;
+    if (prefix.commEnd !== at + EVENT.dash || !hasTask(bytes, at, EVENT.dash, bracket + 1) || bytes[at + bracket + 1] !== OPEN)
+      return false;
+    if (bytes[at + cpu + 3] !== CLOSE || bytes[at + cpu + 4] !== SPACE || isDigit(bytes[at + flags])) return false;
     const flagsEnd = this.#learnFlags(bytes, view, at + flags, prefix);
-    if (flagsEnd === 0) return;
-    const dot = prefix.bodyStart - 9;
-    if (bytes[dot] !== DOT || dot - flagsEnd > MOST_LEAD_BYTES || !isLead(bytes, flagsEnd, dot)) return;
-    this.#flagsEnd = flagsEnd - at;
-    this.#learnTask(bytes, view, at, prefix, strings, true);
-    this.#learnLead(view, at, dot, prefix.seconds);
+    if (flagsEnd === 0 || !this.#stamp.learn(bytes, view, at, flagsEnd, prefix.time, prefix.seconds)) return false;
+    this.#learnTask(bytes, view, at, prefix, strings);
+    return true;
   }
 
-  #learnLead(view: DataView, at: number, dot: number, seconds: number): void {
-    const count = dot - at - this.#flagsEnd;
-    this.#dotOffset = dot - at;
-    this.#lead0 = view.getInt32(dot - 4, true);
-    this.#lead1 = view.getInt32(dot - 8, true);
-    this.#lead2 = view.getInt32(dot - 12, true);
-    this.#mask0 = maskOfLast(count);
-    this.#mask1 = maskOfLast(count - 4);
-    this.#mask2 = maskOfLast(count - 8);
-    const base = new Int64Array(1);
-    setSecondsNs(base, 0, seconds, 0);
-    this.#wholeSeconds = seconds;
-    this.#baseLow = base.words[0] as number;
-    this.#baseHigh = base.words[1] as number;
+  /** As `learn`, from a line that was read as latency-format with verbose. */
+  learnVerbose(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): boolean {
+    const isPid = isDigit(bytes[at + VERBOSE.pidEnd - 1]) && bytes[at + VERBOSE.pidEnd] === SPACE;
+    if (!isPid || prefix.commEnd !== at + VERBOSE.commEnd || (prefix.time !== TIME.ns && prefix.time !== TIME.whole)) return false;
+    this.verboseTime = prefix.time;
+    this.#learnTask(bytes, view, at, prefix, strings);
+    return true;
   }
 
-  #learnLatency(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): void {
-    if (prefix.commEnd !== at + LATENCY.dash || !hasTask(bytes, at, LATENCY.dash, LATENCY.cpu)) return;
-    if (this.#learnFlags(bytes, view, at + LATENCY.flags, prefix) !== at + LATENCY.time - 1) return;
-    this.#learnTask(bytes, view, at, prefix, strings, false);
-  }
-
-  #learnTask(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner, isEvent: boolean): void {
-    const words = [0, 4, 8, 12].map((offset) => view.getInt32(at + offset, true));
-    words.push(isEvent ? view.getInt32(at + 16, true) : 0, isEvent ? view.getInt32(at + 20, true) : 0);
+  #learnTask(bytes: Uint8Array, view: DataView, at: number, prefix: FtracePrefix, strings: Interner): void {
+    const words = [0, 4, 8, 12, 16, 20].map((offset) => view.getInt32(at + offset, true));
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = words;
     const comm = strings.intern(bytes, prefix.commStart, prefix.commEnd);
     const slot = slotOfTask(a, b, c, d, e, f);
+    if (this.#tasks === NO_TASK_TABLE) this.#tasks = NO_TASK_TABLE.slice();
     // The one that is there moves to the second place.
     this.#tasks.copyWithin(slot ^ TASK_WORDS, slot, slot + TASK_WORDS);
     this.#tasks.set([...words, prefix.pid, comm], slot);
@@ -257,6 +211,7 @@ export class FtracePredictor {
     if (bytes[end] !== SPACE || end < at + 4 || end > at + 5) return 0;
     const four = view.getInt32(at, true);
     const fifth = bytes[at + 4] as number;
+    if (this.#flags === NO_FLAG_TABLE) this.#flags = NO_FLAG_TABLE.slice();
     this.#flags.set([four, fifth, prefix.flags | (prefix.preemptCount << 8)], slotOfFlags(four, fifth));
     return end;
   }
@@ -270,21 +225,6 @@ function hasTask(bytes: Uint8Array, at: number, dash: number, end: number): bool
   const pidEnd = p;
   while (bytes[p] === SPACE && p < at + end) p++;
   return p === at + end && pidEnd < p;
-}
-
-/** Spaces, and digits up to the dot. */
-function isLead(bytes: Uint8Array, from: number, dot: number): boolean {
-  let p = from;
-  while (bytes[p] === SPACE) p++;
-  const digitsAt = p;
-  while (isDigit(bytes[p])) p++;
-  return digitsAt > from && p > digitsAt && p === dot;
-}
-
-/** The last `count` bytes of a word, none or all of it beyond its size. */
-function maskOfLast(count: number): number {
-  if (count <= 0) return 0;
-  return count >= 4 ? -1 : -1 << ((4 - count) * 8);
 }
 
 function slotOfTask(a: number, b: number, c: number, d: number, e: number, f: number): number {

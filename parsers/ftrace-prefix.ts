@@ -251,14 +251,26 @@ export class FtracePrefix {
 
   readFlags(bytes: Uint8Array, start: number, end: number): void {
     const count = end - start;
-    // osnoise and timerlat print a header with more columns than their lines have: then the number decides.
-    const columns = this.columns?.length === count ? this.columns : count === 5 ? FIVE_COLUMNS : FOUR_COLUMNS;
+    const columns = columnsOf(this.columns, count);
     let bits = 0;
     for (let i = 0; i < count && i < columns.length; i++)
       bits |= (COLUMN_BITS[columns[i] as number] as Uint16Array)[bytes[start + i] as number] as number;
     this.flags = bits & 0xff;
     this.preemptCount = bits >> 8;
   }
+}
+
+/** osnoise and timerlat print a header with more columns than their lines have: then the number decides. */
+function columnsOf(columns: readonly number[] | undefined, count: number): readonly number[] {
+  return columns?.length === count ? columns : count === 5 ? FIVE_COLUMNS : FOUR_COLUMNS;
+}
+
+const NO_BITS = new Uint16Array(256);
+
+/** What `readFlags` takes from the character at `place` of `count`: EventTable.flags in the low byte, preemptCount in the one above. */
+export function flagBits(columns: readonly number[] | undefined, count: number, place: number): Uint16Array {
+  const column = columnsOf(columns, count)[place];
+  return column === undefined ? NO_BITS : (COLUMN_BITS[column] as Uint16Array);
 }
 
 /** trace-cmd report --ts-diff: `(+37)    ` or as many spaces in front of the event; anything else is left. */

@@ -14,6 +14,9 @@ const DASH = 45;
 const SHORT_DIGITS = 9;
 const MOST_DIGITS = 15;
 const LONGEST_LABEL = 200;
+/** What ends a comment, with a blank in front, and the newline, as a word. */
+export const COMMENT_TAIL = 0x0a2f_2a20;
+const COMMENT_END_BYTES = 3;
 
 export interface Program {
   readonly forms: Uint8Array;
@@ -74,8 +77,8 @@ export function hasWords(view: DataView, at: number, words: Int32Array, from: nu
 }
 
 /**
- * Splits the text at `at`, up to the end of its line, as `matchTemplate` does; returns where the line ends, or -1 when it does not
- * fit or needs care. Numbers are then in the row of their columns, the places of texts in `into`.
+ * Splits the text at `at`, up to the end of its line or (`isComment`) of the comment there, as `matchTemplate` does; returns where the text
+ * ends, or -1 when it does not fit or needs care. Numbers are then in the row of their columns, the places of texts in `into`.
  */
 export function runProgram(
   program: Program,
@@ -86,6 +89,7 @@ export function runProgram(
   columns: readonly Uint32Array[],
   row: number,
   into: FieldValuesScratch,
+  isComment: boolean,
 ): number {
   const { forms, words, ends, sizes, firsts } = program;
   const count = forms.length;
@@ -100,7 +104,7 @@ export function runProgram(
     if (form === VALUE.decimal) p = readDecimal(bytes, p, columns[field] as Uint32Array, row);
     else if (form === VALUE.text) {
       into.start[field] = p;
-      if (field === count - 1) return endText(program, view, p, limit, into, field);
+      if (field === count - 1) return endText(program, view, p, limit, into, field, isComment);
       p = findNext(view, p, limit, firsts[field + 1] as number, words, word, ends[field + 1] as number);
       into.end[field] = p;
     } else {
@@ -113,6 +117,7 @@ export function runProgram(
   }
   if (p > limit || !hasWords(view, p, words, word, ends[count] as number)) return -1;
   p += sizes[count] as number;
+  if (isComment) return view.getInt32(p, true) === COMMENT_TAIL ? p : -1;
   return bytes[p] === NEWLINE ? p : -1;
 }
 
@@ -124,8 +129,9 @@ function endText(
   limit: number,
   into: FieldValuesScratch,
   field: number,
+  isComment: boolean,
 ): number {
-  const end = findLineEnd(view, at, limit);
+  const end = isComment ? findCommentEnd(view, at, limit) : findLineEnd(view, at, limit);
   if (end < 0) return -1;
   const valueEnd = end - (sizes[field + 1] as number);
   if (valueEnd < at || !hasWords(view, valueEnd, words, ends[field] as number, ends[field + 1] as number)) return -1;
@@ -142,8 +148,14 @@ export function findLineEnd(view: DataView, at: number, limit: number): number {
   }
 }
 
+/** As `findLineEnd`, for a line that ends a comment: where its text ends. */
+export function findCommentEnd(view: DataView, at: number, limit: number): number {
+  const end = findLineEnd(view, at, limit) - COMMENT_END_BYTES;
+  return end >= at && view.getInt32(end, true) === COMMENT_TAIL ? end : -1;
+}
+
 /** Where the label that begins with `first` stands behind `at` in the line; -1 where it does not. */
-function findNext(view: DataView, at: number, limit: number, first: number, words: Int32Array, from: number, to: number): number {
+export function findNext(view: DataView, at: number, limit: number, first: number, words: Int32Array, from: number, to: number): number {
   for (let p = at; ; p++) {
     p = findMark(view, p, limit, first);
     if (p >= limit) return -1;
@@ -154,7 +166,7 @@ function findNext(view: DataView, at: number, limit: number, first: number, word
 }
 
 /** A decimal of up to 15 digits into a row of its column; returns its end or -1. */
-function readDecimal(bytes: Uint8Array, start: number, column: Uint32Array, row: number): number {
+export function readDecimal(bytes: Uint8Array, start: number, column: Uint32Array, row: number): number {
   let p = start;
   let byte = bytes[p] as number;
   const isNegative = byte === DASH;

@@ -6,7 +6,10 @@
  *   00007a0c 00000000 00000bb7bea04d4c type: 375                   hex: 8, 8 and 16 digits, in front of the same bodies
  */
 import { hexDigit } from '../base/bytes.ts';
+import { TWO_POW_32 } from '../base/int64.ts';
+import { DIGITS, HEX, readDigits, readHexDigits } from './ftrace-digits.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
+import type { PredictedPrefix } from './ftrace-stamp.ts';
 
 const SPACE = 32;
 const HEX_BODY = 35;
@@ -78,4 +81,41 @@ export function setNs(into: FtracePrefix, low: number, high: number): void {
   const value = (BigInt(high) << 32n) | BigInt(low);
   into.seconds = Number(value / 1_000_000_000n);
   into.nanos = Number(value % 1_000_000_000n);
+}
+
+/** As `readRaw`, for a line whose time is below 2^53. */
+export function readRawLine(view: DataView, at: number, into: PredictedPrefix): boolean {
+  const { head } = into;
+  const pidEnd = readDigits(view, at);
+  if (pidEnd < 0 || DIGITS.value >= 2 ** 31 || view.getUint8(pidEnd) !== SPACE) return false;
+  head.pid = DIGITS.value;
+  const cpuEnd = readDigits(view, pidEnd + 1);
+  if (cpuEnd < 0 || DIGITS.value > MAX_CPU || view.getUint8(cpuEnd) !== SPACE) return false;
+  head.cpu = DIGITS.value;
+  const end = readDigits(view, cpuEnd + 1);
+  if (end < 0 || view.getUint8(end) !== SPACE) return false;
+  setLine(into, DIGITS.value, end + 1);
+  return true;
+}
+
+/** As `readHex`, for a line whose time is below 2^53. */
+export function readHexLine(view: DataView, at: number, into: PredictedPrefix): boolean {
+  const { head } = into;
+  if (readHexDigits(view, at) !== at + 8 || view.getUint8(at + 8) !== SPACE) return false;
+  head.pid = HEX.low | 0;
+  if (readHexDigits(view, at + 9) !== at + 17 || view.getUint8(at + 17) !== SPACE || HEX.low > MAX_CPU) return false;
+  head.cpu = HEX.low;
+  if (readHexDigits(view, at + 18) !== at + 34 || view.getUint8(at + 34) !== SPACE || HEX.high >= 0x20_0000) return false;
+  setLine(into, HEX.high * TWO_POW_32 + HEX.low, at + HEX_BODY);
+  return true;
+}
+
+function setLine(into: PredictedPrefix, ns: number, bodyStart: number): void {
+  const { head } = into;
+  head.bits = head.comm = 0;
+  head.high = Math.floor(ns / TWO_POW_32);
+  head.low = (ns - head.high * TWO_POW_32) | 0;
+  into.seconds = Math.floor(ns / 1e9);
+  into.nanos = ns - into.seconds * 1e9;
+  into.bodyStart = bodyStart;
 }

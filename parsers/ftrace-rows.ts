@@ -36,13 +36,53 @@ export function createShape(system: string, event: string, fields: readonly Even
   return { name, system, event, fields, key: variant === '' ? name : `${name}#${variant}`, open: undefined, rows: 0 };
 }
 
+/** Rows of a table that are not there yet. */
+export interface PendingRows {
+  flush(): void;
+}
+
 /** A table with its columns at hand; all fields but the thread group are 64-bit words or dictionary ids. */
-export interface OpenTable {
+export class OpenTable {
   readonly table: EventTable;
-  /** Of the table when the columns were taken: another shape of the same fields may have made it grow since. */
-  capacity: number;
-  columns: Uint32Array[];
+  /** Come in front of the next row. */
+  pending: PendingRows | undefined;
+  columns: Uint32Array[] = [];
   tgid: Int32Array | undefined;
+  /** The table's own columns. */
+  rawTime!: Uint32Array;
+  cpu!: Uint16Array;
+  pid!: Int32Array;
+  flags!: Uint8Array;
+  preemptCount!: Uint8Array;
+  comm!: Uint32Array;
+  body!: Uint32Array;
+  /** Of the table when the columns were taken. */
+  #capacity = -1;
+
+  constructor(table: EventTable) {
+    this.table = table;
+    this.refresh();
+  }
+
+  /** After a table has grown its columns are others. */
+  refresh(): void {
+    const { table } = this;
+    if (this.#capacity === table.capacity) return;
+    this.#capacity = table.capacity;
+    this.columns = [];
+    this.rawTime = table.rawTime.words;
+    this.cpu = table.cpu;
+    this.pid = table.pid;
+    this.flags = table.flags;
+    this.preemptCount = table.preemptCount;
+    this.comm = table.comm;
+    this.body = table.body;
+    for (const column of table.fields) {
+      if (column.kind === 'string') this.columns.push(column.values);
+      else if (column.kind === 'int32') this.tgid = column.values;
+      else if (column.kind !== 'uint32') this.columns.push(column.values.words);
+    }
+  }
 }
 
 /** What a row has besides fields and body, as its columns hold it. */
@@ -56,6 +96,8 @@ export class RowHead {
   bits = 0;
   /** Dictionary id of the task's name. */
   comm = 0;
+  /** For rows that have one. */
+  tgid = 0;
 }
 
 export class FtraceRows {
@@ -65,7 +107,12 @@ export class FtraceRows {
   /** Of `#bytes` in the arena; negative before the first body. */
   #base = -1;
   #last: EventTable | undefined;
+  /** The row before is of the same line. */
+  #pair: EventTable | undefined;
   #opened: Shape[] = [];
+  readonly #tables = new Map<EventTable, OpenTable>();
+  /** Grows whenever all shapes are closed. */
+  session = 0;
 
   /** Before each piece of input: bodies that follow are pieces of `bytes`. */
   begin(bytes: Uint8Array, batch: EventBatch): void {
@@ -84,10 +131,9 @@ export class FtraceRows {
       this.#withTgid = prefix.hasTgid;
     }
     const open = shape.open ?? this.#open(shape);
+    const row = this.openRow(open);
     const { table } = open;
-    const row = table.length++;
-    if (row === table.capacity) table.grow();
-    if (open.capacity !== table.capacity) refresh(open);
+    table.length++;
     setSecondsNs(table.rawTime, row, prefix.seconds, prefix.nanos);
     table.cpu[row] = prefix.cpu;
     table.pid[row] = prefix.pid;
@@ -99,31 +145,40 @@ export class FtraceRows {
     table.body[row] = 0;
     if (open.tgid !== undefined) open.tgid[row] = prefix.tgid;
     this.#last = table;
+    this.#pair = undefined;
     return row;
   }
 
   /** The next row's number: it counts when it is closed, and until then its columns can be filled for nothing. */
   openRow(open: OpenTable): number {
+    if (open.pending !== undefined) open.pending.flush();
     const { table } = open;
     const row = table.length;
     if (row === table.capacity) table.grow();
-    if (open.capacity !== table.capacity) refresh(open);
+    open.refresh();
     return row;
   }
 
   /** Makes a row of `openRow` one, with all but its fields. */
-  closeRow({ table }: OpenTable, row: number, head: RowHead, bodyStart: number, bodyEnd: number): void {
-    const { words } = table.rawTime;
-    words[row * 2] = head.low;
-    words[row * 2 + 1] = head.high;
-    table.cpu[row] = head.cpu;
-    table.pid[row] = head.pid;
-    table.flags[row] = head.bits;
-    table.preemptCount[row] = head.bits >> 8;
-    table.comm[row] = head.comm;
-    table.body[row] = this.#slice(bodyStart, bodyEnd);
+  closeRow(open: OpenTable, row: number, head: RowHead, bodyStart: number, bodyEnd: number): void {
+    const { table, rawTime, tgid } = open;
+    rawTime[row * 2] = head.low;
+    rawTime[row * 2 + 1] = head.high;
+    open.cpu[row] = head.cpu;
+    open.pid[row] = head.pid;
+    open.flags[row] = head.bits;
+    open.preemptCount[row] = head.bits >> 8;
+    open.comm[row] = head.comm;
+    if (tgid !== undefined) tgid[row] = head.tgid;
+    open.body[row] = this.#slice(bodyStart, bodyEnd);
     table.length = row + 1;
     this.#last = table;
+    this.#pair = undefined;
+  }
+
+  /** The last row and one of `table` in front of it are of one line. */
+  pair(table: EventTable): void {
+    this.#pair = table;
   }
 
   setBody(shape: Shape, row: number, start: number, end: number): void {
@@ -131,14 +186,30 @@ export class FtraceRows {
   }
 
   #slice(start: number, end: number): number {
-    const { strings } = this.batch;
-    if (this.#base < 0) this.#base = strings.adopt(this.#bytes as Uint8Array);
-    return strings.slice(this.#base + start, this.#base + end);
+    const base = this.#base < 0 ? this.sliceBase() : this.#base;
+    return this.batch.strings.slice(base + start, base + end);
   }
 
-  /** Rows that are open have no thread group. */
-  get isWithoutTgid(): boolean {
-    return !this.#withTgid;
+  /** Where the piece of input begins in the dictionary's bytes. */
+  sliceBase(): number {
+    if (this.#base < 0) this.#base = this.batch.strings.adopt(this.#bytes as Uint8Array);
+    return this.#base;
+  }
+
+  /** In the batch at hand, in the order in which they were opened. */
+  get openedShapes(): readonly Shape[] {
+    return this.#opened;
+  }
+
+  /** The last row, which is one of this table. */
+  noteLast(open: OpenTable): void {
+    this.#last = open.table;
+    this.#pair = undefined;
+  }
+
+  /** Rows that are open have a thread group. */
+  get hasTgid(): boolean {
+    return this.#withTgid;
   }
 
   setText(shape: Shape, row: number, field: number, bytes: Uint8Array, start: number, end: number): void {
@@ -173,10 +244,11 @@ export class FtraceRows {
     (shape.open as OpenTable).table.rawTime.setBigint(row, NO_RAW_TIME);
   }
 
-  /** Takes the row back that was added last. */
+  /** Takes the rows back of the line that was added last. */
   undo(): void {
     if (this.#last !== undefined) this.#last.length--;
-    this.#last = undefined;
+    if (this.#pair !== undefined) this.#pair.length--;
+    this.#last = this.#pair = undefined;
   }
 
   #open(shape: Shape): OpenTable {
@@ -184,8 +256,9 @@ export class FtraceRows {
     const key = this.#withTgid ? `${shape.key}+tgid` : shape.key;
     const fields = this.#withTgid ? [...shape.fields, TGID] : shape.fields;
     const table = this.batch.find(key) ?? this.batch.addTable({ name, system, event, fields }, key, Math.max(FEW_ROWS, shape.rows));
-    const open: OpenTable = { table, capacity: 0, columns: [], tgid: undefined };
-    refresh(open);
+    // Two shapes with the same fields have one table.
+    let open = this.#tables.get(table);
+    if (open === undefined) this.#tables.set(table, (open = new OpenTable(table)));
     shape.open = open;
     this.#opened.push(shape);
     return open;
@@ -193,22 +266,14 @@ export class FtraceRows {
 
   #close(): void {
     for (const shape of this.#opened) {
+      shape.open?.pending?.flush();
       const length = shape.open?.table.length ?? 0;
       shape.rows = Math.min(MOST_ROWS, length + (length >> 2));
       shape.open = undefined;
     }
     this.#opened = [];
-    this.#last = undefined;
-  }
-}
-
-/** After a table has grown its columns are others. */
-function refresh(open: OpenTable): void {
-  open.columns = [];
-  open.capacity = open.table.capacity;
-  for (const column of open.table.fields) {
-    if (column.kind === 'string') open.columns.push(column.values);
-    else if (column.kind === 'int32') open.tgid = column.values;
-    else if (column.kind !== 'uint32') open.columns.push(column.values.words);
+    this.#tables.clear();
+    this.session++;
+    this.#last = this.#pair = undefined;
   }
 }

@@ -67,6 +67,9 @@ export class FieldValuesScratch {
   readonly high = new Uint32Array(MAX_FIELDS);
 }
 
+/** Of the line at hand, whichever session reads it: none waits within a line. */
+export const FIELD_VALUES = new FieldValuesScratch();
+
 /**
  * Splits a body by the template; returns its end, or -1 when it does not fit. An `isOpen` body reaches to the end of its line,
  * wherever that is in `[at, end)`; else it is `[at, end)`.

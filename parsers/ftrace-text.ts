@@ -14,13 +14,14 @@
  *   ##### CPU 1 buffer started ####                   this CPU's data begins here
  *    => ttwu_do_activate                              no prefix: belongs to the event before (stacks, markers with newlines)
  *
- * Other options and tracers have lines of other shapes: latency-format and verbose (ftrace-latency.ts), raw and hex
+ * Long inputs are read by WebAssembly where lines are as those before them (ftrace-walker.ts), else by ftrace-quick.ts, and what is new by the careful
+ * way here. Other options and tracers have lines of other shapes: latency-format and verbose (ftrace-latency.ts), raw and hex
  * (ftrace-raw.ts), bin (ftrace-bin.ts), function_graph (ftrace-graph.ts); with context-info off a line is a body alone. Clocks:
  * ftrace-times.ts. A line that no rule takes is counted, and becomes a row of `ftrace:unparsed` with its text.
- * Not handled: mmiotrace, and the counters of the tracer's own files (`stats`, `trace_stat/`). Histograms: ftrace-hist.ts.
+ * blk_classic and mmiotrace: ftrace-tracers.ts. Not handled: the counters of the tracer's own files (`stats`, `trace_stat/`). Histograms: ftrace-hist.ts.
  * Spec: kernel/trace/trace_output.c, trace.c (trace_print_context, print_trace_header), trace_functions_graph.c.
  */
-import { decodeUtf8, encodeUtf8, isDigit } from '../base/bytes.ts';
+import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
 import type { EventBatch, EventField } from '../model/event-batch.ts';
 import { countMalformed, createCounts, type EventTextParser, type InputLoss, type ParserSession } from '../model/parser.ts';
 import { startsWith } from './boot-phase.ts';
@@ -29,11 +30,14 @@ import { FtraceBodies } from './ftrace-body.ts';
 import { FtraceGraph, GRAPH } from './ftrace-graph.ts';
 import { FtraceHeader, LATENCY_NAMES, type LatencyTrace } from './ftrace-header.ts';
 import { readLatency, readVerbose } from './ftrace-latency.ts';
+import { readLost } from './ftrace-lost.ts';
 import { FtracePrefix, TIME } from './ftrace-prefix.ts';
 import { FtraceQuick, QUICK_MARGIN_BYTES } from './ftrace-quick.ts';
 import { readHex, readRaw } from './ftrace-raw.ts';
-import { createShape, FtraceRows } from './ftrace-rows.ts';
+import { createShape, FtraceRows, type Shape } from './ftrace-rows.ts';
 import { FtraceTimes } from './ftrace-times.ts';
+import { FtraceWalker } from './ftrace-walker.ts';
+import { findMmioMark, readTracerLine } from './ftrace-tracers.ts';
 
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
@@ -45,11 +49,13 @@ const CLOSE = 93;
 /** One event with its further lines; the kernel's own bound for a line is a page. */
 const MAX_EVENT_BYTES = 64 << 10;
 const LONGEST_REMARK = 256;
+/** What an input has before its lines are read by WebAssembly, which has to be made ready. */
+const WALKER_FROM_BYTES = 64 << 10;
 const LOST = /^(?: *\S{1,64}: )?CPU:(\d{1,5}) \[(?:LOST (\d{1,15}) EVENTS|LOST EVENTS|EVENTS DROPPED|(\d{1,15}) EVENTS DROPPED)\]/;
-/** The usual form of it, in parts. */
-const LOST_CPU = encodeUtf8('CPU:');
-const LOST_COUNT = encodeUtf8(' [LOST ');
-const LOST_END = encodeUtf8(' EVENTS]\n');
+/** What trace-cmd prints of an event that the file has no format of. */
+const UNKNOWN_EVENT = /^(?: *\S{1,64}:)? *(?:\[UNKNOWN EVENT\]){2,3} /;
+/** Of the last line that `readLost` took. */
+const LOSS = { cpu: 0, count: 0 };
 const STARTED = /^##### CPU \d+ buffer started ####/;
 /** Lines of trace-cmd report before its first event. */
 const REPORT_HEADER =
@@ -69,7 +75,7 @@ type LineReader = (typeof READER)[keyof typeof READER];
 
 /** A body without a context: an event's name, a system call, a function and its caller, a type. */
 const BARE =
-  /^(?:[A-Za-z_][\w.]{0,126}: |tracing_mark_write: |sys_\w+(?:\(| -> )|<(?:user )?stack trace>|[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: <[\da-f]+>)? <-[\w.$]|type: \d|# [\da-f]{6,16} |UNKNOWN TYPE \d| *\d+: *\d+:\S )/;
+  /^(?:[A-Za-z_][\w.]{0,126}: |tracing_mark_write: |sys_\w+(?:\(| -> )|<(?:user )?stack trace>|[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: <[\da-f]+>)? <-[\w.$]|type: \d|# [\da-f]{1,16} buf:|UNKNOWN TYPE \d| *\d+: *\d+:\S )/;
 
 const UNPARSED: readonly EventField[] = [{ name: 'reason', kind: 'string', type: '', hex: false }];
 const LATENCY_FIELDS: readonly EventField[] = LATENCY_NAMES.map(([name, kind]): EventField => ({ name, kind, type: '', hex: false }));
@@ -89,8 +95,9 @@ export class FtraceSession implements ParserSession<EventBatch> {
   readonly #rows = new FtraceRows();
   readonly #bodies = new FtraceBodies(this.#rows);
   readonly #graph = new FtraceGraph(this.#rows);
-  readonly #quick = new FtraceQuick(this.#rows, this.#bodies, this.#times);
+  readonly #quick = new FtraceQuick(this.#rows, this.#bodies, this.#times, this.#graph);
   readonly #unparsed = createShape('ftrace', 'unparsed', UNPARSED);
+  readonly #unknown = createShape('ftrace', 'unknown_event', []);
   readonly #latency = createShape('ftrace', 'latency', LATENCY_FIELDS);
   readonly #spare = new FtracePrefix();
   /** Of the event that may still get further lines, and of the line after it; they change places. */
@@ -105,10 +112,21 @@ export class FtraceSession implements ParserSession<EventBatch> {
   /** Line of the row that was added last by the quick way and may still get further lines, or -1. */
   #quickAt = -1;
   #quickEnd = 0;
+  #quickRows = 1;
   #inHeader = false;
   #shape: LineShape = SHAPE.unknown;
   #reader: LineReader = READER.event;
   #latencyTrace: LatencyTrace | undefined;
+  /** Bytes to come before there is a walker; then none. */
+  #walkerFrom: number;
+  #walker: FtraceWalker | undefined;
+  readonly #leastWindow: number | undefined;
+
+  /** Tests begin with WebAssembly at once, and compare with what goes without. */
+  constructor(walkerFromBytes = WALKER_FROM_BYTES) {
+    this.#walkerFrom = walkerFromBytes;
+    this.#leastWindow = walkerFromBytes === 0 ? 1 : undefined;
+  }
 
   parse(bytes: Uint8Array, batch: EventBatch): number {
     return this.#read(bytes, batch, false);
@@ -117,6 +135,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
   finish(bytes: Uint8Array, batch: EventBatch): number {
     const at = this.#read(bytes, batch, true);
     this.#times.closeLosses();
+    this.#walker?.close();
+    this.#walker = undefined;
     return at;
   }
 
@@ -130,13 +150,26 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#times.begin(batch);
     this.#rows.begin(bytes, batch);
     this.#quick.begin(bytes);
+    this.#beginWalker(bytes);
     this.#currentAt = this.#quickAt = -1;
     let at = this.#readLines(bytes, batch, atEnd);
+    this.#walker?.flush();
     if (atEnd) this.#takeCurrent(bytes, at, batch);
     else if (this.#quickAt >= 0) at = this.#undoQuick();
     else if (this.#currentAt >= 0) at = this.#currentAt;
     this.#graph.keepNames();
     return at;
+  }
+
+  #beginWalker(bytes: Uint8Array): void {
+    if (this.#walker === undefined) {
+      this.#walkerFrom -= bytes.length;
+      if (this.#walkerFrom >= 0) return;
+      this.#walkerFrom = Number.POSITIVE_INFINITY;
+      this.#walker = FtraceWalker.create(this.#rows, this.#bodies, this.#times, this.#leastWindow);
+      this.#walker?.setColumns(this.#header.columns);
+    }
+    this.#walker?.begin(bytes);
   }
 
   /** A loop of its own, without what is done once: V8 leaves code it has made for a loop when it comes to lines it has not seen run. */
@@ -158,6 +191,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
         }
       }
       if (this.#isGraph) at = this.#readGraphLines(bytes, at);
+      else if (this.#shape > SHAPE.any && at < quickEnd) at = this.#readShapeLines(bytes, at, batch);
+      if (at >= bytes.length) return at;
       const next = this.#readCareful(bytes, at, batch, atEnd);
       if (next < 0) return at;
       at = next;
@@ -167,26 +202,50 @@ export class FtraceSession implements ParserSession<EventBatch> {
 
   /** `CPU:1 [LOST 171 EVENTS]` between plain lines; returns where the next line is, `at` when this is no such one. */
   #readLost(bytes: Uint8Array, at: number, batch: EventBatch): number {
-    const cpuAt = at + LOST_CPU.length;
-    if (!startsWith(bytes, at, bytes.length, LOST_CPU)) return at;
-    const cpuEnd = endOfDigits(bytes, cpuAt, 5);
-    const countAt = cpuEnd + LOST_COUNT.length;
-    if (cpuEnd === cpuAt || !startsWith(bytes, cpuEnd, bytes.length, LOST_COUNT)) return at;
-    const countEnd = endOfDigits(bytes, countAt, 15);
-    const next = countEnd + LOST_END.length;
-    if (countEnd === countAt || !startsWith(bytes, countEnd, bytes.length, LOST_END)) return at;
+    const next = readLost(bytes, at, LOSS);
+    if (next < 0) return at;
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
-    this.#times.openLoss(toNumber(bytes, cpuAt, cpuEnd), toNumber(bytes, countAt, countEnd));
+    this.#times.openLoss(LOSS.cpu, LOSS.count);
     this.counts.parsedBytes += next - at;
     return next;
+  }
+
+  /** Adds what is plain of bare, raw and hex lines; returns where the first other line is. */
+  #readShapeLines(bytes: Uint8Array, at: number, batch: EventBatch): number {
+    const shape = this.#shape;
+    if (this.#inHeader || this.#latencyTrace !== undefined || shape === SHAPE.bin) return at;
+    if (shape === SHAPE.bare && (this.#header.tracer === 'blk' || this.#header.tracer === 'mmiotrace' || !this.#times.isOrder)) return at;
+    if (this.#currentAt >= 0) {
+      const lineEnd = bytes.indexOf(NEWLINE, at);
+      if (lineEnd < 0 || !this.#readLine(bytes, at, lineEnd, this.#next)) return at;
+      this.#takeCurrent(bytes, at, batch);
+    }
+    const quick = this.#quick;
+    const rows = shape === SHAPE.bare ? quick.addBareLines(bytes, at) : quick.addTypeLines(bytes, at, shape === SHAPE.hex);
+    return this.#takeRows(rows, at, quick, quick.lastRows);
+  }
+
+  /** Counts what a quick way has added from `at`; returns where the next line is. */
+  #takeRows(
+    rows: number,
+    at: number,
+    { lastAt, lastEnd }: { readonly lastAt: number; readonly lastEnd: number },
+    lastRows: number,
+  ): number {
+    if (rows === 0) return at;
+    this.#quickRows = lastRows;
+    this.#quickAt = lastAt;
+    this.#quickEnd = lastEnd;
+    this.counts.records += rows;
+    this.counts.parsedBytes += lastEnd + 1 - at;
+    return lastEnd + 1;
   }
 
   /** Adds what is plain of function_graph; returns where the first other line is. */
   #readGraphLines(bytes: Uint8Array, at: number): number {
     if (this.#currentAt >= 0 || this.#latencyTrace !== undefined || !this.#times.isOrder || this.#shape !== SHAPE.any) return at;
-    const rows = this.#graph.addLines(bytes, at, this.#times);
-    if (rows === 0) return at;
+    const rows = this.#graph.addLines(bytes, at, this.#times, this.#quick);
     const end = this.#graph.linesEnd;
     this.counts.records += rows;
     this.counts.parsedBytes += end - at;
@@ -200,17 +259,17 @@ export class FtraceSession implements ParserSession<EventBatch> {
 
   /** Adds the events of lines that are as those before them; returns where the first other one is. */
   #readPredicted(bytes: Uint8Array, at: number): number {
-    const isLatency = this.#reader === READER.latency;
-    if (this.#currentAt >= 0 || this.#reader === READER.verbose) return at;
-    if (!this.#rows.isWithoutTgid || !this.#times.isPlain(isLatency ? TIME.relative : TIME.dotted)) return at;
-    const quick = this.#quick;
-    const rows = quick.addLines(bytes, at, isLatency);
-    if (rows === 0) return at;
-    this.#quickAt = quick.lastAt;
-    this.#quickEnd = quick.lastEnd;
-    this.counts.records += rows;
-    this.counts.parsedBytes += quick.lastEnd + 1 - at;
-    return quick.lastEnd + 1;
+    if (this.#currentAt >= 0) return at;
+    const walker = this.#walker;
+    if (walker === undefined || this.#reader === READER.verbose) {
+      const rows = this.#quick.addLines(bytes, at, Number.MAX_SAFE_INTEGER);
+      return this.#takeRows(rows, at, this.#quick, this.#quick.lastRows);
+    }
+    const walked = walker.addLines(at, this.#reader === READER.latency);
+    if (walked > 0) return this.#takeRows(walked, at, walker, 1);
+    const rows = this.#quick.addLines(bytes, at, walker.restLines + 1);
+    walker.noteRest(rows);
+    return this.#takeRows(rows, at, this.#quick, this.#quick.lastRows);
   }
 
   /** Adds the event of a plain line; returns where the line ends, or -1 when it needs care. */
@@ -220,22 +279,27 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#takeCurrent(bytes, at, batch);
     this.#quickAt = -1;
     if (!this.#times.isPlain(prefix.time)) return -1;
+    this.#quick.learn(bytes, at, prefix, batch, this.#reader === READER.verbose);
+    const next = this.#readPredicted(bytes, at);
+    if (next > at) return next - 1;
     const end = this.#bodies.addLine(bytes, prefix, bytes.length);
     if (end < 0) return -1;
     this.counts.records++;
     this.counts.parsedBytes += end + 1 - at;
     this.#times.note(prefix);
-    this.#quick.learn(bytes, at, prefix, batch);
     this.#quickAt = at;
     this.#quickEnd = end;
+    this.#quickRows = 1;
     return end;
   }
 
   /** The last quick row gets further lines, or may get them in the next piece: it is read anew. Returns where its line is. */
   #undoQuick(): number {
     const at = this.#quickAt;
+    this.#walker?.flush();
     this.#rows.undo();
-    this.counts.records--;
+    this.#times.takeBackOrdinal();
+    this.counts.records -= this.#quickRows;
     this.counts.parsedBytes -= this.#quickEnd + 1 - at;
     this.#quickAt = -1;
     return at;
@@ -304,13 +368,16 @@ export class FtraceSession implements ParserSession<EventBatch> {
   #readUnknown(bytes: Uint8Array, at: number, lineEnd: number, into: FtracePrefix): boolean {
     if (readRaw(bytes, at, into)) this.#shape = SHAPE.raw;
     else if (readHex(bytes, at, into)) this.#shape = SHAPE.hex;
-    else if (this.#inHeader && !this.#header.hasColumns && this.#readBare(bytes, at, lineEnd, into)) this.#shape = SHAPE.bare;
+    else if (this.#inHeader && this.#readBare(bytes, at, lineEnd, into)) this.#shape = SHAPE.bare;
     else return false;
     return true;
   }
 
-  /** With context-info off a line is a body: what looks like one starts an event. */
+  /** With context-info off a line is a body: what looks like one starts an event. Two tracers have lines of their own. */
   #readBare(bytes: Uint8Array, at: number, lineEnd: number, into: FtracePrefix): boolean {
+    const { tracer, hasColumns } = this.#header;
+    if (readTracerLine(tracer, bytes, at, lineEnd, into)) return true;
+    if (hasColumns) return false;
     const head = decodeUtf8(bytes, at, Math.min(lineEnd, at + 160));
     if (!BARE.test(head)) return false;
     into.clear();
@@ -350,8 +417,10 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#currentAt = -1;
     const prefix = this.#current;
     let bodyEnd = this.#currentEnd;
+    const markAt = this.#shape === SHAPE.bare ? findMmioMark(this.#header.tracer, bytes, at, bodyEnd) : -1;
     while (bodyEnd > prefix.bodyStart && (bytes[bodyEnd - 1] === NEWLINE || bytes[bodyEnd - 1] === CARRIAGE_RETURN)) bodyEnd--;
     if (this.#isComment) bodyEnd = cutComment(bytes, prefix.bodyStart, bodyEnd);
+    else if (markAt >= 0) prefix.bodyStart = markAt;
     else {
       const newline = bytes.indexOf(NEWLINE, prefix.bodyStart);
       if (newline >= 0 && newline < bodyEnd && !this.#bodies.hasLines(bytes, prefix, newline, bodyEnd)) {
@@ -368,7 +437,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
       this.counts.parsedBytes += end - at;
       return;
     }
-    const reason = this.#isComment ? this.#addComment(bytes, prefix, bodyEnd) : this.#bodies.add(bytes, prefix, bodyEnd);
+    const reason =
+      this.#isComment || markAt >= 0 ? this.#addComment(bytes, prefix, bodyEnd, markAt >= 0) : this.#bodies.add(bytes, prefix, bodyEnd);
     if (reason === undefined) this.#count(prefix, end - at);
     else this.#addUnparsed(reason, bytes, at, end);
   }
@@ -393,10 +463,13 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#times.note(prefix);
   }
 
-  /** In a comment of function_graph a marker has no name in front. */
-  #addComment(bytes: Uint8Array, prefix: FtracePrefix, end: number): string | undefined {
+  /** In a comment of function_graph, and in mmiotrace, a marker has no name in front. */
+  #addComment(bytes: Uint8Array, prefix: FtracePrefix, end: number, isMark: boolean): string | undefined {
     const head = decodeUtf8(bytes, prefix.bodyStart, Math.min(end, prefix.bodyStart + 160));
-    if (BARE.test(head) || head.startsWith('<') || head.startsWith(' ')) return this.#bodies.add(bytes, prefix, end);
+    const isEvent = !isMark && (BARE.test(head) || head.startsWith('<'));
+    if (isEvent) return this.#bodies.add(bytes, prefix, end);
+    // A wakeup begins with blanks, but so may a marker.
+    if (!isMark && head.startsWith(' ') && this.#bodies.add(bytes, prefix, end) === undefined) return undefined;
     this.#bodies.addMarker(bytes, prefix, end);
     return undefined;
   }
@@ -447,6 +520,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
       this.#currentAt = current === GRAPH.comment ? at : -1;
       this.#currentEnd = lineEnd;
       this.#isComment = true;
+      // Its end is the end of the event; else more lines may follow.
+      if (bytes[lineEnd - 1] === 47 && bytes[lineEnd - 2] === 42) this.#takeCurrent(bytes, next, batch);
       return true;
     }
     this.counts.parsedBytes += next - at;
@@ -467,6 +542,13 @@ export class FtraceSession implements ParserSession<EventBatch> {
   /** A line that starts no event: a comment, a loss, more of the event before, or nothing known. Returns where the next one is. */
   #takeOther(bytes: Uint8Array, at: number, lineEnd: number, next: number, batch: EventBatch): number {
     const first = bytes[at] as number;
+    if (UNKNOWN_EVENT.test(decodeUtf8(bytes, at, Math.min(lineEnd, at + LONGEST_REMARK)))) {
+      this.#takeCurrent(bytes, at, batch);
+      this.#quickAt = -1;
+      this.#addBare(this.#unknown, bytes, at, next);
+      this.counts.parsedBytes += next - at;
+      return next;
+    }
     const hasEvent = this.#currentAt >= 0 || this.#quickAt >= 0;
     if (first === HASH || first === CAPITAL_C || bytes[lineEnd - 1] === CLOSE || !hasEvent) {
       const line = decodeUtf8(bytes, at, Math.min(lineEnd, at + LONGEST_REMARK));
@@ -478,7 +560,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     if (this.#quickAt >= 0) {
       // Read the event again, now that it has more lines.
       const again = this.#undoQuick();
-      this.#readAs(this.#reader, bytes, again, this.#current);
+      this.#readLine(bytes, again, this.#quickEnd, this.#current);
       this.#currentAt = again;
       this.#isComment = false;
     }
@@ -520,6 +602,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     this.#graph.setColumns(this.#header.graph);
     this.#latencyTrace = this.#header.latency;
     this.#quick.forget();
+    this.#walker?.setColumns(this.#header.columns);
   }
 
   /** What the header says of a latency that was traced stands in front of its first event. */
@@ -542,16 +625,22 @@ export class FtraceSession implements ParserSession<EventBatch> {
   /** Counts what no rule takes, and keeps it. */
   #addUnparsed(reason: string, bytes: Uint8Array, at: number, end: number): void {
     countMalformed(this.counts, reason, bytes, at, end);
+    const row = this.#addBare(this.#unparsed, bytes, at, end);
+    this.#rows.setString(this.#unparsed, row, 0, reason);
+  }
+
+  /** A row of a line that tells nothing of its context. */
+  #addBare(shape: Shape, bytes: Uint8Array, at: number, end: number): number {
     const prefix = this.#spare;
     prefix.clear();
     this.#times.stampLast(prefix);
     let textEnd = end;
     while (textEnd > at && (bytes[textEnd - 1] === NEWLINE || bytes[textEnd - 1] === CARRIAGE_RETURN)) textEnd--;
-    const row = this.#rows.add(this.#unparsed, prefix, bytes);
-    this.#rows.setString(this.#unparsed, row, 0, reason);
-    this.#rows.setBody(this.#unparsed, row, at, textEnd);
-    if (!this.#times.hasLast) this.#rows.setUntimed(this.#unparsed, row);
+    const row = this.#rows.add(shape, prefix, bytes);
+    this.#rows.setBody(shape, row, at, textEnd);
+    if (!this.#times.hasLast) this.#rows.setUntimed(shape, row);
     this.counts.records++;
+    return row;
   }
 }
 
@@ -559,18 +648,6 @@ export class FtraceSession implements ParserSession<EventBatch> {
 function hasNewline(bytes: Uint8Array, start: number, end: number): boolean {
   for (let p = start; p < end; p++) if (bytes[p] === NEWLINE) return true;
   return false;
-}
-
-function endOfDigits(bytes: Uint8Array, at: number, most: number): number {
-  let p = at;
-  while (isDigit(bytes[p]) && p < at + most) p++;
-  return p;
-}
-
-function toNumber(bytes: Uint8Array, start: number, end: number): number {
-  let value = 0;
-  for (let p = start; p < end; p++) value = value * 10 + (bytes[p] as number) - 48;
-  return value;
 }
 
 /** The end of a comment's text. */
@@ -586,16 +663,16 @@ function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
 
 /** A tracer's header, or an event among the first lines. */
 function sniff(head: Uint8Array): boolean {
-  const start = decodeUtf8(head, 0, Math.min(head.length, 32));
-  if (start.startsWith(TRACER)) return true;
-  if (WRAPPED.test(start)) return false;
+  if (WRAPPED.test(decodeUtf8(head, 0, Math.min(head.length, 32)))) return false;
   const prefix = new FtracePrefix();
   const graph = new FtraceGraph(new FtraceRows());
   let at = 0;
   for (let lines = 0; lines < 20 && at < head.length; lines++) {
     const newline = head.indexOf(NEWLINE, at);
     const end = newline < 0 ? head.length : newline;
-    if (REPORT.test(decodeUtf8(head, at, Math.min(end, at + 100)))) return true;
+    const line = decodeUtf8(head, at, Math.min(end, at + 100));
+    // In a bug report commands may stand in front: `# cat trace`.
+    if (line.startsWith(TRACER) || REPORT.test(line)) return true;
     const isEvent = prefix.read(head, at) && prefix.bodyStart <= end;
     if (isEvent || readLatency(head, at, prefix) || readVerbose(head, at, prefix)) return true;
     const kind = graph.read(head, at, end, prefix);

@@ -51,6 +51,16 @@ export class FtraceTimes {
     return ((this.#plainKinds >> kind) & 1) === 1;
   }
 
+  /** A bit for each kind of which `isPlain` is true. */
+  get plainKinds(): number {
+    return this.#plainKinds;
+  }
+
+  /** CPUs (-1: any) whose next event ends a loss; undefined where there are none. */
+  waitingCpus(): number[] | undefined {
+    return this.#open.size === 0 ? undefined : [...this.#open.keys()];
+  }
+
   /** Puts the line on the input's clock; false when it is on none that compares. */
   accept(prefix: FtracePrefix, batch: EventBatch): boolean {
     if (this.#clock === undefined) this.#choose(prefix, batch);
@@ -74,9 +84,19 @@ export class FtraceTimes {
     return this.#isOrder;
   }
 
+  /** Of the last event. */
+  get ordinal(): number {
+    return this.#ordinal;
+  }
+
   /** The number of the next event, for a row that is then noted. */
   nextOrdinal(): number {
     return ++this.#ordinal;
+  }
+
+  /** After a row that had it was taken back. */
+  takeBackOrdinal(): void {
+    if (this.#isOrder) this.#ordinal--;
   }
 
   #choose(prefix: FtracePrefix, batch: EventBatch): void {

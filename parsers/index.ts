@@ -4,9 +4,13 @@ import { consoleText } from './console.ts';
 import { dmesgJson } from './dmesg-json.ts';
 import { ftraceHist } from './ftrace-hist.ts';
 import { ftraceText } from './ftrace-text.ts';
+import { journalExport } from './journal-export.ts';
+import { journalJson } from './journal-json.ts';
+import { journalVerbose } from './journal-verbose.ts';
 import { kmsg } from './kmsg.ts';
 import { netconsole } from './netconsole-text.ts';
 import { pstore } from './pstore.ts';
+import { syslog } from './syslog.ts';
 import { systrace } from './systrace.ts';
 import { traceDat } from './trace-dat.ts';
 
@@ -17,6 +21,10 @@ export const FILE_PARSERS: readonly FileParser[] = [
   ftraceHist,
   systrace,
   consoleText,
+  syslog,
+  journalExport,
+  journalJson,
+  journalVerbose,
   netconsole,
   pstore,
   traceDat,

@@ -25,6 +25,8 @@ const NS_PER_SECOND = 1_000_000_000n;
 /** The kernel's own buffer is 100 KiB and a bit; ramoops records can be configured larger. */
 const MAX_UNPACKED_BYTES = 4 << 20;
 const ZSTD_MAGIC = 0xfd2fb528;
+/** The kernel's is 2 MB; a frame that asks for more memory is refused. */
+const ZSTD = { [constants.ZSTD_d_windowLogMax]: 23 };
 const ZLIB_METHOD = 8;
 /** Ids made before this are no times: 2001-09-09. */
 const EARLIEST_SECONDS = 1_000_000_000n;
@@ -132,7 +134,7 @@ function unpackRecord(packed: Uint8Array): Uint8Array | string {
   const options = { maxOutputLength: MAX_UNPACKED_BYTES, finishFlush: constants.Z_SYNC_FLUSH };
   const view = new DataView(packed.buffer, packed.byteOffset, packed.length);
   if (packed.length > 4 && view.getUint32(0, true) === ZSTD_MAGIC) {
-    return tryUnpack(() => zstdDecompressSync(packed, { maxOutputLength: MAX_UNPACKED_BYTES })) ?? 'damaged zstd';
+    return tryUnpack(() => zstdDecompressSync(packed, { maxOutputLength: MAX_UNPACKED_BYTES, params: ZSTD })) ?? 'damaged zstd';
   }
   const isWrapped = packed.length > 2 && ((packed[0] as number) & 15) === ZLIB_METHOD && view.getUint16(0) % 31 === 0;
   const unwrapped = isWrapped ? tryUnpack(() => inflateSync(packed, options)) : undefined;

@@ -27,9 +27,9 @@ import { countMalformed, createCounts, type ParseCounts } from '../model/parser.
 import type { FormatSet } from '../model/segment.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import { minRecordBytes, NameCache, planColumns, readInt32s, type ColumnPlan, type RecordRun } from './event-columns.ts';
-import { findBlktraceId, writeBlktraceFormat } from './blktrace-format.ts';
-import { parseEventFormat, type EventFormat, type FieldLines } from './event-format.ts';
-import { parseHeaderPage, type PageLayout } from './page-header.ts';
+import type { EventFormat } from './event-format.ts';
+import { indexFormats, type FormatIndex } from './format-index.ts';
+import type { PageLayout } from './page-header.ts';
 import { COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING, RECORD_CUT, RunningTime, skipSpecial } from './page-records.ts';
 
 /** Pages gathered before their columns are filled: the offsets of 64 pages stay in the second-level cache. */
@@ -69,6 +69,8 @@ class EventReader {
   ends = new Uint32Array(64);
   /** Low and high word of each record's time. */
   times = new Uint32Array(128);
+  /** Records with the stamp of the record before them, of whatever event: index and rank of each. */
+  readonly ties: number[] = [];
 
   constructor(format: EventFormat, longBytes: 4 | 8) {
     this.plans = planColumns(format, longBytes);
@@ -85,6 +87,10 @@ class EventReader {
     this.preemptOffset = offsetOf('common_preempt_count');
   }
 
+  noteTie(index: number, rank: number): void {
+    this.ties.push(index, rank);
+  }
+
   grow(): void {
     this.capacity *= 2;
     this.starts = copyWords(this.starts, this.capacity);
@@ -99,62 +105,24 @@ function copyWords(words: Uint32Array<ArrayBuffer>, capacity: number): Uint32Arr
   return copy;
 }
 
-/** Time of the last event seen on a CPU. */
+/** Time of the last record seen on a CPU, and its last event. */
 interface LastTime {
   low: number;
   high: number;
-}
-
-interface ParsedFormats {
-  readonly layout: PageLayout | undefined;
-  readonly formats: readonly (EventFormat | undefined)[];
-  readonly problems: readonly string[];
-}
-
-/** Each buffer of a file, and each look at it, has a reader of its own; the thousands of formats are parsed once. */
-const parsedSets = new WeakMap<FormatSet, ParsedFormats>();
-
-function parseFormatSet(set: FormatSet): ParsedFormats {
-  const known = parsedSets.get(set);
-  if (known !== undefined) return known;
-  const problems: string[] = [];
-  const formats: EventFormat[] = [];
-  const layout = parseHeaderPage(set.headerPage);
-  if (typeof layout === 'string') problems.push(layout);
-  const lines: FieldLines = new Map();
-  for (const { system, format } of set.events) {
-    const parsed = parseEventFormat(format, system, lines);
-    const known = typeof parsed === 'string' ? undefined : formats[parsed.id];
-    if (typeof parsed === 'string') problems.push(parsed);
-    // The first one stays: a kernel gives an ID once, so the other one is damage or was added to the file.
-    else if (known === undefined) formats[parsed.id] = parsed;
-    else if (known.system !== parsed.system || known.event !== parsed.event) {
-      problems.push(`${parsed.system}:${parsed.event} has the ID ${parsed.id} of ${known.system}:${known.event}`);
-    }
-  }
-  addBlktrace(set, formats);
-  const parsed = { layout: typeof layout === 'string' ? undefined : layout, formats, problems };
-  parsedSets.set(set, parsed);
-  return parsed;
-}
-
-function addBlktrace({ events }: FormatSet, formats: EventFormat[]): void {
-  const id = findBlktraceId(events);
-  if (id === undefined || formats[id] !== undefined) return;
-  const parsed = parseEventFormat(writeBlktraceFormat(id, true), 'ftrace');
-  if (typeof parsed !== 'string') formats[id] = parsed;
+  eventLow: number;
+  eventHigh: number;
+  /** How many events before the last one have its stamp. */
+  rank: number;
 }
 
 export class PageReader {
   readonly counts: PageCounts = { ...createCounts(), pages: 0, discarded: 0 };
   readonly formats: FormatSet;
-  /** What is wrong with the format set; its events are then counted as unknown. */
-  readonly problems: readonly string[];
   readonly #layout: PageLayout | undefined;
   readonly #little: boolean;
   /** By `common_type`; one is made when the first record of its event comes, since a kernel has thousands of events. */
   readonly #readers: (EventReader | undefined)[] = [];
-  readonly #formats: readonly (EventFormat | undefined)[];
+  readonly #index: FormatIndex;
   /** Readers that have records in the current run. */
   readonly #active: EventReader[] = [];
   readonly #names = new NameCache();
@@ -164,12 +132,15 @@ export class PageReader {
   readonly #time = new RunningTime();
 
   constructor(set: FormatSet) {
-    const { layout, formats, problems } = parseFormatSet(set);
     this.formats = set;
-    this.#layout = layout;
-    this.#formats = formats;
+    this.#index = indexFormats(set);
+    this.#layout = this.#index.layout;
     this.#little = set.endian === 'little';
-    this.problems = problems;
+  }
+
+  /** What is wrong with the format set, for which all of it is parsed; its events are then counted as unknown. */
+  get problems(): readonly string[] {
+    return this.#index.problems;
   }
 
   /** Bytes of a page as the traced kernel states them; undefined where it did not. */
@@ -209,7 +180,13 @@ export class PageReader {
   #lastTimeOf(cpu: number): LastTime {
     let last = this.#lastTimes.get(cpu);
     if (last === undefined) {
-      last = { low: Number(BigInt.asUintN(32, NO_RAW_TIME)), high: Number(BigInt.asUintN(32, NO_RAW_TIME >> 32n)) };
+      last = {
+        low: Number(BigInt.asUintN(32, NO_RAW_TIME)),
+        high: Number(BigInt.asUintN(32, NO_RAW_TIME >> 32n)),
+        eventLow: 0,
+        eventHigh: 0,
+        rank: 0,
+      };
       this.#lastTimes.set(cpu, last);
     }
     return last;
@@ -251,6 +228,7 @@ export class PageReader {
     const readers = this.#readers;
     const active = this.#active;
     const time = this.#time;
+    let { eventLow, eventHigh, rank } = last;
     let low = pageLow;
     let high = pageHigh;
     let events = 0;
@@ -288,17 +266,24 @@ export class PageReader {
         reader.ends[index] = payload + length;
         reader.times[index * 2] = low;
         reader.times[index * 2 + 1] = high;
+        if (low === eventLow && high === eventHigh) reader.noteTie(index, ++rank);
+        else rank = 0;
+        eventLow = low;
+        eventHigh = high;
         events++;
       }
       at = payload + ((length + 3) & ~3);
     }
     last.low = low;
     last.high = high;
+    last.eventLow = eventLow;
+    last.eventHigh = eventHigh;
+    last.rank = rank;
     this.counts.records += events;
   }
 
   #openReader(id: number): EventReader | undefined {
-    const format = this.#formats[id];
+    const format = this.#index.find(id);
     return format === undefined ? undefined : (this.#readers[id] = new EventReader(format, this.#layout?.longBytes ?? 8));
   }
 
@@ -311,7 +296,7 @@ export class PageReader {
   /** Turns what was gathered into rows, one event after the other, one column after the other. */
   #fillTables(pages: Uint8Array, view: DataView, cpu: number, batch: EventBatch): void {
     for (const reader of this.#active) {
-      const { count, starts, ends } = reader;
+      const { count, starts, ends, ties } = reader;
       const table = findTable(batch, reader.schema);
       const row = table.length;
       table.reserve(row + count);
@@ -337,6 +322,8 @@ export class PageReader {
         outside += (reader.plans[i] as ColumnPlan).read(run, table.fields[i] as FieldValues, row);
       }
       if (outside > 0) this.#countOutside(outside);
+      for (let i = 0; i < ties.length; i += 2) batch.ties.add(table, row + (ties[i] as number), ties[i + 1] as number);
+      ties.length = 0;
       reader.count = 0;
     }
     this.#active.length = 0;

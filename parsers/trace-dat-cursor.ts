@@ -1,9 +1,11 @@
 /** A bounded cursor over a file, in the file's byte order. Whoever reads past the end gets zeros and finds `failed` set. */
+import { isAscii } from 'node:buffer';
 import { decodeUtf8 } from '../base/bytes.ts';
 import type { ByteSource } from '../model/event-file.ts';
 
 const WINDOW_BYTES = 64 << 10;
 const NOTHING = new Uint8Array(0);
+const NO_VIEW = new DataView(NOTHING.buffer);
 
 export class DatCursor {
   readonly little: boolean;
@@ -13,7 +15,7 @@ export class DatCursor {
   failed = false;
   readonly #source: ByteSource;
   #window: Uint8Array = NOTHING;
-  #view: DataView = new DataView(NOTHING.buffer);
+  #view: DataView = NO_VIEW;
   #windowAt = 0;
 
   constructor(source: ByteSource, little: boolean, at: number, end = source.sizeBytes) {
@@ -66,7 +68,9 @@ export class DatCursor {
   readText(sizeBytes: number, most: number): string {
     const start = this.at;
     if (!(sizeBytes <= most) || !this.skip(sizeBytes)) return this.#fail();
-    return decodeUtf8(this.#source.read(start, sizeBytes));
+    const { latin1 } = this.#source;
+    const bytes = this.#source.read(start, sizeBytes);
+    return latin1 !== undefined && isAscii(bytes) ? latin1.slice(start, start + sizeBytes) : decodeUtf8(bytes);
   }
 
   /** So many bytes, copied; more than `most` is taken for damage. */
@@ -101,8 +105,8 @@ export class DatCursor {
     }
     let inside = this.at - this.#windowAt;
     if (inside < 0 || inside + bytes > this.#window.length) {
-      // A copy: a source may hand out the same memory again.
-      this.#window = this.#source.read(this.at, Math.min(WINDOW_BYTES, this.end - this.at)).slice();
+      const window = this.#source.read(this.at, Math.min(WINDOW_BYTES, this.end - this.at));
+      this.#window = this.#source.isLasting === true ? window : window.slice();
       this.#view = new DataView(this.#window.buffer, this.#window.byteOffset, this.#window.byteLength);
       this.#windowAt = this.at;
       inside = 0;
@@ -118,5 +122,15 @@ export class DatCursor {
 
 /** Bytes in memory as a file. */
 export function toSource(bytes: Uint8Array): ByteSource {
-  return { sizeBytes: bytes.length, read: (offset, length) => bytes.subarray(offset, Math.min(bytes.length, offset + length)) };
+  return {
+    sizeBytes: bytes.length,
+    isLasting: true,
+    read: (offset, length) => bytes.subarray(offset, Math.min(bytes.length, offset + length)),
+  };
+}
+
+/** As `toSource`, for what is thousands of texts: to decode each takes longer than to cut it out of one string. */
+export function toTextSource(bytes: Uint8Array): ByteSource {
+  const latin1 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  return { ...toSource(bytes), latin1 };
 }

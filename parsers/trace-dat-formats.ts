@@ -7,6 +7,7 @@
  *   u32 bytes | text                                                                kallsyms; printk_formats
  *   u64 bytes | text                                                                saved_cmdlines: `pid name` lines
  */
+import { latin1 } from '../base/bytes.ts';
 import type { DatCursor } from './trace-dat-cursor.ts';
 import {
   addProblem,
@@ -17,6 +18,9 @@ import {
   MAX_SECTION_BYTES,
   type DatParts,
 } from './trace-dat-parts.ts';
+
+/** A kernel's names have 15 bytes, which may be no UTF-8. */
+const MAX_COMM_CHARS = 64;
 
 export function readHeaderInfo(cursor: DatCursor, parts: DatParts): void {
   const start = cursor.at;
@@ -72,8 +76,24 @@ export function readPrintkFormats(cursor: DatCursor, parts: DatParts): void {
 
 export function readCmdlines(cursor: DatCursor, parts: DatParts): void {
   const start = cursor.at;
-  const text = cursor.readText(cursor.readSize(), MAX_SECTION_BYTES);
+  const bytes = cursor.readBytes(cursor.readSize(), MAX_SECTION_BYTES);
+  const text = latin1(bytes, 0, bytes.length);
   if (cursor.failed) addProblem(parts, 'saved command lines are cut', start);
   // A task may rename itself to something with blanks in it, at the ends too.
-  else for (const match of text.matchAll(/^(\d{1,10}) (.{1,64})$/gm)) parts.comms[match[1] as string] = match[2] as string;
+  else addComms(text, parts.comms);
+}
+
+function addComms(text: string, comms: Record<string, string>): void {
+  for (let at = 0; at < text.length;) {
+    const newline = text.indexOf('\n', at);
+    const end = newline < 0 ? text.length : newline;
+    const space = text.indexOf(' ', at);
+    const pidChars = space - at;
+    const nameChars = end - space - 1;
+    if (space >= 0 && pidChars >= 1 && pidChars <= 10 && nameChars >= 1 && nameChars <= MAX_COMM_CHARS) {
+      const pid = text.slice(at, space);
+      if (/^\d+$/.test(pid)) comms[pid] = text.slice(space + 1, end);
+    }
+    at = end + 1;
+  }
 }

@@ -80,6 +80,13 @@ export interface DatParts {
   /** Said behind an offset that does not count from the start of the file: ` of section 18`. */
   where: string;
   readonly problems: string[];
+  /** Of its pages: while they are read, and in the look at each end before. */
+  readonly damage: { readonly read: Damage; readonly surveyed: Damage };
+}
+
+/** Chunks that could not be unpacked, counted over all CPUs and buffers. */
+export interface Damage {
+  chunks: number;
 }
 
 export function createParts(version: number, little: boolean, longBytes: number, pageSizeBytes: number): DatParts {
@@ -114,6 +121,7 @@ export function createParts(version: number, little: boolean, longBytes: number,
     buffers: [],
     where: '',
     problems: [],
+    damage: { read: { chunks: 0 }, surveyed: { chunks: 0 } },
   };
 }
 

@@ -194,6 +194,7 @@ class DatStream implements EventFileStream {
   readonly #formats: FormatSet;
   readonly #books = new Map<number, CpuBooks>();
   #cpus: CpuPages[] | undefined;
+  #spans: readonly CpuSpan[] | undefined;
   #losses: InputLoss[] = [];
   #isAtEnd = false;
 
@@ -207,8 +208,9 @@ class DatStream implements EventFileStream {
       little: parts.little,
       compression: parts.compression,
       timestampOffset: typeof layout === 'string' ? 0 : layout.timestampOffset,
+      damage: parts.damage.read,
       onProblem: (cpu, what, offset, isCut) => {
-        addProblem(parts, what, offset);
+        if (what !== undefined) addProblem(parts, what, offset);
         this.#addHole(cpu, isCut ? 'file_truncated' : 'parse_error');
       },
     };
@@ -233,13 +235,20 @@ class DatStream implements EventFileStream {
     return this.#cpus?.reduce((sum, cpu) => sum + cpu.readBytes, 0) ?? 0;
   }
 
-  survey(): CpuSpan[] {
+  survey(): readonly CpuSpan[] {
+    return (this.#spans ??= this.#findSpans());
+  }
+
+  #findSpans(): readonly CpuSpan[] {
     const reader = openPageReader(this.#formats);
     return this.#buffer.cpus.map((extent) => {
       // What is wrong is told when the pages are read.
-      const file = { ...this.#file, onProblem: () => undefined };
+      const file = { ...this.#file, damage: this.#parts.damage.surveyed, onProblem: () => undefined };
       const { pageSizeBytes } = this.#buffer;
-      const first = findSpan(new CpuPages(file, this.#buffer, extent), reader, pageSizeBytes, false);
+      const firstPages = new CpuPages(file, this.#buffer, extent);
+      const first = findSpan(firstPages, reader, pageSizeBytes, false);
+      // Most CPUs of a short recording: their few pages would be unpacked twice.
+      if (firstPages.isAtEnd) return { cpu: extent.cpu, ...first };
       const pages = new CpuPages(file, this.#buffer, extent);
       pages.seekLast();
       const last = findSpan(pages, reader, pageSizeBytes, true);
@@ -256,18 +265,39 @@ class DatStream implements EventFileStream {
   }
 
   read(budgetBytes: number, batch: EventBatch): boolean {
-    batch.clock = this.clock;
-    this.#cpus ??= this.#buffer.cpus.map((extent) => new CpuPages(this.#file, this.#buffer, extent, true));
+    const cpus = this.#openCpus(batch);
     for (let left = budgetBytes; left > 0;) {
-      const turn = this.#nextTurn(this.#cpus);
-      if (turn === undefined) {
-        if (!this.#isAtEnd) this.#addCounterLosses();
-        this.#isAtEnd = true;
-        return false;
-      }
-      left -= this.#readTurn(turn.pages, turn.until, Math.min(left, MOST_TURN_BYTES), batch);
+      const readBytes = this.#readNext(cpus, left, batch);
+      if (readBytes === 0) return false;
+      left -= readBytes;
     }
     return true;
+  }
+
+  async readAhead(budgetBytes: number, batch: EventBatch): Promise<boolean> {
+    const cpus = this.#openCpus(batch);
+    for (let left = budgetBytes; left > 0;) {
+      const waits = cpus.map((cpu) => cpu.ready()).filter((wait) => wait !== undefined);
+      if (waits.length > 0) await Promise.all(waits);
+      const readBytes = this.#readNext(cpus, left, batch);
+      if (readBytes === 0) return false;
+      left -= readBytes;
+    }
+    return true;
+  }
+
+  #openCpus(batch: EventBatch): readonly CpuPages[] {
+    batch.clock = this.clock;
+    return (this.#cpus ??= this.#buffer.cpus.map((extent) => new CpuPages(this.#file, this.#buffer, extent, true)));
+  }
+
+  /** Appends the events of some pages of one CPU; returns their bytes, 0 at the end. */
+  #readNext(cpus: readonly CpuPages[], mostBytes: number, batch: EventBatch): number {
+    const turn = this.#nextTurn(cpus);
+    if (turn !== undefined) return this.#readTurn(turn.pages, turn.until, Math.min(mostBytes, MOST_TURN_BYTES), batch);
+    if (!this.#isAtEnd) this.#addCounterLosses();
+    this.#isAtEnd = true;
+    return 0;
   }
 
   takeLosses(): InputLoss[] {
@@ -302,7 +332,8 @@ class DatStream implements EventFileStream {
       const pages = cpu.take(LEAST_TURN_BYTES);
       bytes += pages.length;
       this.reader.read(pages, this.#buffer.pageSizeBytes, cpu.cpu, batch);
-    } while (bytes < mostBytes && isBefore(cpu.peekTime(), until));
+      // To the end of its run at most, behind which the next one may still have to be waited for.
+    } while (bytes < mostBytes && cpu.hasRun && isBefore(cpu.peekTime(), until));
     books.events += this.reader.counts.records - eventsBefore;
     for (const { fromRaw, toRaw, count } of this.reader.takeLosses()) {
       books.lost += count ?? 0;

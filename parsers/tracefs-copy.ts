@@ -51,10 +51,12 @@ export function isTracefsCopy(folder: FolderSource): boolean {
 
 /** Opens a copy; a string says what is wrong with it. */
 export function openTracefsCopy(folder: FolderSource): TracefsCopy | string {
-  const decoder = new TextDecoder('latin1');
   const readText: ReadText = (path, mostBytes = MAX_TEXT_BYTES) => {
     const size = folder.sizeOf(path);
-    return size === 0 ? undefined : decoder.decode(folder.read(path, 0, Math.min(size, mostBytes)));
+    if (size === 0) return undefined;
+    // A TextDecoder's latin1 is windows-1252, which has other characters for 80 to 9f.
+    const bytes = folder.read(path, 0, Math.min(size, mostBytes));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
   };
   const headerPage = readText('events/header_page') ?? '';
   const layout = parseHeaderPage(headerPage);

@@ -26,6 +26,8 @@ export interface TraceSettings {
   readonly tgids: ReadonlyMap<number, number>;
   /** Paths of cgroups by their inode. */
   readonly cgroups: ReadonlyMap<bigint, string>;
+  /** Events that lean on another one (eprobes), `group:name`, and that one as the kernel prints it: `sched.sched_switch`. */
+  readonly eprobes: ReadonlyMap<string, string>;
   readonly kept: KeptFacts;
 }
 
@@ -81,6 +83,7 @@ export function readTraceSettings(read: ReadText, cpus: readonly number[]): Trac
     comms: readNames(read('saved_cmdlines') ?? ''),
     tgids: new Map([...(read('saved_tgids') ?? '').matchAll(/^(\d+) (\d+)$/gm)].map(([, pid, tgid]) => [Number(pid), Number(tgid)])),
     cgroups: readCgroups(read('cgroups') ?? ''),
+    eprobes: readEprobes(read('dynamic_events') ?? ''),
     kept: readKeptFacts(read('time_start'), read),
   };
 }
@@ -152,10 +155,20 @@ function countCpus(text: string): number | undefined {
   return ranges.reduce((count, [, first, last]) => count + Number(last ?? first) - Number(first) + 1, 0);
 }
 
+/** `3120 sh`; a name may have line ends. */
 function readNames(text: string): Map<number, string> {
   const names = new Map<number, string>();
-  for (const [, pid, name = ''] of text.matchAll(/^(\d{1,10}) (.*)$/gm)) names.set(Number(pid), name);
+  for (const [, pid, name = ''] of text.matchAll(/^(\d{1,10}) (.*(?:\n(?!\d+ ).+)*)$/gm)) names.set(Number(pid), name);
   return names;
+}
+
+/** `e:eprobes/ep_open syscalls.sys_enter_openat file=+0($filename):ustring` */
+function readEprobes(text: string): Map<string, string> {
+  const events = new Map<string, string>();
+  for (const [, group = 'eprobes', name, system, event] of text.matchAll(/^e:(?:(\w+)\/)?(\w+) (\w+)[./](\w+)/gm)) {
+    events.set(`${group}:${name}`, `${system}.${event}`);
+  }
+  return events;
 }
 
 /** `4321 ./system.slice/ssh.service`, as find(1) and stat(1) list them. */

@@ -2,7 +2,9 @@
 import { ByteWriter } from '../base/bytes.ts';
 import { writeClockFits } from './clock-rows.ts';
 import { DayGuard } from './day-guard.ts';
-import { writeEvents, writeFormats } from './event-rows.ts';
+import { encodeEventPart, type DayOf } from './event-part.ts';
+import { writeEvents, writeFormats, type EventRows } from './event-rows.ts';
+import { nextStamp, type SpoolPart } from './generation.ts';
 import { writeGaps, writeSightings } from './kernel-rows.ts';
 import { writeIncidents } from './incident-rows.ts';
 import { writeLogs } from './log-rows.ts';
@@ -10,17 +12,28 @@ import { METRIC_TABLES, writeMetrics } from './metric-rows.ts';
 import { writeExchanges, writeMessages } from './ikc-rows.ts';
 import { EventTexts } from './event-texts.ts';
 import { NativeWriter } from './native.ts';
-import { writeRecording, writeVcpuThreads } from './recording-rows.ts';
+import { writeRecording, writeRecordingTexts, writeVcpuThreads } from './recording-rows.ts';
 import { writeSpans } from './span-rows.ts';
 import type { KernelSighting, StoreBatch } from './store.ts';
+import type { Column } from './table-columns.ts';
 
 export interface EncodedBatch {
   /** Views into the encoder's buffers: valid until the next `encode`. */
   readonly blocks: ReadonlyMap<string, Uint8Array>;
+  /** Rows that are in no block. */
+  readonly parts: readonly SpoolPart[];
   /** Call when the blocks are safe: what they introduce need not be written again. */
   commit(): void;
 }
 
+/** What is needed to write events as parts. */
+export interface EventParts {
+  readonly columns: readonly Column[];
+  readonly dayOf: DayOf;
+}
+
+/** Fewer events are inserted: a part costs ClickHouse some ms whatever its size, and merges. */
+const LEAST_PART_ROWS = 65_536;
 /** A sighting adds nothing to one of the same incarnation this shortly before it. */
 const SIGHTING_STEP_NS = 1_000_000_000n;
 /** Buffers that an unusually large batch blew up are given back. */
@@ -33,9 +46,12 @@ export class BatchEncoder {
   readonly #seen = new Map<string, bigint>();
   readonly #days = new DayGuard();
 
-  /** `formats`: ids of event formats that are stored already. */
-  constructor(formats: Iterable<bigint>) {
+  readonly #eventParts: EventParts | undefined;
+
+  /** `formats`: ids of event formats that are stored already. Without `eventParts` all rows become blocks. */
+  constructor(formats: Iterable<bigint>, eventParts: EventParts | undefined) {
     this.#formats = new Set(formats);
+    this.#eventParts = eventParts;
   }
 
   /** Throws E_REQUEST for times that would shred the tables. */
@@ -52,13 +68,17 @@ export class BatchEncoder {
     }
     const fresh = new Set<bigint>();
     const commits: (() => void)[] = [];
+    const parts: SpoolPart[] = [];
     for (const rows of batch.events ?? []) {
-      writeEvents(this.#writer('events'), rows);
+      const part = this.#toPart(rows);
+      if (part === undefined) writeEvents(this.#writer('events'), rows);
+      else parts.push(part);
       writeFormats(this.#writer('event_formats'), rows.batch, this.#formats, fresh);
       if (rows.formats === undefined) continue;
       const { bootId } = rows.identity;
       commits.push(this.#texts.write(this.#writer('event_texts'), this.#writer('page_layouts'), bootId, rows.batch, rows.formats));
     }
+    for (const texts of batch.recordingTexts ?? []) writeRecordingTexts(this.#writer('recording_texts'), texts);
     for (const { identity, gaps } of batch.gaps ?? []) writeGaps(this.#writer('gaps'), identity, gaps);
     for (const rows of batch.messages ?? []) writeMessages(this.#writer('ikc_messages'), rows);
     for (const rows of batch.exchanges ?? []) writeExchanges(this.#writer('ikc_exchanges'), rows);
@@ -70,7 +90,14 @@ export class BatchEncoder {
     writeIncidents(this.#writer('incidents'), batch.incidents ?? []);
     const sightings = this.#freshSightings(batch.kernels ?? []);
     writeSightings(this.#writer('kernels'), sightings);
-    return { blocks: this.#blocks(), commit: () => this.#commit(fresh, sightings, commits) };
+    return { blocks: this.#blocks(), parts, commit: () => this.#commit(fresh, sightings, commits) };
+  }
+
+  #toPart(rows: EventRows): SpoolPart | undefined {
+    if (this.#eventParts === undefined || rows.batch.length < LEAST_PART_ROWS) return undefined;
+    const storedNs = nextStamp();
+    const part = encodeEventPart(rows, storedNs, this.#eventParts.columns, this.#eventParts.dayOf);
+    return part === undefined ? undefined : { table: 'events', storedNs, ...part };
   }
 
   #refuseManyDays(batch: StoreBatch): void {

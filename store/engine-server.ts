@@ -2,16 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import { messageOf, OperationalError } from '../base/errors.ts';
-import {
-  LOAD_SETTINGS,
-  READ_SETTINGS,
-  readAll,
-  toLoadColumns,
-  type Engine,
-  type Load,
-  type QueryLimits,
-  type ServerAddress,
-} from './engine.ts';
+import { LOAD_SETTINGS, READ_SETTINGS, toLoadColumns, type Engine, type Load, type QueryLimits, type ServerAddress } from './engine.ts';
 import { quoteName, quoteText } from './sql-text.ts';
 import type { RawResult } from './store.ts';
 
@@ -51,6 +42,7 @@ class ServerEngine implements Engine {
   readonly title: string;
   readonly path: string;
   readonly database: string;
+  readonly parts = undefined;
   readonly #client: ClickHouseClient;
 
   constructor(client: ClickHouseClient, url: string, database: string, version: string) {
@@ -100,4 +92,28 @@ class ServerEngine implements Engine {
   async close(): Promise<void> {
     await this.#client.close();
   }
+}
+
+/** Runs a reading query of a client and collects the answer. */
+async function readAll(
+  client: ClickHouseClient,
+  sql: string,
+  settings: Record<string, string | number>,
+  params?: Record<string, unknown>,
+): Promise<RawResult> {
+  const startMs = performance.now();
+  const { stream, summary } = await client.exec({
+    query: sql,
+    clickhouse_settings: settings,
+    ...(params === undefined ? {} : { query_params: params }),
+  });
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Uint8Array);
+  const bytes = chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks);
+  return {
+    bytes,
+    rowsRead: Number(summary?.read_rows ?? 0),
+    bytesRead: Number(summary?.read_bytes ?? 0),
+    elapsedSeconds: (performance.now() - startMs) / 1000,
+  };
 }

@@ -1,5 +1,4 @@
-/** ClickHouse behind one small interface: embedded in this process (chDB) or a server, through the same client. */
-import type { ClickHouseClient } from '@clickhouse/client';
+/** ClickHouse behind one small interface: embedded in this process (chDB), or a server. */
 import { quoteName } from './sql-text.ts';
 import type { RawResult } from './store.ts';
 import type { Column } from './table-columns.ts';
@@ -31,6 +30,27 @@ export interface Load {
   readonly again: boolean;
 }
 
+/** A part of a table whose files were written here (part-writer.ts). */
+export interface PartLoad {
+  readonly table: string;
+  /** Id of its partition: `20261126`. */
+  readonly partition: string;
+  /** Holds its files; they stay where they are. */
+  readonly folder: string;
+  /** Value of StoredAt in its rows, and in no others. */
+  readonly storedNs: bigint;
+  /** An earlier try may have attached it. */
+  readonly again: boolean;
+}
+
+/** An engine that takes parts as they are. */
+export interface PartTaker {
+  /** In which its days are counted, as the time zone database names it. */
+  readonly timeZone: string;
+  /** Takes over a part, once, however often it is tried. */
+  attach(part: PartLoad): Promise<void>;
+}
+
 export interface Engine {
   /** `embedded ClickHouse 26.7.2.1`. */
   readonly title: string;
@@ -43,6 +63,8 @@ export interface Engine {
   read(sql: string, format: string, params: Readonly<Record<string, unknown>>, limits: QueryLimits): Promise<RawResult>;
   /** Loads a file of Native blocks into a table, whole and once, however often it is tried. */
   load(load: Load): Promise<void>;
+  /** Undefined where the engine's files are not ours. */
+  readonly parts: PartTaker | undefined;
   close(): Promise<void>;
 }
 
@@ -71,30 +93,6 @@ export const LOAD_SETTINGS = {
   min_insert_block_size_bytes: 2 ** 28,
   max_partitions_per_insert_block: 0,
 } as const;
-
-/** Runs a reading query of a client and collects the answer. */
-export async function readAll(
-  client: ClickHouseClient,
-  sql: string,
-  settings: Record<string, string | number>,
-  params?: Record<string, unknown>,
-): Promise<RawResult> {
-  const startMs = performance.now();
-  const { stream, summary } = await client.exec({
-    query: sql,
-    clickhouse_settings: settings,
-    ...(params === undefined ? {} : { query_params: params }),
-  });
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Uint8Array);
-  const bytes = chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks);
-  return {
-    bytes,
-    rowsRead: Number(summary?.read_rows ?? 0),
-    bytesRead: Number(summary?.read_bytes ?? 0),
-    elapsedSeconds: (performance.now() - startMs) / 1000,
-  };
-}
 
 /** `SELECT` list and column list of a load: the file's columns, and the stamp. */
 export function toLoadColumns({ columns, storedNs }: Load): {

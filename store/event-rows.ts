@@ -18,32 +18,42 @@ export interface EventRows {
   readonly batch: EventBatch;
 }
 
+/** An event table, or some of its rows. */
+export type EventColumns = Omit<EventTable, 'capacity' | 'grow' | 'reserve' | 'column'>;
+
 /** Tables of more rows than this are a block of their own: only the columns that the event has, 32-bit ones half as wide. */
 const ROWS_ALONE = 4096;
 
 export function writeEvents(writer: NativeWriter, rows: EventRows): void {
   const small: EventTable[] = [];
   for (const table of rows.batch.tables) {
-    const { integers, texts } = layoutOf(table.schema);
-    const isWide = integers > INTEGER_SLOTS || texts > TEXT_SLOTS;
-    if (table.length > ROWS_ALONE || (isWide && table.length > 0)) writeAlone(writer, rows, table);
-    else if (table.length > 0) small.push(table);
+    if (table.length > ROWS_ALONE || (isWide(table) && table.length > 0)) {
+      writer.openBlock(table.length);
+      writeAlone(writer, rows, table);
+      writer.closeBlock();
+    } else if (table.length > 0) small.push(table);
   }
-  if (small.length > 0) writeTogether(writer, rows, small);
-}
-
-function writeAlone(writer: NativeWriter, rows: EventRows, table: EventTable): void {
-  const layout = layoutOf(table.schema);
-  writer.openBlock(table.length);
-  writeSharedColumns(writer, rows, [table]);
-  writeFields(writer, table, layout, rows.batch.strings);
+  if (small.length === 0) return;
+  writer.openBlock(small.reduce((sum, table) => sum + table.length, 0));
+  writeTogether(writer, rows, small);
   writer.closeBlock();
 }
 
-/** Tables without fields beyond the slots, one after the other. */
-function writeTogether(writer: NativeWriter, rows: EventRows, tables: readonly EventTable[]): void {
+/** Whether the event has fields beyond the slots. */
+export function isWide({ schema }: EventColumns): boolean {
+  const { integers, texts } = layoutOf(schema);
+  return integers > INTEGER_SLOTS || texts > TEXT_SLOTS;
+}
+
+/** The columns of a block that has rows of one event. */
+export function writeAlone(writer: NativeWriter, rows: EventRows, table: EventColumns): void {
+  writeSharedColumns(writer, rows, [table]);
+  writeFields(writer, table, layoutOf(table.schema), rows.batch.strings);
+}
+
+/** The columns of a block that has rows of events without fields beyond the slots, one after the other. */
+export function writeTogether(writer: NativeWriter, rows: EventRows, tables: readonly EventColumns[]): void {
   const { strings } = rows.batch;
-  writer.openBlock(tables.reduce((sum, table) => sum + table.length, 0));
   writeSharedColumns(writer, rows, tables);
   const slots = tables.map((table) => fieldsBySlot(table));
   const integers = Math.max(...tables.map((table) => layoutOf(table.schema).integers));
@@ -59,10 +69,9 @@ function writeTogether(writer: NativeWriter, rows: EventRows, tables: readonly E
     });
     writer.lowCardinalityParts(`S${slot - 1}`, parts, strings);
   }
-  writer.closeBlock();
 }
 
-function fieldsBySlot(table: EventTable): Map<number, FieldValues> {
+function fieldsBySlot(table: EventColumns): Map<number, FieldValues> {
   const { slots } = layoutOf(table.schema);
   return new Map(table.fields.map((field, at) => [slots[at] as number, field]));
 }
@@ -74,7 +83,7 @@ function addIntegers(writer: NativeWriter, field: FieldValues | undefined, rows:
 }
 
 /** The columns that all events have. */
-function writeSharedColumns(writer: NativeWriter, rows: EventRows, tables: readonly EventTable[]): void {
+function writeSharedColumns(writer: NativeWriter, rows: EventRows, tables: readonly EventColumns[]): void {
   const { identity, stream, clockErrorNs, batch } = rows;
   writer.openColumn('Timestamp', 'DateTime64(9)');
   for (const { unixTime, length } of tables) writer.addWords(unixTime, length);
@@ -101,7 +110,7 @@ function writeSharedColumns(writer: NativeWriter, rows: EventRows, tables: reado
   writeTaskAndBody(writer, tables, batch.strings);
 }
 
-function writeTaskAndBody(writer: NativeWriter, tables: readonly EventTable[], strings: Interner): void {
+function writeTaskAndBody(writer: NativeWriter, tables: readonly EventColumns[], strings: Interner): void {
   if (tables.some(({ comm, length }) => anyOf(comm, length))) {
     writer.lowCardinalityParts(
       'Comm',
@@ -115,7 +124,7 @@ function writeTaskAndBody(writer: NativeWriter, tables: readonly EventTable[], s
   }
 }
 
-function writeFields(writer: NativeWriter, table: EventTable, layout: EventLayout, strings: Interner): void {
+function writeFields(writer: NativeWriter, table: EventColumns, layout: EventLayout, strings: Interner): void {
   for (const [at, values] of table.fields.entries()) {
     const slot = layout.slots[at] as number;
     if (values.kind === 'string') {
@@ -128,15 +137,15 @@ function writeFields(writer: NativeWriter, table: EventTable, layout: EventLayou
   if (layout.texts > TEXT_SLOTS) writeFurtherTexts(writer, table, layout, strings);
 }
 
-/** ClickHouse widens 32-bit values when it reads the block; unsigned 64-bit values keep their bits. */
+/** Unsigned 64-bit values keep their bits. */
 function writeInteger(writer: NativeWriter, name: string, values: Exclude<FieldValues, { kind: 'string' }>): void {
-  if (values.kind === 'int32') writer.numbers(name, 'Int32', values.values);
-  else if (values.kind === 'uint32') writer.numbers(name, 'UInt32', values.values);
+  if (values.kind === 'int32') writer.narrowed(name, 'Int32', values.values);
+  else if (values.kind === 'uint32') writer.narrowed(name, 'UInt32', values.values);
   else writer.words(name, 'Int64', values.values);
 }
 
 /** The integers beyond the slots, row by row: few events have them. */
-function writeFurtherIntegers(writer: NativeWriter, table: EventTable, layout: EventLayout): void {
+function writeFurtherIntegers(writer: NativeWriter, table: EventColumns, layout: EventLayout): void {
   const further = table.fields.filter((_, field) => (layout.slots[field] as number) > INTEGER_SLOTS);
   const values: (number | bigint)[] = [];
   for (let row = 0; row < table.length; row++) for (const column of further) values.push(integerAt(column, row));
@@ -147,7 +156,7 @@ function integerAt({ values }: FieldValues, row: number): number | bigint {
   return values instanceof Int64Array ? values.getBigint(row) : (values[row] as number);
 }
 
-function writeFurtherTexts(writer: NativeWriter, table: EventTable, layout: EventLayout, strings: Interner): void {
+function writeFurtherTexts(writer: NativeWriter, table: EventColumns, layout: EventLayout, strings: Interner): void {
   const further = table.fields.filter((_, field) => -(layout.slots[field] as number) > TEXT_SLOTS);
   const ids = new Uint32Array(table.length * further.length);
   let at = 0;

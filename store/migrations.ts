@@ -3,7 +3,7 @@
  * since is refused: the tables on disk would not be what the script says.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, OperationalError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
@@ -24,8 +24,11 @@ const LEDGER = `CREATE TABLE IF NOT EXISTS schema_migrations
 ENGINE = MergeTree
 ORDER BY Name`;
 
+/** Beside this file, and where `npm run build` has put it into dist/store. */
+const FOLDERS = ['schema', '../../store/schema'].map((folder) => join(import.meta.dirname, folder));
+
 /** The scripts of a folder, in order. */
-export function readMigrations(folder = join(import.meta.dirname, 'schema')): Migration[] {
+export function readMigrations(folder = FOLDERS.find((one) => existsSync(one)) ?? (FOLDERS[0] as string)): Migration[] {
   return readdirSync(folder)
     .filter((file) => /^\d{3}-[a-z0-9-]+\.sql$/.test(file))
     .sort()
@@ -36,23 +39,33 @@ export function readMigrations(folder = join(import.meta.dirname, 'schema')): Mi
 export async function migrate(engine: Engine, migrations: readonly Migration[]): Promise<string[]> {
   await engine.command(LEDGER);
   const recorded = await readRecorded(engine);
-  const applied: string[] = [];
-  for (const { name, sql } of migrations) {
-    const checksum = createHash('sha256').update(sql).digest('hex');
-    const known = recorded.get(name);
-    if (known === checksum) continue;
-    if (known !== undefined) {
-      throw new OperationalError(
-        'E_STORE_MIGRATION',
-        `schema script ${name} has changed since it was run on this store`,
-        'put the change into a new script with the next number, and restore this one',
+  const applied: [name: string, checksum: string][] = [];
+  try {
+    for (const { name, sql } of migrations) {
+      const checksum = createHash('sha256').update(sql).digest('hex');
+      const known = recorded.get(name);
+      if (known === checksum) continue;
+      if (known !== undefined) {
+        throw new OperationalError(
+          'E_STORE_MIGRATION',
+          `schema script ${name} has changed since it was run on this store`,
+          'put the change into a new script with the next number, and restore this one',
+        );
+      }
+      await runScript(engine, name, sql);
+      applied.push([name, checksum]);
+    }
+  } finally {
+    // Together: a row each costs as much as a table does.
+    if (applied.length > 0) {
+      const rows = applied.map((row) => `(${row.map(quoteText).join(', ')})`);
+      // Not VALUES: behind that the embedded engine reads standard input, which may be the log that is imported.
+      await engine.command(
+        `INSERT INTO schema_migrations (Name, Checksum) SELECT Name, Checksum FROM values('Name String, Checksum String', ${rows.join(', ')})`,
       );
     }
-    await runScript(engine, name, sql);
-    await engine.command(`INSERT INTO schema_migrations (Name, Checksum) VALUES (${quoteText(name)}, ${quoteText(checksum)})`);
-    applied.push(name);
   }
-  return applied;
+  return applied.map(([name]) => name);
 }
 
 async function readRecorded(engine: Engine): Promise<Map<string, string>> {
@@ -69,7 +82,7 @@ async function readRecorded(engine: Engine): Promise<Map<string, string>> {
 async function runScript(engine: Engine, name: string, sql: string): Promise<void> {
   for (const statement of splitStatements(sql.replaceAll('{database}', engine.database))) {
     try {
-      // A script that a crash cut short runs again from its start.
+      // Scripts that a crash kept from being recorded run again from the first of them.
       await engine.command(repeatable(statement));
     } catch (error) {
       throw new OperationalError(

@@ -71,15 +71,11 @@ export class NativeWriter {
     this.out.bytes[this.#columnsAt + 1] = this.#columns >> 7;
   }
 
-  #head(name: string, type: string): void {
+  /** Begins a column that comes in parts: what the `add` methods write, of as many rows in all as the block has. */
+  openColumn(name: string, type: string): void {
     this.#columns++;
     this.out.writeString(name);
     this.out.writeString(type);
-  }
-
-  /** Begins a column of fixed width that comes in parts: what the `add` methods write, of as many rows in all as the block has. */
-  openColumn(name: string, type: string): void {
-    this.#head(name, type);
   }
 
   /** Values as they lie in memory. */
@@ -126,38 +122,50 @@ export class NativeWriter {
 
   /** Values as they lie in memory: one copy. */
   numbers(name: string, type: string, values: FixedWidthArray): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     this.#copy(values, this.rows);
+  }
+
+  /** 32-bit values of a column of 64-bit ones: ClickHouse widens them when it reads the block. */
+  narrowed(name: string, type: 'Int32' | 'UInt32', values: Int32Array | Uint32Array): void {
+    this.numbers(name, type, values);
+  }
+
+  /** What a column has in rows that say nothing: `width` bytes of zero each, or as many values of no length. */
+  defaults(type: string, width: number | undefined): void {
+    if (type.includes(LOW_CARDINALITY)) writeWord(this.out, LOW_CARDINALITY_VERSION);
+    if (type === LOW_CARDINALITY) writeIndexed(this.out, [{ ids: 0, rows: this.rows }], new Interner());
+    else this.#zeros(this.rows * (width ?? (type === 'String' ? 1 : 8)));
   }
 
   /** 64-bit values: Int64, UInt64, DateTime64(9). */
   words(name: string, type: string, values: Int64Array): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     this.#copyWords(values, this.rows);
   }
 
   /** 64-bit values from doubles that hold integers of magnitude below 2^53. */
   integers(name: string, type: string, values: Float64Array | readonly number[]): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     const { out, rows } = this;
     out.reserve(rows * 8);
     for (let row = 0; row < rows; row++) writeInteger(out, values[row] as number);
   }
 
   bigints(name: string, type: string, values: readonly bigint[]): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     for (const value of values) writeBigint(this.out, value);
   }
 
   /** The same 64-bit value in every row. */
   constantBigint(name: string, type: string, value: bigint): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     this.addConstantBigint(value, this.rows);
   }
 
   /** The same value of `width` bytes (1, 2 or 4) in every row; two's complement where it is negative. */
   constantNumber(name: string, type: string, width: 1 | 2 | 4, value: number): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     const start = this.out.length;
     for (let byte = 0; byte < width; byte++) this.out.writeU8((value >> (byte * 8)) & 0xff);
     this.#repeat(start, this.rows);
@@ -165,30 +173,30 @@ export class NativeWriter {
 
   /** FixedString, or any type of fixed width, from packed bytes. */
   packed(name: string, type: string, bytes: Uint8Array, width: number): void {
-    this.#head(name, type);
+    this.openColumn(name, type);
     this.out.writeBytes(bytes, 0, this.rows * width);
   }
 
   constantString(name: string, value: string): void {
-    this.#head(name, 'String');
+    this.openColumn(name, 'String');
     const start = this.out.length;
     this.out.writeString(value);
     this.#repeat(start, this.rows);
   }
 
   strings(name: string, values: readonly string[]): void {
-    this.#head(name, 'String');
+    this.openColumn(name, 'String');
     for (const value of values) this.out.writeString(value);
   }
 
   /** Texts that lie in an arena. */
   texts(name: string, arena: Uint8Array, starts: Uint32Array, ends: Uint32Array): void {
-    this.#head(name, 'String');
+    this.openColumn(name, 'String');
     writeSlices(this.out, arena, starts, ends, this.rows);
   }
 
   stringsById(name: string, ids: Uint32Array, strings: Interner): void {
-    this.#head(name, 'String');
+    this.openColumn(name, 'String');
     this.addStrings(ids, this.rows, strings);
   }
 
@@ -198,13 +206,13 @@ export class NativeWriter {
 
   /** Ids as lower-case hexadecimal; an id of only zeros is the empty string. `ids` undefined = empty in every row. */
   hexIds(name: string, ids: Uint8Array | undefined, width: number): void {
-    this.#head(name, 'String');
+    this.openColumn(name, 'String');
     if (ids === undefined) this.#zeros(this.rows);
     else for (let row = 0; row < this.rows; row++) writeHexId(this.out, ids, row * width, width);
   }
 
   constantLowCardinality(name: string, value: string): void {
-    this.#head(name, LOW_CARDINALITY);
+    this.openColumn(name, LOW_CARDINALITY);
     const { out, rows } = this;
     writeWord(out, LOW_CARDINALITY_VERSION);
     if (rows === 0) return;
@@ -219,14 +227,14 @@ export class NativeWriter {
   }
 
   lowCardinality(name: string, ids: Uint32Array, strings: Interner): void {
-    this.#head(name, LOW_CARDINALITY);
+    this.openColumn(name, LOW_CARDINALITY);
     writeWord(this.out, LOW_CARDINALITY_VERSION);
     writeIndexed(this.out, [{ ids, rows: this.rows }], strings);
   }
 
   /** A column whose ids lie in several arrays. */
   lowCardinalityParts(name: string, parts: readonly IdPart[], strings: Interner): void {
-    this.#head(name, LOW_CARDINALITY);
+    this.openColumn(name, LOW_CARDINALITY);
     writeWord(this.out, LOW_CARDINALITY_VERSION);
     writeIndexed(this.out, parts, strings);
   }
@@ -242,7 +250,7 @@ export class NativeWriter {
 
   /** Attributes as `Map(LowCardinality(String), String)`: of the given rows of `attributes`, or of all from the first on. */
   attributeMap(name: string, attributes: AttributeColumns, rows?: readonly number[]): void {
-    this.#head(name, ATTRIBUTE_MAP);
+    this.openColumn(name, ATTRIBUTE_MAP);
     writeWord(this.out, LOW_CARDINALITY_VERSION);
     if (rows === undefined || rows.length === attributes.rows) writeMaps(this.out, attributes, this.rows);
     else writePickedMaps(this.out, attributes, rows);
@@ -250,7 +258,7 @@ export class NativeWriter {
 
   /** The same map in every row. */
   constantMap(name: string, pairs: Readonly<Record<string, string>>): void {
-    this.#head(name, ATTRIBUTE_MAP);
+    this.openColumn(name, ATTRIBUTE_MAP);
     const { out, rows } = this;
     const entries = Object.entries(pairs);
     writeWord(out, LOW_CARDINALITY_VERSION);
@@ -269,8 +277,8 @@ export class NativeWriter {
 
   /** `Array(T)` of fixed-width elements: `ends[row]` is the number of elements up to and with that row. */
   arrays(name: string, elementType: string, ends: ArrayLike<number>, values: ArrayLike<number | bigint>): void {
-    this.#head(name, `Array(${elementType})`);
-    this.#ends(ends);
+    this.openColumn(name, `Array(${elementType})`);
+    this.writeEnds(ends);
     const isDouble = elementType === 'Float64';
     for (let at = 0; at < values.length; at++) {
       const value = values[at] as number | bigint;
@@ -280,29 +288,30 @@ export class NativeWriter {
   }
 
   arraysOfStrings(name: string, ends: ArrayLike<number>, values: readonly string[]): void {
-    this.#head(name, 'Array(String)');
-    this.#ends(ends);
+    this.openColumn(name, 'Array(String)');
+    this.writeEnds(ends);
     for (const value of values) this.out.writeString(value);
   }
 
   arraysOfLowCardinality(name: string, ends: ArrayLike<number>, ids: Uint32Array, strings: Interner): void {
-    this.#head(name, `Array(${LOW_CARDINALITY})`);
+    this.openColumn(name, `Array(${LOW_CARDINALITY})`);
     writeWord(this.out, LOW_CARDINALITY_VERSION);
-    this.#ends(ends);
+    this.writeEnds(ends);
     writeIndexed(this.out, [{ ids, rows: ids.length }], strings);
   }
 
   /** `Array(Map(…))`: the maps are the rows of `attributes`. */
   arraysOfMaps(name: string, ends: ArrayLike<number>, attributes: AttributeColumns): void {
-    this.#head(name, `Array(${ATTRIBUTE_MAP})`);
+    this.openColumn(name, `Array(${ATTRIBUTE_MAP})`);
     const { out } = this;
     // The dictionary's version comes before the offsets of all that encloses it.
     writeWord(out, LOW_CARDINALITY_VERSION);
-    this.#ends(ends);
+    this.writeEnds(ends);
     writeMaps(out, attributes, attributes.rows);
   }
 
-  #ends(ends: ArrayLike<number>): void {
+  /** Number of elements up to and with each row. */
+  protected writeEnds(ends: ArrayLike<number>): void {
     this.out.reserve(this.rows * 8);
     for (let row = 0; row < this.rows; row++) writeInteger(this.out, ends[row] as number);
   }
@@ -312,7 +321,7 @@ export class NativeWriter {
   }
 
   #copyWords(values: Int64Array, count: number): void {
-    this.out.writeBytes(new Uint8Array(values.words.buffer, 0, count * 8));
+    this.out.writeBytes(new Uint8Array(values.words.buffer, values.words.byteOffset, count * 8));
   }
 
   #zeros(count: number): void {

@@ -2,20 +2,20 @@
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
-import { BatchEncoder } from './batch-encoder.ts';
+import { BatchEncoder, type EventParts } from './batch-encoder.ts';
+import { daysOf } from './day-of.ts';
 import { openEmbedded } from './engine-embedded.ts';
-import { openServer } from './engine-server.ts';
 import type { Engine, QueryLimits, ServerAddress } from './engine.ts';
 import { EventViews } from './event-views.ts';
 import { lockFolder, type FolderLock } from './folder-lock.ts';
 import { migrate, readMigrations } from './migrations.ts';
 import { toQueryError } from './query-errors.ts';
 import { applyRetention, type Retention } from './retention.ts';
-import { Spool, type SpoolFile } from './spool.ts';
+import { Spool, type SpoolLoad } from './spool.ts';
 import { renameBoot } from './rename-boot.ts';
 import { refuseUnsafe } from './sql-guard.ts';
 import type { KernelIdentity } from '../model/identity.ts';
-import type { QueryOptions, RawResult, Store, StoreBatch, StoreHealth } from './store.ts';
+import type { BatchOrigin, QueryOptions, RawResult, Store, StoreBatch, StoreHealth } from './store.ts';
 import { readTables, type TableColumns } from './table-columns.ts';
 
 export interface StoreOptions {
@@ -28,6 +28,8 @@ export interface StoreOptions {
   readonly maxSpoolBytes?: number;
   /** Age at which an idle store loads what was appended. Default 1000. */
   readonly loadAfterMs?: number;
+  /** Whether the embedded engine merges parts of `events`. Default true; a process that ends with its work leaves it to the next one. */
+  readonly mergesEvents?: boolean;
   /** Bound of a user's query. Default 30. */
   readonly maxQuerySeconds?: number;
 }
@@ -39,9 +41,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const lock = lockFolder(options.dataDir);
   let engine: Engine | undefined;
   try {
-    engine = options.clickhouse === undefined ? await openEmbedded(options.dataDir) : await openServer(options.clickhouse);
+    engine = options.clickhouse === undefined ? await openEmbedded(options.dataDir) : await connectServer(options.clickhouse);
     const applied = await migrate(engine, readMigrations());
     if (applied.length > 0) log.debug('schema brought up to date', { scripts: applied.join(' ') });
+    if (options.mergesEvents === false && engine.parts !== undefined) await engine.command(`SYSTEM STOP MERGES ${engine.database}.events`);
     if (options.retention !== undefined) await applyRetention(engine, options.retention);
     return await ClickHouseStore.open(options, engine, lock);
   } catch (error) {
@@ -49,6 +52,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     lock.release();
     throw error;
   }
+}
+
+/** The client and its node:http take a tenth of a second to load: only who has a server pays for them. */
+async function connectServer(address: ServerAddress): Promise<Engine> {
+  const { openServer } = await import('./engine-server.ts');
+  return openServer(address);
 }
 
 class ClickHouseStore implements Store {
@@ -66,7 +75,7 @@ class ClickHouseStore implements Store {
     this.#lock = lock;
     this.#tables = tables;
     this.#views = views;
-    this.#encoder = new BatchEncoder(views.formatIds);
+    this.#encoder = new BatchEncoder(views.formatIds, toEventParts(engine, tables));
     this.#maxSeconds = options.maxQuerySeconds ?? 30;
     this.#spool = new Spool(
       {
@@ -89,9 +98,14 @@ class ClickHouseStore implements Store {
     const { origin } = batch;
     if (origin !== undefined && this.#spool.has(origin)) return 'duplicate';
     const encoded = this.#encoder.encode(batch);
-    if (encoded.blocks.size > 0 || origin !== undefined) this.#spool.append(encoded.blocks, origin);
+    const isEmpty = encoded.blocks.size === 0 && encoded.parts.length === 0;
+    if (!isEmpty || origin !== undefined) this.#spool.append(encoded.blocks, origin, encoded.parts);
     encoded.commit();
     return 'stored';
+  }
+
+  holds(origin: BatchOrigin): boolean {
+    return this.#spool.has(origin);
   }
 
   async flush(): Promise<void> {
@@ -200,10 +214,20 @@ class ClickHouseStore implements Store {
     }
   }
 
-  async #load(file: SpoolFile): Promise<void> {
+  async #load({ partition, ...file }: SpoolLoad): Promise<void> {
+    if (partition !== undefined) {
+      await this.#engine.parts?.attach({ ...file, folder: file.file, partition });
+      return;
+    }
     const { structures, stamped } = this.#tables;
     const columns = structures.get(file.table) ?? [];
     await this.#engine.load({ ...file, columns, storedNs: stamped.has(file.table) ? file.storedNs : undefined });
     if (file.table === 'event_formats') await this.#views.learn();
   }
+}
+
+/** How many events become a part; undefined where the engine takes none. */
+function toEventParts({ parts }: Engine, { structures }: TableColumns): EventParts | undefined {
+  const columns = structures.get('events');
+  return parts === undefined || columns === undefined ? undefined : { columns, dayOf: daysOf(parts.timeZone) };
 }

@@ -58,6 +58,33 @@ export function writeVcpuThreads(writer: NativeWriter, { identity, traceId, gues
   writer.closeBlock();
 }
 
+/** What a recording holds beside its events, as it holds it. */
+export interface RecordingTexts {
+  readonly bootId: string;
+  /** Empty for what a kernel's own collector sends. */
+  readonly stream: string;
+  readonly texts: Readonly<Partial<Record<RecordingTextKind, string>>>;
+}
+
+export type RecordingTextKind = 'kallsyms' | 'saved_cmdlines' | 'options';
+
+export function writeRecordingTexts(writer: NativeWriter, { bootId, stream, texts }: RecordingTexts): void {
+  const kinds = Object.entries(texts).filter(([, content]) => content !== '');
+  if (kinds.length === 0) return;
+  writer.openBlock(kinds.length);
+  writer.constantString('BootId', bootId);
+  writer.constantString('Stream', stream);
+  writer.strings(
+    'Kind',
+    kinds.map(([kind]) => kind),
+  );
+  writer.strings(
+    'Content',
+    kinds.map(([, content]) => content),
+  );
+  writer.closeBlock();
+}
+
 interface RecordingRow {
   readonly BaseRaw: string;
   readonly BaseUnixNs: string;

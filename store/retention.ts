@@ -25,6 +25,7 @@ const TABLES: readonly (readonly [keyof Retention, string])[] = [
   ['metricsDays', 'otel_metrics_summary'],
   ['eventsDays', 'events'],
   ['eventsDays', 'clock_fits'],
+  ['eventsDays', 'recording_texts'],
   ['gapsDays', 'gaps'],
   ['gapsDays', 'incidents'],
 ];
@@ -43,7 +44,8 @@ export async function applyRetention(engine: Engine, retention: Retention): Prom
       if (/\bTTL\b/.test(definition)) await engine.command(`ALTER TABLE ${table} REMOVE TTL`);
     } else if (!definition.includes(`TTL ${ttl}`)) {
       // Whole parts go at once and cheaply, unless quiet lines are to go from among the others.
-      await engine.command(`ALTER TABLE ${table} MODIFY SETTING ttl_only_drop_parts = ${quietDays > 0 ? 0 : 1}`);
+      const drops = `ttl_only_drop_parts = ${quietDays > 0 ? 0 : 1}`;
+      if (!definition.includes(drops)) await engine.command(`ALTER TABLE ${table} MODIFY SETTING ${drops}`);
       await engine.command(`ALTER TABLE ${table} MODIFY TTL ${ttl} SETTINGS materialize_ttl_after_modify = 0`);
     }
   }

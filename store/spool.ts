@@ -4,10 +4,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { errnoOf, messageOf, OperationalError } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
-import { listTables, OpenGeneration, recoverGenerations, type SealedGeneration } from './generation.ts';
+import { listEntries, OpenGeneration, recoverGenerations, type SealedGeneration, type SpoolEntry, type SpoolPart } from './generation.ts';
 import { Origins } from './origins.ts';
 import type { BatchOrigin } from './store.ts';
 
@@ -21,10 +21,10 @@ export interface SpoolOptions {
   readonly sealAtBytes: number;
 }
 
-/** A file to load into a table. */
-export interface SpoolFile {
-  readonly table: string;
-  readonly file: string;
+/** What is to be loaded into a table. */
+export interface SpoolLoad extends Pick<SpoolEntry, 'table' | 'file'> {
+  /** Id of the partition of a part; undefined for a file of Native blocks. */
+  readonly partition: string | undefined;
   /** Unlike any other's, and the same on every try. */
   readonly name: string;
   /** Stamp of the rows, Unix ns. */
@@ -33,7 +33,7 @@ export interface SpoolFile {
   readonly again: boolean;
 }
 
-export type LoadTable = (file: SpoolFile) => Promise<void>;
+export type LoadTable = (load: SpoolLoad) => Promise<void>;
 
 interface Waiter {
   /** Number of the last generation that has to be loaded. */
@@ -116,7 +116,7 @@ export class Spool {
   }
 
   /** Takes the blocks of a batch, all or none; they survive a killed process from here on. */
-  append(blocks: ReadonlyMap<string, Uint8Array>, origin: BatchOrigin | undefined): void {
+  append(blocks: ReadonlyMap<string, Uint8Array>, origin: BatchOrigin | undefined, parts: readonly SpoolPart[] = []): void {
     if (this.pendingBytes > this.#options.maxBytes) {
       throw new OperationalError(
         'E_STORE_BUSY',
@@ -125,7 +125,7 @@ export class Spool {
       );
     }
     try {
-      this.#open.append(blocks, origin);
+      this.#open.append(blocks, origin, parts);
     } catch (error) {
       throw toWriteError(this.#options.folder, error);
     }
@@ -246,23 +246,31 @@ export class Spool {
     }
     const { id, storedNs } = generation;
     const again = generation.isRecovered || this.#tries > 0;
-    for (const { table, file } of listTables(generation.folder)) {
+    for (const { table, file, part } of listEntries(generation.folder)) {
+      const stamp = part?.storedNs ?? storedNs;
       try {
-        await this.#load({ table, file, name: `${id}/${table}`, storedNs, again });
+        await this.#load({
+          table,
+          file,
+          partition: part?.partition,
+          name: `${id}/${part === undefined ? table : basename(file)}`,
+          storedNs: stamp,
+          again,
+        });
       } catch (error) {
         if (this.#tries + 1 < MALFORMED_TRIES || !MALFORMED_CODES.has(errnoOf(error) ?? '')) throw error;
-        this.#setAside(generation, table, file, error);
+        this.#setAside(generation, file, error);
         continue;
       }
-      rmSync(file);
+      rmSync(file, { recursive: true });
     }
     rmSync(generation.folder, { recursive: true });
   }
 
-  #setAside(generation: SealedGeneration, table: string, file: string, error: unknown): void {
+  #setAside(generation: SealedGeneration, file: string, error: unknown): void {
     const folder = join(this.#options.folder, 'rejected');
     mkdirSync(folder, { recursive: true });
-    const kept = join(folder, `${generation.id}-${table}.native`);
+    const kept = join(folder, `${generation.id}-${basename(file)}`);
     renameSync(file, kept);
     this.rejectedBytes += generation.sizeBytes;
     log.error('ClickHouse cannot read a spool file; it is set aside', { file: kept, error: messageOf(error) });

@@ -9,7 +9,7 @@ import type { SpanBatch } from '../model/span-batch.ts';
 import type { ClockFitRow } from './clock-rows.ts';
 import type { ExchangeRows, MessageRows } from './ikc-rows.ts';
 import type { IncidentRevision } from './incident-rows.ts';
-import type { Recording } from './recording-rows.ts';
+import type { Recording, RecordingTexts } from './recording-rows.ts';
 
 /** The sender's own number of a batch: (stream, seq) is stored once, however often it is sent. */
 export interface BatchOrigin {
@@ -37,6 +37,7 @@ export interface StoreBatch {
   readonly exchanges?: readonly ExchangeRows[];
   /** Recordings that others may lean on. */
   readonly recordings?: readonly Recording[];
+  readonly recordingTexts?: readonly RecordingTexts[];
   /** Lines of clocks, new or drawn anew. */
   readonly clockFits?: readonly { readonly identity: KernelIdentity; readonly rows: readonly ClockFitRow[] }[];
   readonly incidents?: readonly IncidentRevision[];
@@ -90,6 +91,8 @@ export interface Store {
    * E_DISK_FULL when the disk is.
    */
   append(batch: StoreBatch): Promise<'stored' | 'duplicate'>;
+  /** Whether a batch of this origin would be a duplicate. */
+  holds(origin: BatchOrigin): boolean;
   /** Loads everything acknowledged so far into ClickHouse. */
   flush(): Promise<void>;
   /** Rows as objects; 64-bit integers come as strings. Flushes first. */

@@ -4,6 +4,8 @@ import type { Engine } from './engine.ts';
 export interface Column {
   readonly name: string;
   readonly type: string;
+  /** Its codec begins with Delta. */
+  readonly isDelta: boolean;
 }
 
 export interface TableColumns {
@@ -20,7 +22,7 @@ const LIMITS = { maxSeconds: 30, maxRows: undefined } as const;
 export async function readTables(engine: Engine): Promise<TableColumns> {
   const columns = await readLines(
     engine,
-    `SELECT table, name, type FROM system.columns
+    `SELECT table, name, type, startsWith(compression_codec, 'CODEC(Delta') FROM system.columns
      WHERE database = {database:String} AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')
        AND table IN (SELECT name FROM system.tables WHERE database = {database:String} AND engine NOT LIKE '%View')
      ORDER BY table, position`,
@@ -28,9 +30,9 @@ export async function readTables(engine: Engine): Promise<TableColumns> {
   );
   const structures = new Map<string, Column[]>();
   const stamped = new Set<string>();
-  for (const [table = '', name = '', type = ''] of columns) {
+  for (const [table = '', name = '', type = '', delta] of columns) {
     if (name === 'StoredAt') stamped.add(table);
-    else structures.set(table, [...(structures.get(table) ?? []), { name, type }]);
+    else structures.set(table, [...(structures.get(table) ?? []), { name, type, isDelta: delta === '1' }]);
   }
   const functions = await readLines(engine, 'SELECT lower(name) FROM system.table_functions', {});
   return { structures, stamped, functions: new Set(functions.map(([name = '']) => name)) };

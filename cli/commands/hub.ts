@@ -1,46 +1,20 @@
-import type { Hub } from '../../hub/hub.ts';
 import { defineCommand } from '../command.ts';
-import { loadConfig } from '../config.ts';
-import { CONFIG_FLAG, LISTEN_FLAGS, toFlagValues } from '../config-flags.ts';
-import { toHubOptions } from '../settings.ts';
-import { watchStopSignals } from '../stop-signal.ts';
-import { printLine } from '../terminal.ts';
+import { CONFIG_FLAG, LISTEN_FLAGS } from '../config-flags.ts';
+import type { FlagValues } from '../flags.ts';
 
-/** What a hub that runs as a child tells its parent. */
-export interface HubReport {
-  readonly kind: 'hub-started';
-  readonly addresses: Hub['addresses'];
-}
+const OPTIONS = { ...CONFIG_FLAG, ...LISTEN_FLAGS } as const;
 
-export function isHubReport(report: unknown): report is HubReport {
-  return typeof report === 'object' && report !== null && 'kind' in report && report.kind === 'hub-started';
-}
+export type HubFlags = FlagValues<typeof OPTIONS>;
 
 export const command = defineCommand({
   name: 'hub',
   usage: '[options]',
   about: 'receive OTLP and segments from collectors, store them, serve the page, the API and the ClickHouse interface.',
-  options: { ...CONFIG_FLAG, ...LISTEN_FLAGS },
+  options: OPTIONS,
   examples: [
     ['mkscope hub --data /var/lib/mkscope', 'a hub on the usual ports, loopback only'],
     ['mkscope hub --otlp 0.0.0.0:4318', 'reachable for others: needs hub.tokens in mkscope.yaml'],
   ],
   service: true,
-  async run(flags) {
-    const config = loadConfig({ path: flags.config, flags: toFlagValues(flags), env: process.env });
-    const stop = watchStopSignals();
-    // The database is loaded here and nowhere earlier: a collector never does.
-    const { startHub } = await import('../../hub/hub.ts');
-    const hub = await startHub(toHubOptions(config));
-    const { page, otlp, clickhouse } = hub.addresses;
-    process.send?.({ kind: 'hub-started', addresses: hub.addresses } satisfies HubReport);
-    await printLine(`mkscope hub: page ${page}, OTLP ${otlp}, ClickHouse ${clickhouse}, data in ${config.get('data')}`);
-    // The parent is gone, killed perhaps: nobody would stop this process any more.
-    process.once('disconnect', () => stop.ask('the parent is gone'));
-    const reason = await stop.asked;
-    await printLine(`mkscope hub: ${reason}, storing what is acknowledged`);
-    await hub.close();
-    if (process.connected) process.disconnect?.();
-    return 0;
-  },
+  run: async (flags) => (await import('../run-hub.ts')).runHub(flags),
 });

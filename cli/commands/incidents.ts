@@ -118,8 +118,8 @@ async function showOne(client: HubClient, id: string, asJson: boolean): Promise<
 }
 
 async function exportOne(client: HubClient, id: string, redacts: boolean): Promise<number> {
-  const response = await client.request(`/api/incidents/${encodeURIComponent(id)}/export`, redacts ? { redact: '1' } : {}, {});
-  await print(await response.bytes());
+  const page = client.request(`/api/incidents/${encodeURIComponent(id)}/export`, redacts ? { redact: '1' } : {}, {});
+  for await (const chunk of page) await print(chunk);
   return 0;
 }
 

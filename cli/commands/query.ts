@@ -46,8 +46,7 @@ export const command = defineCommand({
 async function streamFormat(client: HubClient, token: string | undefined, sql: string, format: string): Promise<void> {
   const { listening } = await client.getJson<Health>('/api/health');
   const clickhouse = new HubClient(listening.clickhouse, token);
-  const response = await clickhouse.request('/', { default_format: format }, { method: 'POST', body: sql });
-  for await (const chunk of response.body ?? []) await print(chunk);
+  for await (const chunk of clickhouse.request('/', { default_format: format }, { method: 'POST', body: sql })) await print(chunk);
 }
 
 async function printRows(result: SqlResult): Promise<void> {

@@ -1,8 +1,5 @@
-import { toProbeDefinition } from '../../correlate/ikc-pack.ts';
 import { defineCommand } from '../command.ts';
-import { readIkcFiles } from '../ikc-file.ts';
 import { createPaint, escapeLine, printLine } from '../terminal.ts';
-import { testRuleFiles, testShippedRules } from '../test-rules.ts';
 
 export const command = defineCommand({
   name: 'test-rules',
@@ -21,11 +18,16 @@ export const command = defineCommand({
   positionals: { least: 0, most: 100 },
   async run(flags, paths) {
     if (flags.probes) {
+      const [{ readIkcFiles }, { toProbeDefinition }] = await Promise.all([
+        import('../ikc-file.ts'),
+        import('../../correlate/ikc-pack.ts'),
+      ]);
       const events = readIkcFiles(paths).flatMap(({ packs }) => packs.flatMap(({ pack }) => pack.events));
       const definitions = new Set(events.flatMap((event) => toProbeDefinition(event, 'amd64') ?? []));
       for (const definition of definitions) await printLine(definition);
       return 0;
     }
+    const { testRuleFiles, testShippedRules } = await import('../test-rules.ts');
     const { rules, samples, problems } = paths.length === 0 ? testShippedRules() : testRuleFiles(paths);
     if (flags.json) await printLine(JSON.stringify({ rules, samples, problems }, undefined, 2));
     else {

@@ -15,7 +15,7 @@ import type { Guest } from '../../deploy/lab/guest.ts';
 import { Lab, type LabKernelStatus, type LabOptions } from '../../deploy/lab/lab.ts';
 import { readCounts, startTraffic, stopTraffic, type TrafficPlan } from '../../deploy/lab/traffic.ts';
 import { isStartReport } from '../collector-report.ts';
-import { isHubReport, type HubReport } from '../commands/hub.ts';
+import { isHubReport, type HubReport } from '../run-hub.ts';
 import { Supervisor } from '../supervisor.ts';
 
 /** The children hand over what they have within this, or are ended. */

@@ -16,8 +16,8 @@ const PACKAGE_DIR = join(import.meta.dirname, '../..');
 const SOURCE_FOLDERS = ['base', 'model', 'parsers', 'export', 'clock', 'correlate', 'otlp', 'store', 'collector', 'hub', 'cli', 'deploy'];
 /** Of a hub only: native, and never loaded by a collector. */
 const LEFT_OUT = ['chdb', '@clickhouse/client', 'esbuild'];
-/** `require` of packages that are no modules. */
-const BANNER = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
+/** `require` of packages that are no modules, under a name that no module of ours imports. */
+const BANNER = `import { createRequire as requireOfPackages } from 'node:module'; const require = requireOfPackages(import.meta.url);`;
 
 /** Everything that decides what comes out, but Node itself. */
 export function listInsideInputs(): string[] {
@@ -38,7 +38,7 @@ export async function buildInside(folder: string, signal?: AbortSignal): Promise
     mkdirSync(dirname(target), { recursive: true });
     copyFileSync(path, target);
   }
-  await bundle(join(folder, 'mkscope/cli'));
+  await bundleInside(join(folder, 'mkscope/cli'));
   cpSync(join(PACKAGE_DIR, 'package.json'), join(folder, 'mkscope/package.json'));
 }
 
@@ -47,7 +47,8 @@ function readLibraries(text: string): string[] {
   return [...text.matchAll(/(?:=> |^\s*)(\/\S+) \(0x/gm)].map(([, path]) => path as string);
 }
 
-async function bundle(folder: string): Promise<void> {
+/** All commands as JavaScript; `main.js` is to be run with `package.json` above it. Throws E_LAB_BUILD. */
+export async function bundleInside(folder: string): Promise<void> {
   try {
     const { build } = await import('esbuild');
     await build({

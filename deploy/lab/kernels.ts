@@ -16,6 +16,9 @@ import { runCommand } from './run-command.ts';
 export const KERNEL_CHOICES = ['stable', 'newest', 'rt'] as const;
 export type KernelChoice = (typeof KERNEL_CHOICES)[number];
 
+/** In one lab. kerf's bound is 511; the bus has room for 16, and a machine for fewer. */
+export const MAX_KERNELS = 8;
+
 /** Modules of the guests, in the order of loading; a kernel that has one built in lacks its file. */
 export const GUEST_MODULES: readonly string[] = [
   'virtio_ring',

@@ -19,8 +19,6 @@ import { checkPrerequisites } from './prerequisites.ts';
 import { MACHINE_NAME, toCommandLine, type GuestSpec } from './qemu-args.ts';
 import { listen } from './sockets.ts';
 
-/** kerf's bound is 511; the bus has room for 16, and a machine for fewer. */
-export const MAX_KERNELS = 8;
 const JOIN_TIMEOUT_MS = 15_000;
 /** A kernel with PREEMPT_RT prints from a thread. */
 const LAST_WORDS_MS = 500;

@@ -19,6 +19,8 @@ import type { Relay, Tap } from './relay.ts';
 /** A session is written once and kept: 19 costs seconds for the last tenth. */
 const ZSTD_LEVEL = 15;
 export const SESSION_VERSION = 1;
+/** In the folder of a session. */
+export const SESSION_NAME = 'session.json';
 
 export interface SessionEvent {
   readonly unixNs: string;
@@ -86,7 +88,7 @@ export class Recorder {
       kernels: this.#guests.map(({ spec: { id, name, release, cpus } }) => ({ id, name, release, cpus })),
       events: this.#events,
     };
-    writeFileSync(join(this.dir, 'session.json'), `${JSON.stringify(session, undefined, 2)}\n`);
+    writeFileSync(join(this.dir, SESSION_NAME), `${JSON.stringify(session, undefined, 2)}\n`);
     for (const { files } of this.#streams) for (const file of files) await pack(String(file.path), true);
     await pack(truth, false, join(this.dir, 'truth.zst'));
     return session;

@@ -1,16 +1,17 @@
 /** The real program as a child process: help, wrong input, and a hub that is not there or is something else. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { COMMANDS } from '../../cli/commands/index.ts';
 import { isGroup, type Command, type CommandGroup } from '../../cli/command.ts';
 import { formatCommandHelp, formatGroupHelp, formatOverview } from '../../cli/help.ts';
+import { loadedWith } from '../support/loaded-with.ts';
 import { LAUNCHER, MAIN, runCli, RunningCli, withFolder } from '../support/run-cli.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -205,6 +206,32 @@ test('cli: something else on the port is not taken for a hub', async () => {
   }
 });
 
+test('cli: a hub that goes away in the middle of an answer is said to be away', async () => {
+  for (const args of [
+    ['query', '--format', 'CSV', 'SELECT 1'],
+    ['export', '--format', 'trace.dat', '--kernel', 'web'],
+    ['incidents', 'export', '7'],
+  ]) {
+    await withServer(
+      ({ url, headers }, response) => {
+        if (url === '/api/health') {
+          response
+            .setHeader('content-type', 'application/json')
+            .end(JSON.stringify({ listening: { clickhouse: `http://${headers.host}` } }));
+        } else {
+          response.write('["cut');
+          setTimeout(() => response.destroy(), 50);
+        }
+      },
+      async (hub) => {
+        const { code, stderr } = await runCli([...args, '--hub', hub]);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, /^mkscope: no hub answers at .*\[E_HUB_UNREACHABLE\]/);
+      },
+    );
+  }
+});
+
 test('cli: an error of the hub keeps its code and hint', async () => {
   const problem = { type: 'about:blank', title: 'Bad', status: 400, detail: 'regex does not compile', code: 'E_REQUEST', hint: 'use RE2' };
   await withServer(
@@ -255,26 +282,13 @@ test('cli: colours and redraws stay away from a pipe', async () => {
   assert.ok(!(stdout + stderr).includes('\u001b'));
 });
 
-/** Files that are loaded with `file`, statically: `import()` is where a command decides. */
-function loadedWith(file: string, seen = new Set<string>()): Set<string> {
-  if (seen.has(file)) return seen;
-  seen.add(file);
-  const text = readFileSync(file, 'utf8');
-  for (const match of text.matchAll(/^(?:import|export)\s+(?!type\s)(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm)) {
-    const specifier = match[1] as string;
-    if (!specifier.startsWith('.')) seen.add(specifier);
-    else if (existsSync(resolve(dirname(file), specifier))) loadedWith(resolve(dirname(file), specifier), seen);
-  }
-  return seen;
-}
-
 test('cli: a command that asks a hub loads neither database, nor YAML, nor validator; a collector no database', () => {
-  const load = (name: string): string[] => [...loadedWith(MAIN), ...loadedWith(join(ROOT, `cli/commands/${name}.ts`))];
-  const asking = new Set(['logs', 'kernels', 'top', 'query'].flatMap(load));
+  const load = (path: string): string[] => [...loadedWith(MAIN), ...loadedWith(join(ROOT, `cli/${path}.ts`))];
+  const asking = new Set(['logs', 'kernels', 'top', 'query'].flatMap((name) => load(`commands/${name}`)));
   for (const heavy of ['zod', 'yaml', 'chdb', '@clickhouse/client', 'hono'])
     assert.ok(!asking.has(heavy), `${heavy} is loaded by a command that asks`);
-  assert.ok(load('collect').includes('zod'), 'the reader of this test is broken');
-  for (const name of ['collect', 'up', 'doctor', 'import', 'check']) {
+  assert.ok(load('run-collector').includes('zod'), 'the reader of this test is broken');
+  for (const name of ['run-collector', 'observe-machine', 'doctor/examine', 'import-files', 'check-config']) {
     const files = load(name);
     assert.ok(
       !files.includes('chdb') && !files.some((file) => file.startsWith(join(ROOT, 'store/'))),

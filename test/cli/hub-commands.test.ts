@@ -1,6 +1,6 @@
 /** The commands that ask a hub, as child processes, against a real one with this kernel's data. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -8,6 +8,8 @@ import type { KernelRow, LogRow } from '../../model/api.ts';
 import type { StreamRate } from '../../cli/stream-rates.ts';
 import { startLiveHub } from '../support/live-hub.ts';
 import type { LiveHub } from '../support/live-hub.ts';
+import { FileSource } from '../../hub/file-source.ts';
+import { traceDat } from '../../parsers/trace-dat.ts';
 import { runCli, RunningCli, withFolder } from '../support/run-cli.ts';
 import type { CliResult } from '../support/run-cli.ts';
 
@@ -44,6 +46,26 @@ test('logs: --json has the marker line, once, with its level and kernel', async 
   assert.equal(marked.length, 1);
   assert.equal(marked[0]?.kernelName, live.identity.kernelName);
   assert.equal(marked[0]?.stream, 'kmsg');
+});
+
+test('export: what is stored of a live kernel has its symbols and the texts of its print formats', async (t) => {
+  if (!live.reads.has('tracefs')) return t.skip('needs tracefs');
+  const { kernelName } = live.identity;
+  await withFolder(async (folder) => {
+    const path = join(folder, 'live.dat');
+    // They come behind the first events.
+    const found = (): Promise<{ n: string }[]> =>
+      askJsonLines('query', '--json', "SELECT count() AS n FROM recording_texts WHERE Kind = 'kallsyms'");
+    for (const endMs = Date.now() + 60_000; String((await found())[0]?.n) === '0';) assert.ok(Date.now() < endMs, 'no symbols came');
+    const { code, stderr } = await ask('export', '--format', 'trace.dat', '--kernel', kernelName, '--cpu', '0', '-o', path);
+    assert.equal(code, 0, stderr);
+    const source = new FileSource({ path, sizeBytes: statSync(path).size });
+    const { info, formats } = traceDat.open(source);
+    assert.match(Buffer.from(info.readKallsyms()).toString('latin1'), /^[0-9a-f]*[1-9a-f][0-9a-f]* [tT] schedule$/m);
+    assert.match(formats.printkFormats, /^0x[0-9a-f]+ : "/m);
+    assert.ok(Object.keys(info.comms).length > 0);
+    source.close();
+  });
 });
 
 test('logs: filters reach the hub', async (t) => {

@@ -132,8 +132,12 @@ test('import: what is wrong with a session is said, with its file', async () => 
       rmSync(dir, { recursive: true, force: true });
       cpSync(SESSION, dir, { recursive: true });
       change(dir);
-      const { code, stderr } = await runCli(['import', '--data', join(folder, 'data'), dir]);
+      const temporary = join(folder, 'tmp');
+      mkdirSync(temporary, { recursive: true });
+      const { code, stderr } = await runCli(['import', '--data', join(folder, 'data'), dir], { env: { TMPDIR: temporary } });
       assert.equal(code, 1, stderr);
+      const left = readdirSync(temporary).filter((name) => name.startsWith('mkscope-'));
+      assert.deepEqual(left, [], 'nothing is left of what the other kernels were doing');
       return stderr;
     };
     assert.match(await broken((dir) => writeFileSync(join(dir, 'session.json'), '{')), /session\.json is not JSON.*E_INPUT_FORMAT/);

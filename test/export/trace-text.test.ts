@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeUtf8 } from '../../base/bytes.ts';
 import { EventBatch } from '../../model/event-batch.ts';
-import { Kallsyms } from '../../export/kallsyms.ts';
+import { Kallsyms, putSymbol } from '../../export/kallsyms.ts';
 import { TextOut } from '../../export/text-out.ts';
 import { packTraceDat } from '../../export/trace-dat-pack.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { TraceText } from '../../export/trace-text.ts';
+import { SymbolText } from '../../export/trace-text-symbols.ts';
 import { openTracefsCopy, type TracefsCopy } from '../../parsers/tracefs-copy.ts';
 import { openFolderFiles, unpackFolder, type FolderFiles } from '../support/folder-file.ts';
 import { makeWork, openTraceInstance, type TraceInstance } from '../support/trace-instance.ts';
@@ -78,7 +79,8 @@ for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.zst'))
     assert.deepEqual([...file.counts.malformed], []);
     assert.equal(file.info.clock, copy.settings.clock);
     assert.ok(file.info.uname.includes(copy.settings.release));
-    assert.equal(Object.keys(file.info.comms).length, copy.settings.comms.size);
+    const names = [...copy.settings.comms.values()].filter((one) => one !== '');
+    assert.equal(Object.keys(file.info.comms).length, names.length);
   });
 }
 
@@ -94,6 +96,66 @@ test('trace-text: tells a loss within the recording as trace_pipe does, and none
     .bytes.toString('latin1')
     .match(/^CPU:0 \[LOST (?:\d+ )?EVENTS\]$/gm);
   assert.equal(lost?.length, 1);
+});
+
+test('trace-text: an event that leans on another one names it, where the copy lists dynamic events', () => {
+  const files = new Map(unpackFolder(join(FIXTURES, '6.12-rt-tsc.zst')));
+  const plain = printText(files).bytes.toString('latin1');
+  files.set('dynamic_events', Buffer.from('p:kprobes/x vfs_read\ne:sched/sched_waking irq.irq_handler_entry pid=$pid\n'));
+  const text = printText(files).bytes.toString('latin1');
+  assert.ok(plain.includes(': sched_waking: comm='));
+  assert.equal(text, plain.replaceAll(': sched_waking: comm=', ': sched_waking: (irq.irq_handler_entry)comm='));
+});
+
+test('trace-text: a task name with line ends is one name', () => {
+  const files = new Map(unpackFolder(join(FIXTURES, '6.12-rt-tsc.zst')));
+  const names = Buffer.from(files.get('saved_cmdlines') as Uint8Array).toString('latin1');
+  const pid = /^(\d+) sh$/m.exec(names)?.[1] ?? '';
+  const plain = printText(files).bytes.toString('latin1');
+  files.set('saved_cmdlines', Buffer.from(names.replace(`${pid} sh\n`, `${pid} a\nb c\n`)));
+  const text = printText(files).bytes.toString('latin1');
+  assert.ok(plain.includes(`              sh-${pid} `));
+  assert.equal(text, plain.replaceAll(`              sh-${pid} `, `           a\nb c-${pid} `));
+});
+
+test('trace-text: an address behind the kernel or a module that is in no other has no name', () => {
+  const kallsyms = [
+    'ffffffff81000000 T _stext\nffffffff82000000 B __init_scratch_end\nffffffff82100000 B _end\n',
+    'ffffffffc0100000 t mod_fn\t[mod]\nffffffffc0101010 t big_fn\t[mod]\nffffffffc0108000 t last_fn\t[mod]\n',
+    'ffffffffc0200000 t ftrace_trampoline\t[__builtin__ftrace]\nffffffffc0300000 t other_fn\t[other]\n',
+  ].join('');
+  const symbols = new SymbolText(new Kallsyms(() => encodeUtf8(kallsyms)), { offset: false, address: false }, 8);
+  const shown = (low: number): string => {
+    const out = new TextOut();
+    symbols.put(out, low, 0xffff_ffff);
+    return Buffer.from(out.view()).toString('latin1');
+  };
+  const names = new Map([
+    [0x8100_0010, '_stext'],
+    [0x8200_0010, '__init_scratch_end'],
+    [0xc000_06a8, '0xffffffffc00006a8'],
+    [0xc010_0020, 'mod_fn'],
+    [0xc010_7000, 'big_fn'],
+    [0xc010_9ff0, 'last_fn'],
+    [0xc010_a000, '0xffffffffc010a000'],
+    [0xc020_0083, '0xffffffffc0200083'],
+  ]);
+  assert.deepEqual([...names.keys()].map(shown), [...names.values()]);
+});
+
+test('kallsyms: an address where a module was is no offset of the one before it', () => {
+  const symbols = new Kallsyms(() =>
+    encodeUtf8('ffffffffc0100000 t mod_fn\t[mod]\nffffffffc0101000 d __this_module\t[mod]\nffffffffc0200000 t last_fn\t[last]\n'),
+  );
+  const shown = (low: number): string => {
+    const out = new TextOut();
+    putSymbol(out, symbols, low, 0xffff_ffff, true);
+    return Buffer.from(out.view()).toString('latin1');
+  };
+  assert.equal(shown(0xc010_0020), 'mod_fn+0x20/0x1000 [mod]');
+  assert.equal(shown(0xc010_9000), '0xffffffffc0109000');
+  assert.equal(shown(0xc020_0ff0), 'last_fn+0xff0/0x0 [last]');
+  assert.equal(shown(0xc023_4190), '0xffffffffc0234190');
 });
 
 test('trace-text: without stats, options and names it prints what the pages alone tell', () => {

@@ -3,15 +3,18 @@ import { encodeUtf8 } from '../../base/bytes.ts';
 import { Kallsyms } from '../../export/kallsyms.ts';
 import { EventRecord } from '../../export/print-fmt-numbers.ts';
 import { compilePrintFormat, joinParts, type PrintContext } from '../../export/print-fmt.ts';
+import { CursorMerge, PageCursor } from '../../export/page-cursor.ts';
 import { Reporter } from '../../export/report.ts';
-import type { ReportOptions } from '../../export/report-lines.ts';
-import { createMemory, type WasmSlot } from '../../export/report-wasm.ts';
-import { WindowPrinter } from '../../export/report-windows.ts';
+import { ReportLines } from '../../export/report-lines.ts';
+import type { ReportOptions } from '../../export/report-options.ts';
+import { createMemory, type WasmSlot } from '../../export/report-wasm-memory.ts';
+import { WindowPrinter } from '../../export/report-window-printer.ts';
 import { TextOut } from '../../export/text-out.ts';
-import type { EventFile, EventFileInfo, EventFileStream } from '../../model/event-file.ts';
-import { createCounts } from '../../model/parser.ts';
+import type { EventFile, EventFileInfo, EventFileStream, PageSequence } from '../../model/event-file.ts';
+import { createCounts, type ParseCounts } from '../../model/parser.ts';
 import type { FormatSet } from '../../model/segment.ts';
 import { parseEventFormat } from '../../parsers/event-format.ts';
+import { parseHeaderPage, type PageLayout } from '../../parsers/page-header.ts';
 import { traceDat } from '../../parsers/trace-dat.ts';
 import { toTestSource } from '../support/event-file-suite.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
@@ -20,10 +23,10 @@ import { countOutcome, Violation, type Target } from './target.ts';
 
 const RECORD_BYTES = 128;
 /** A width takes 4 KB at most, a list six characters for a byte; a template of 512 characters has 170 conversions at most. */
-const MAX_TEXT_BYTES = 1 << 20;
+export const MAX_TEXT_BYTES = 1 << 20;
 /** Of one record of a report, whose fields may name the same bytes again and again. */
 const MAX_LINE_BYTES = 1 << 16;
-const SYMBOLS = 'ffffffff81000000 T _text\nffffffff81000100 T vfs_read\nffffffff82000000 T _etext\n';
+export const SYMBOLS = 'ffffffff81000000 T _text\nffffffff81000100 T vfs_read\nffffffff82000000 T _etext\n';
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 const printFmt: Target = {
@@ -67,8 +70,12 @@ const printFmt: Target = {
   },
 };
 
-const PAGE_BYTES = 4096;
-const PLAIN: ReportOptions = {
+export const PAGE_BYTES = 4096;
+/** Time and count. */
+const PAGE_HEAD_BYTES = 16;
+/** After so many runs, what they have told of threads is forgotten. */
+const RUNS_PER_PRINTER = 4096;
+export const PLAIN: ReportOptions = {
   latency: false,
   raw: false,
   nanoseconds: false,
@@ -76,7 +83,7 @@ const PLAIN: ReportOptions = {
   filter: undefined,
   convert: undefined,
 };
-const VARIANTS: readonly Partial<ReportOptions>[] = [{}, { raw: true }, { latency: true, nanoseconds: true, timeDifference: true }];
+export const VARIANTS: readonly Partial<ReportOptions>[] = [{}, { raw: true }, { latency: true, nanoseconds: true, timeDifference: true }];
 
 /** Pages of a recording, in a file whose formats are whole: what a record may claim, a line must survive. */
 const report: Target = {
@@ -86,33 +93,84 @@ const report: Target = {
     const { segment } = readRingFixture();
     return Array.from({ length: 6 }, (_, page) => segment.pages.slice(page * 4096, page * 4096 + 1024));
   },
+  repair: fitCommit,
   open: () => {
     const { set } = readRingFixture();
     const { info, formats } = traceDat.open(toTestSource(writeTraceDat({ formats: set, kallsyms: SYMBOLS, buffers: [] })));
     const out = new TextOut(1 << 16);
-    const ways = new TwoWays(info, formats);
+    let pages = new Uint8Array(PAGE_BYTES);
+    let printers: readonly OldPrinter[] = [];
+    let ways: TwoWays | undefined;
+    let runs = 0;
     return {
       outcomes: new Map(),
-      run(input) {
-        const pages = new Uint8Array(Math.ceil(input.length / PAGE_BYTES) * PAGE_BYTES);
+      run(input, deep) {
+        // Most of what a report takes is its formats being compiled. Printers keep all that lines have told of threads.
+        if (runs++ % RUNS_PER_PRINTER === 0) {
+          printers = VARIANTS.map((variant) => new OldPrinter(info, formats, { ...PLAIN, ...variant }));
+          ways = undefined;
+        }
+        ways ??= new TwoWays(info, formats);
+        const variant = (input[0] ?? 0) % VARIANTS.length;
+        const pageBytes = Math.max(1, Math.ceil(input.length / PAGE_BYTES)) * PAGE_BYTES;
+        if (pages.length !== pageBytes) pages = new Uint8Array(pageBytes);
+        pages.fill(0, input.length);
         pages.set(input);
+        const { lines, counts } = (printers[variant] as OldPrinter).print(pages, out);
+        checkReport(out, lines, counts, pageBytes);
+        countOutcome(this.outcomes, 'lines', lines);
+        countOutcome(this.outcomes, ways.compare(pages) ? 'the same in WebAssembly' : 'left to JavaScript');
+        if (!deep) return;
         const file: EventFile = { info, formats, counts: createCounts(), problems: new Map(), streams: [streamOf(pages)] };
-        // A run costs a millisecond, which is the formats being compiled: one variant in each.
-        const reporter = new Reporter(file, { ...PLAIN, ...VARIANTS[(input[0] ?? 0) % VARIANTS.length] });
+        const reporter = new Reporter(file, { ...PLAIN, ...VARIANTS[variant] });
         out.clear();
         while (reporter.write(out, 1));
-        if (out.length > 64 + reporter.lines * MAX_LINE_BYTES) throw new Violation(`text: ${out.length} bytes of ${reporter.lines} lines`);
-        const { parsedBytes, malformedBytes } = reporter.counts;
-        if (parsedBytes + malformedBytes !== pages.length) throw new Violation(`bytes: ${parsedBytes + malformedBytes} of ${pages.length}`);
-        countOutcome(this.outcomes, 'lines', reporter.lines);
-        countOutcome(this.outcomes, ways.compare(pages) ? 'the same in WebAssembly' : 'left to JavaScript');
+        checkReport(out, reporter.lines, reporter.counts, pageBytes);
+        if (reporter.lines !== lines)
+          throw new Violation(`lines: ${lines} by a printer that had others before, ${reporter.lines} by a new one`);
       },
     };
   },
 };
 
+function checkReport(out: TextOut, lines: number, { parsedBytes, malformedBytes }: ParseCounts, pageBytes: number): void {
+  if (out.length > 64 + lines * MAX_LINE_BYTES) throw new Violation(`text: ${out.length} bytes of ${lines} lines`);
+  if (parsedBytes + malformedBytes !== pageBytes) throw new Violation(`bytes: ${parsedBytes + malformedBytes} of ${pageBytes}`);
+}
+
+/** Prints as a report does that has come to these pages: with its formats compiled, and the names of threads it was told before. */
+class OldPrinter {
+  readonly #lines: ReportLines;
+  readonly #layout: PageLayout;
+
+  constructor(info: EventFileInfo, formats: FormatSet, options: ReportOptions) {
+    this.#lines = new ReportLines({ info, formats }, options, ['']);
+    this.#layout = parseHeaderPage(formats.headerPage) as PageLayout;
+  }
+
+  print(pages: Uint8Array, out: TextOut): { readonly lines: number; readonly counts: ParseCounts } {
+    const counts = createCounts();
+    const lines = this.#lines;
+    const before = lines.count;
+    const [sequence] = streamOf(pages).pages();
+    const cursor = new PageCursor(sequence as PageSequence, PAGE_BYTES, this.#layout, true, counts);
+    out.clear();
+    const merge = new CursorMerge([cursor]);
+    while (lines.write(merge, out, 1 << 16));
+    return { lines: lines.count - before, counts };
+  }
+}
+
+/** A count that says more than the page has is damage, which WebAssembly leaves to JavaScript. */
+export function fitCommit(page: Uint8Array): void {
+  if (page.length < PAGE_HEAD_BYTES) return;
+  const view = new DataView(page.buffer, page.byteOffset, page.length);
+  const commit = view.getUint32(8, true);
+  view.setUint32(8, ((commit & 0xf800_0000) | Math.min(commit & 0x07ff_ffff, page.length - PAGE_HEAD_BYTES)) >>> 0, true);
+}
+
 /** Pages as a window, printed in WebAssembly and in JavaScript by the same printer, with all that it has kept of inputs before. */
-class TwoWays {
+export class TwoWays {
   readonly #printer: WindowPrinter;
   readonly #memory: Uint8Array;
   readonly #slot: WasmSlot;
@@ -144,7 +202,7 @@ class TwoWays {
 }
 
 /** A stream of one CPU that has these pages and nothing else. */
-function streamOf(pages: Uint8Array): EventFileStream {
+export function streamOf(pages: Uint8Array): EventFileStream {
   let left = pages;
   const take = (): Uint8Array => {
     const taken = left;
@@ -161,6 +219,7 @@ function streamOf(pages: Uint8Array): EventFileStream {
     pages: () => [{ cpu: 0, take }],
     survey: () => [],
     read: () => false,
+    readAhead: () => Promise.resolve(false),
     takeLosses: () => [],
   };
 }

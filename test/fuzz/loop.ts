@@ -1,9 +1,11 @@
 /**
- * Fuzzes one target for some runs: inputs are made and run by the batch, each run is checked, and V8 is asked what
- * code they reached; an input that reached new code becomes a base for others.
+ * Fuzzes one target for some runs: inputs are made and run by the batch, and each run is checked. A loop that scouts also asks V8 what
+ * code they reached; an input that reached new code becomes a base for others. Code that is counted runs 4 to 20 times slower,
+ * for as long as its isolate lives: another loop, in a worker that counts nothing, makes most of the runs from the bases of the first.
  *
  *   generate 2048 inputs → run each (throws? slow? large?) → reached new code? → run them again one by one, keep those → …
  */
+import { setImmediate } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
 import { createRandom } from '../support/random.ts';
 import { Coverage } from './coverage.ts';
@@ -11,7 +13,7 @@ import { Mutator } from './mutate.ts';
 import { minimise } from './minimise.ts';
 import { countOutcome, Violation, type Runner, type Target } from './target.ts';
 
-const BATCH_RUNS = 2048;
+export const BATCH_RUNS = 2048;
 /** Runs that are gone through again together when the batch reached something new. */
 const GROUP_RUNS = 64;
 const MAX_INPUT_BYTES = 512;
@@ -22,7 +24,6 @@ const ARENA_BYTES = 4 << 20;
 /** Of the runs, those that are also cut in pieces and compared. */
 const DEEP_EVERY = 128;
 const MAX_CORPUS = 4096;
-const MAX_FINDINGS = 20;
 /** A parser takes some ns per byte: this is more than a hundred times as much, and the least of some runs counts. */
 const SLOW_MS = 60;
 /** The kernel counts a thread's time in ticks: on a busy machine three readings in a row were wrong once in ten million runs. */
@@ -41,11 +42,21 @@ export interface Watch {
 
 export interface LoopOptions {
   readonly seed: number;
+  /** Asks what code is reached. */
+  readonly isScout: boolean;
+  readonly watch?: Watch;
+}
+
+/** A part of the runs of a loop. */
+export interface Leg {
   readonly runs: number;
   readonly seconds: number;
-  /** The loop ends when it has found so much; 20 where nothing is said. */
-  readonly mostFindings?: number;
-  readonly watch?: Watch;
+  /** Runs that there were before, of all loops: findings are told with the number of their run. */
+  readonly runsBefore: number;
+  /** The loop ends when it has found so much. */
+  readonly mostFindings: number;
+  /** What another loop found worth keeping. */
+  readonly bases: readonly Uint8Array[];
 }
 
 export interface Finding {
@@ -58,13 +69,14 @@ export interface Finding {
   readonly input: Uint8Array;
 }
 
-export interface LoopReport {
-  readonly target: string;
-  readonly seed: number;
+/** What one leg did; corpus, characters, memory, outcomes and findings are of its loop from the beginning. */
+export interface LegReport {
   readonly runs: number;
   readonly seconds: number;
   /** Inputs that new ones are made from, recordings included. */
   readonly corpus: number;
+  /** Those that were added in this leg. */
+  readonly bases: readonly Uint8Array[];
   readonly reachedChars: number;
   readonly peakBytes: number;
   readonly outcomes: readonly (readonly [string, number])[];
@@ -76,23 +88,23 @@ interface Trial {
   readonly deep: boolean;
 }
 
-export function fuzz(target: Target, options: LoopOptions): LoopReport {
-  return new FuzzLoop(target, options).loop();
-}
-
-class FuzzLoop {
+export class FuzzLoop {
   readonly #target: Target;
   readonly #options: LoopOptions;
   readonly #random: () => number;
   readonly #maxBytes: number;
   readonly #mutator: Mutator;
   readonly #runner: Runner;
-  readonly #coverage = new Coverage();
+  readonly #coverage: Coverage | undefined;
   readonly #arena = new Uint8Array(ARENA_BYTES);
   /** Views of the arena, copied where they are kept. */
   #batch: readonly Trial[] = [];
   readonly #findings = new Map<string, Finding>();
+  /** Inputs of the corpus that the last leg had. */
+  #known: number;
   #runs = 0;
+  #runsBefore = 0;
+  #mostFindings = 0;
   #peakBytes = 0;
 
   constructor(target: Target, options: LoopOptions) {
@@ -101,37 +113,51 @@ class FuzzLoop {
     this.#random = createRandom(options.seed);
     this.#maxBytes = target.maxBytes ?? MAX_INPUT_BYTES;
     this.#mutator = new Mutator(target.seeds(), this.#maxBytes, this.#random);
+    this.#known = this.#mutator.corpus.length;
+    this.#coverage = options.isScout ? new Coverage() : undefined;
     this.#runner = target.open();
   }
 
-  loop(): LoopReport {
+  async run({ runs, seconds, runsBefore, mostFindings, bases }: Leg): Promise<LegReport> {
     const start = performance.now();
-    const { runs, seconds, seed, mostFindings = MAX_FINDINGS } = this.#options;
-    this.#runSeeds();
+    const { corpus } = this.#mutator;
+    const isFirst = runsBefore === 0;
+    corpus.push(...bases);
+    this.#known += bases.length;
+    this.#runs = 0;
+    this.#runsBefore = runsBefore;
+    this.#mostFindings = mostFindings;
+    if (isFirst) this.#runSeeds();
     while (this.#runs < runs && performance.now() - start < seconds * 1000 && this.#findings.size < mostFindings) {
       this.#generate(Math.min(BATCH_RUNS, runs - this.#runs));
       this.#runBatch();
-      if (this.#runs < runs && this.#findings.size < mostFindings) this.#look();
+      if (this.#findings.size < mostFindings && this.#coverage !== undefined) this.#look(this.#coverage);
+      // Node frees the streams of its zlib that failed when its loop turns: 2 KB each, which fills a heap in two million runs.
+      await setImmediate();
     }
-    this.#coverage.close();
+    const added = corpus.slice(this.#known);
+    this.#known = corpus.length;
     return {
-      target: this.#target.id,
-      seed,
       runs: this.#runs,
       seconds: (performance.now() - start) / 1000,
-      corpus: this.#mutator.corpus.length,
-      reachedChars: this.#coverage.reachedChars,
+      corpus: corpus.length,
+      bases: added,
+      reachedChars: this.#coverage?.reachedChars ?? 0,
       peakBytes: this.#peakBytes,
-      outcomes: [...this.#runner.outcomes].sort((a, b) => b[1] - a[1]),
+      outcomes: [...this.#runner.outcomes],
       findings: [...this.#findings.values()],
     };
+  }
+
+  close(): void {
+    this.#coverage?.close();
   }
 
   /** The recordings themselves, as they are: what they reach is nothing new later. */
   #runSeeds(): void {
     this.#batch = this.#mutator.corpus.map((input, index) => ({ input, deep: index % 8 === 0 }));
     this.#runBatch();
-    this.#coverage.add(this.#coverage.take());
+    this.#coverage?.add(this.#coverage.take());
   }
 
   #generate(count: number): void {
@@ -163,9 +189,8 @@ class FuzzLoop {
 
   #runBatch(): void {
     let heapBytes = externalBytes();
-    const { mostFindings = MAX_FINDINGS } = this.#options;
     for (const [index, { input, deep }] of this.#batch.entries()) {
-      if (this.#findings.size >= mostFindings) return;
+      if (this.#findings.size >= this.#mostFindings) return;
       this.#runs++;
       this.#options.watch?.begin(input);
       this.#runOne(input, deep);
@@ -177,12 +202,12 @@ class FuzzLoop {
     }
   }
 
-  #look(): void {
-    const taken = this.#coverage.take();
-    if (!this.#coverage.isNew(taken)) return;
-    this.#keepReaching();
+  #look(coverage: Coverage): void {
+    const taken = coverage.take();
+    if (!coverage.isNew(taken)) return;
+    this.#keepReaching(coverage);
     // What the same inputs do not reach a second time is not asked for again.
-    this.#coverage.add(taken);
+    coverage.add(taken);
   }
 
   #runOne(input: Uint8Array, deep: boolean): void {
@@ -212,28 +237,30 @@ class FuzzLoop {
   }
 
   /** Goes through the last inputs again, in groups, and keeps those that reach something new. */
-  #keepReaching(): void {
+  #keepReaching(coverage: Coverage): void {
     for (let from = 0; from < this.#batch.length; from += GROUP_RUNS) {
-      this.#searchReaching(this.#batch.slice(from, from + GROUP_RUNS));
+      this.#searchReaching(coverage, this.#batch.slice(from, from + GROUP_RUNS));
     }
   }
 
   /** Halves a group as long as it reaches something new; a look costs as much as a hundred runs. */
-  #searchReaching(group: readonly Trial[]): void {
+  #searchReaching(coverage: Coverage, group: readonly Trial[]): void {
     for (const { input, deep } of group) this.#runQuietly(input, deep);
-    const taken = this.#coverage.take();
-    if (!this.#coverage.isNew(taken)) return;
+    const taken = coverage.take();
+    if (!coverage.isNew(taken)) return;
     const [only] = group;
     if (group.length === 1 && only !== undefined) {
-      this.#coverage.add(taken);
+      coverage.add(taken);
       if (only.input.length <= this.#maxBytes && this.#mutator.corpus.length < MAX_CORPUS) this.#mutator.corpus.push(only.input.slice());
       return;
     }
-    this.#searchReaching(group.slice(0, group.length >> 1));
-    this.#searchReaching(group.slice(group.length >> 1));
+    this.#searchReaching(coverage, group.slice(0, group.length >> 1));
+    this.#searchReaching(coverage, group.slice(group.length >> 1));
   }
 
   #runQuietly(input: Uint8Array, deep: boolean): void {
+    // A batch of a slow target takes longer than one run may.
+    this.#options.watch?.begin(input);
     try {
       this.#runner.run(input, deep);
     } catch {
@@ -244,7 +271,7 @@ class FuzzLoop {
   #note(error: unknown, input: Uint8Array, deep: boolean): void {
     const key = keyOf(error);
     countOutcome(this.#runner.outcomes, `broken: ${key}`);
-    if (this.#findings.has(key) || this.#findings.size >= MAX_FINDINGS) return;
+    if (this.#findings.has(key) || this.#findings.size >= this.#mostFindings) return;
     const { target, seed } = { target: this.#target, seed: this.#options.seed };
     const breaks = (candidate: Uint8Array): boolean => {
       this.#options.watch?.begin(candidate);
@@ -254,7 +281,7 @@ class FuzzLoop {
     // Time and memory come from the length: such an input is kept as it is.
     const isSize = error instanceof Violation && /^(?:time|memory):/.test(error.message);
     const shortest = isSize ? input.slice() : minimise(input.slice(), breaks);
-    this.#findings.set(key, { target: target.id, key, message, seed, run: this.#runs, input: shortest });
+    this.#findings.set(key, { target: target.id, key, message, seed, run: this.#runsBefore + this.#runs, input: shortest });
   }
 }
 

@@ -6,24 +6,24 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Finding, LoopReport } from './loop.ts';
-import { supervise } from './supervise.ts';
+import type { Finding } from './loop.ts';
+import { supervise, type FuzzReport } from './supervise.ts';
 import { TARGETS } from './targets.ts';
 
 const KEPT = join(import.meta.dirname, '..', 'fixtures', 'fuzz');
 const DEFAULT_RUNS = 100_000;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { runs: { type: 'string' }, seconds: { type: 'string' }, seed: { type: 'string' } },
-});
 const names = TARGETS.map(({ id }) => id);
+const USAGE = `usage: npm run fuzz -- <target …|all> [--runs N] [--seconds S] [--seed N]\ntargets: ${names.join(', ')}`;
+const { values, positionals } = readArguments();
+if (values.help === true) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const wanted = positionals.includes('all') ? names : positionals;
 const unknown = wanted.filter((name) => !names.includes(name));
-if (wanted.length === 0 || unknown.length > 0) {
-  console.error(`usage: npm run fuzz -- <target …|all> [--runs N] [--seconds S] [--seed N]\ntargets: ${names.join(', ')}`);
-  process.exit(2);
-}
+if (wanted.length === 0) refuse('no target');
+if (unknown.length > 0) refuse(`no target ${unknown.join(', ')}`);
 const seconds = toCount('seconds', Number.POSITIVE_INFINITY);
 const runs = toCount('runs', values.seconds === undefined ? DEFAULT_RUNS : Number.POSITIVE_INFINITY);
 const seed = toCount('seed', Date.now() % 2 ** 31);
@@ -38,16 +38,34 @@ for (const name of wanted) {
 }
 process.exitCode = broken > 0 ? 1 : 0;
 
+function readArguments() {
+  const options = {
+    help: { type: 'boolean', short: 'h' },
+    runs: { type: 'string' },
+    seconds: { type: 'string' },
+    seed: { type: 'string' },
+  } as const;
+  try {
+    return parseArgs({ allowPositionals: true, options });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+function refuse(reason: string): never {
+  console.error(`${reason}\n${USAGE}`);
+  process.exit(2);
+}
+
 function toCount(name: 'runs' | 'seconds' | 'seed', fallback: number): number {
   const text = values[name];
   if (text === undefined) return fallback;
   const count = Number(text.replaceAll('_', ''));
   if (Number.isSafeInteger(count) && count >= 0) return count;
-  console.error(`--${name} takes a whole number, not ${text}`);
-  process.exit(2);
+  return refuse(`--${name} takes a whole number, not ${text}`);
 }
 
-function print({ target, runs, seconds, corpus, reachedChars, peakBytes, outcomes, findings }: LoopReport): void {
+function print({ target, runs, seconds, corpus, reachedChars, peakBytes, outcomes, findings }: FuzzReport): void {
   console.log(
     `${target.padEnd(16)} ${runs.toLocaleString('en').padStart(12)} runs ${seconds.toFixed(0).padStart(6)} s ` +
       `${(runs / seconds / 1000).toFixed(1).padStart(6)} k/s  ${corpus} bases, ${reachedChars} characters of code reached, ` +

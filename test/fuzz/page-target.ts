@@ -196,14 +196,14 @@ function datSeeds(): Uint8Array[] {
 
 function packedSeeds(): Uint8Array[] {
   const [little] = FORMS as readonly [PageForm];
-  return [writeSmallDat(little, 'zlib'), writeSmallDat(little, 'zstd')];
+  return [writeSmallDat(little, 'zlib', 1), writeSmallDat(little, 'zstd', 1)];
 }
 
 const SMALL_FORMATS: FormatSet['events'] = [
   { system: 'fuzz', format: 'name: t\nID: 9\nformat:\n\tfield:u16 common_type;\toffset:0;\tsize:2;\n\tfield:int a;\toffset:4;\tsize:4;\n' },
 ];
 
-function writeSmallDat(form: PageForm, compression: 'none' | 'zlib' | 'zstd'): Uint8Array {
+function writeSmallDat(form: PageForm, compression: 'none' | 'zlib' | 'zstd', cpus = 2): Uint8Array {
   const small = { ...form, sizeBytes: 128 };
   const page = new PageWriter(1000n, small)
     .event(5, payloadOf(9, 1, 8, form.little))
@@ -229,10 +229,7 @@ function writeSmallDat(form: PageForm, compression: 'none' | 'zlib' | 'zstd'): U
         instance: '',
         clock: 'local',
         pageSizeBytes: 128,
-        cpus: [
-          { cpu: 0, pages: page },
-          { cpu: 1, pages: page },
-        ],
+        cpus: Array.from({ length: cpus }, (_none, cpu) => ({ cpu, pages: page })),
       },
     ],
   });

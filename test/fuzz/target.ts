@@ -29,6 +29,11 @@ const MAX_OUTCOMES = 200;
 
 /** Counts an outcome; numbers in it are left out, so that there are few. */
 export function countOutcome(outcomes: Map<string, number>, outcome: string, count = 1): void {
+  const exact = outcomes.get(outcome);
+  if (exact !== undefined) {
+    outcomes.set(outcome, exact + count);
+    return;
+  }
   const name = outcome.replaceAll(/\d+/g, 'N').slice(0, 80);
   const known = outcomes.get(name);
   if (known === undefined && outcomes.size >= MAX_OUTCOMES) return;

@@ -13,7 +13,7 @@ import { countOutcome, Violation, type Runner, type Target } from './target.ts';
 const PIECE_BYTES = 200;
 const MOST_HEADER_BYTES = 700;
 const MAX_ROWS = 4096;
-const MAX_TABLES = 64;
+const MAX_TABLES = 256;
 /** A record of text takes at least two bytes: something, and what ends it. */
 const MAX_ROWS_PER_BYTE = 1;
 /** Names and values are held once, and task names beside them. */
@@ -38,7 +38,7 @@ export function textTarget(parser: LogParser | EventTextParser, ...recordings: r
 }
 
 /** Pieces of whole lines; comment lines at the start, which say how to read the others, stand in front of the first piece too. */
-function cutAtLines(bytes: Uint8Array): Uint8Array[] {
+export function cutAtLines(bytes: Uint8Array): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
     const newline = bytes.lastIndexOf(10, at + (bytes[at] === 35 ? MOST_HEADER_BYTES : PIECE_BYTES));
@@ -107,10 +107,9 @@ class EventRunner implements Runner {
   }
 
   run(input: Uint8Array, deep: boolean): void {
-    if (this.#batch.tables.length > MAX_TABLES || this.#batch.length > MAX_ROWS) {
-      this.#batch = new EventBatch();
-      this.#rows = [];
-    }
+    if (this.#batch.tables.length > MAX_TABLES) this.#batch = new EventBatch();
+    else if (this.#batch.length > MAX_ROWS) this.#batch.clear();
+    if (this.#batch.length === 0) this.#rows = [];
     const batch = this.#batch;
     const rows = batch.length;
     const tables = batch.tables.length;
@@ -138,15 +137,17 @@ export function checkEventRows(batch: EventBatch, knownRows: readonly number[]):
   for (let i = 0; i < batch.tables.length; i++) {
     const table = batch.tables[i] as EventTable;
     const { length, schema, fields, comm, body } = table;
+    const from = knownRows[i] ?? 0;
+    if (from === length && from > 0) continue;
     if (length > table.capacity || fields.length !== schema.fields.length) throw new Violation(`columns: ${schema.name} is out of step`);
-    for (let row = knownRows[i] ?? 0; row < length; row++) {
+    for (let row = from; row < length; row++) {
       if ((comm[row] as number) >= size || (body[row] as number) >= size) throw new Violation('columns: text of a row is not there');
     }
     for (let field = 0; field < fields.length; field++) {
       const column = fields[field] as EventTable['fields'][number];
       if (column.kind !== schema.fields[field]?.kind) throw new Violation(`columns: field ${field} is ${column.kind}`);
       if (column.kind !== 'string') continue;
-      for (let row = knownRows[i] ?? 0; row < length; row++) {
+      for (let row = from; row < length; row++) {
         if ((column.values[row] as number) >= size) throw new Violation('columns: string of a field is not there');
       }
     }

@@ -35,7 +35,8 @@ async function startFeed(): Promise<string> {
 }
 
 async function killFeed(): Promise<void> {
-  const gone = feed?.exitCode === null ? once(feed, 'exit') : undefined;
+  const isThere = feed?.exitCode === null && feed.signalCode === null;
+  const gone = isThere ? once(feed as ChildProcess, 'exit') : undefined;
   feed?.kill('SIGKILL');
   await gone;
 }

@@ -212,3 +212,48 @@ test('import: whoever says how late the file was written bounds the time of its 
   const result = await send(dmesg([[5, 'last']]), 'name=v.txt&kernel=kdump&modified=1650000000000000000&modified_error=120000000000');
   assert.deepEqual([result.to, result.kernels[0]?.clockErrorNs], ['1650000000000000000', 120e9]);
 });
+
+test('import: lines of a syslog file are at the daemon’s times, each boot on a clock of its own', async () => {
+  const text = [
+    'Nov 14 22:13:20 web1 kernel: [    0.000000] Linux version 7.0.0-syslog',
+    'Nov 14 22:13:20 web1 kernel: [    2.000000] read late',
+    'Nov 14 22:13:35 web1 sshd[812]: Accepted',
+    'Nov 14 22:13:50 web1 kernel: [   40.250000] read at once',
+    'Nov 14 23:00:00 web1 kernel: [    0.000000] Linux version 7.0.0-syslog',
+    'Nov 14 23:00:00 web1 kernel: [    1.500000] second boot',
+    '',
+  ].join('\n');
+  const result = await send(text, `name=kern.log&kernel=logged&modified=${AUDIT_S + 3600}000000000`);
+  assert.deepEqual([result.format, result.records, result.malformed], ['syslog', 6, {}]);
+  assert.deepEqual(
+    result.kernels.map(({ release, clock }) => [release, clock]),
+    Array.from({ length: 2 }, () => ['7.0.0-syslog', 'wall clock in front of the lines']),
+  );
+  const { rows } = await getJson<LogPage>(hub, '/api/logs?kernel=logged');
+  const secondsOf = (body: string): number =>
+    Number(BigInt(rows.find((row) => row.body.includes(body))?.unixNs ?? 0) / 1_000_000n) / 1000 - AUDIT_S;
+  // 22:13:20 is second 0; the true times lie within the second that the daemon wrote down.
+  assert.ok(Math.abs(secondsOf('read at once') - 30.5) < 0.6, String(secondsOf('read at once')));
+  assert.ok(Math.abs(secondsOf('read late') - (30.5 - 38.25)) < 0.6);
+  assert.equal(secondsOf('sshd[812]'), 15);
+  assert.ok(Math.abs(secondsOf('second boot') - (46 * 60 + 40.5)) < 0.6);
+});
+
+test('import: a wall clock without a zone is set right by the lines that tell UTC', async () => {
+  const text = [
+    'Nov 14 23:13:20 web1 kernel: [    1.000000] Linux version 7.0.0-zone',
+    `Nov 14 23:13:21 web1 kernel: [    1.500000] audit: type=2000 audit(${AUDIT_S}.500:1): state=initialized audit_enabled=0 res=1`,
+    'Nov 14 23:13:25 web1 sshd[812]: Accepted',
+    '',
+  ].join('\n');
+  const result = await send(text, `name=messages&kernel=zoned&modified=${AUDIT_S + 7200}000000000`);
+  assert.equal(result.kernels[0]?.clock, 'log lines that tell the time');
+  const { rows } = await getJson<LogPage>(hub, '/api/logs?kernel=zoned');
+  const login = rows.find((row) => row.body.startsWith('sshd'));
+  assert.equal(login?.unixNs, String(BigInt(AUDIT_S + 5) * 1_000_000_000n));
+});
+
+test('import: a file of the journal itself is told with the command that reads it', async () => {
+  const problem = await send('LPKSHHRH\0\0\0\0', 'name=system.journal&kernel=j', 422);
+  assert.deepEqual([problem.code, problem.hint], ['E_INPUT_FORMAT', 'journalctl --file FILE -o export | mkscope import -']);
+});

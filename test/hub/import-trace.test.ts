@@ -1,9 +1,13 @@
 import type { RawOption } from '../../model/event-file.ts';
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { encodeUtf8 } from '../../base/bytes.ts';
 import type { ImportResult, KernelRow, Problem } from '../../model/api.ts';
+import { importFile } from '../../hub/import-file.ts';
+import type { Store } from '../../store/store.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
 import { textOption, timeShiftOption, traceIdOption, tscToNsOption, writeTraceDat, type ShiftSample } from '../support/trace-dat-writer.ts';
 import { getJson, runHub, type RunningHub } from './running-hub.ts';
@@ -45,11 +49,14 @@ async function timesOf(kernel: string): Promise<EventTime[]> {
 }
 
 /** The recorded pages, with options and a clock of choice. */
-function recording(clock: string, options: readonly RawOption[]): Uint8Array<ArrayBuffer> {
+function recording(clock: string, options: readonly RawOption[], copies = 1): Uint8Array<ArrayBuffer> {
   const { set, segment } = readRingFixture();
   const { pageSizeBytes, chunks } = segment.header;
   let at = 0;
-  const cpus = chunks.map(({ cpu, pages }) => ({ cpu, pages: segment.pages.subarray(at, (at += pages * pageSizeBytes)) }));
+  const cpus = chunks.map(({ cpu, pages }) => {
+    const own = segment.pages.subarray(at, (at += pages * pageSizeBytes));
+    return { cpu, pages: Buffer.concat(Array.from({ length: copies }, () => own)) };
+  });
   return writeTraceDat({
     formats: set,
     compression: 'zlib',
@@ -98,6 +105,73 @@ test('import: a trace.dat that is imported again stores nothing twice', async ()
     (await timesOf('night6')).map(({ raw, unix }) => [raw, unix]),
     (await timesOf('night')).map(({ raw, unix }) => [raw, unix]),
   );
+});
+
+for (const { kind, file, records } of [
+  { kind: 'trace.dat', file: recording('mono', [textOption(1, '0x1000')], 100), records: 119_400 },
+  { kind: 'text', file: textOf(60_000), records: 60_000 },
+]) {
+  test(`import: a ${kind} that was cut off goes on behind the last piece stored, in pieces of any size`, async () => {
+    const { store } = hub;
+    let appends = 0;
+    const dying: Store = {
+      append: (batch) => ((batch.events?.length ?? 0) > 0 && ++appends > 2 ? Promise.reject(new Error('killed')) : store.append(batch)),
+      holds: (origin) => store.holds(origin),
+      flush: () => store.flush(),
+      query: (sql, options) => store.query(sql, options),
+      queryRaw: (sql, format, options) => store.queryRaw(sql, format, options),
+      renameBoot: (from, to) => store.renameBoot(from, to),
+      health: () => store.health(),
+      close: () => store.close(),
+    };
+    const kernelName = `cut-${kind}`;
+    const options = { fileName: 'cut', identity: { kernelName, kernelId: 0 } };
+    const input = async function* (): AsyncGenerator<Uint8Array> {
+      yield file;
+    };
+    await assert.rejects(importFile(dying, input(), { ...options, appendBytes: 1 }), /killed/);
+    const count = async (): Promise<number> => (await timesOf(kernelName)).length;
+    const stored = await count();
+    assert.ok(stored > records / 6 && stored < records * 0.9, `${stored} stored before`);
+    const rest = await importFile(store, input(), options);
+    assert.deepEqual([rest.records, rest.alreadyStored, await count()], [records, stored, records]);
+    const again = await importFile(store, input(), { ...options, appendBytes: 64 << 20 });
+    assert.deepEqual([again.records, again.alreadyStored, await count()], [records, records, records]);
+  });
+}
+
+/** Of two spellings of one event that take turns. */
+function textOf(lines: number): Uint8Array {
+  let text = '# tracer: nop\n';
+  for (let i = 0; i < lines; i++) {
+    const body = i % 1000 === 7 ? `call: a=0x${i.toString(16)}, b=none` : `call: a=${i} b=${i % 7}`;
+    text += `            task-${1000 + (i % 5)}    [00${i % 2}] ..... ${(1000 + i / 1000).toFixed(6)}: ${body}\n`;
+  }
+  return encodeUtf8(text);
+}
+
+test('import: a file is read where it is; what is made while it is read is copied first', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'mkscope-import-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'there.dat');
+  writeFileSync(path, fixtureOf('v7-zstd-instance'));
+  const untouched = (): AsyncIterable<Uint8Array> => ({
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new Error('the input was read')) }),
+  });
+  const options = { fileName: 'night.dat', path, workDir: join(folder, 'work'), identity: { kernelName: 'there', kernelId: 0 } };
+  const { records, alreadyStored, bytes } = await importFile(hub.store, untouched(), options);
+  assert.deepEqual([records, alreadyStored, bytes], [692, 0, fixtureOf('v7-zstd-instance').length]);
+  assert.ok(existsSync(path) && !existsSync(options.workDir));
+  const copied = async function* (): AsyncGenerator<Uint8Array> {
+    yield fixtureOf('v7-zstd-instance');
+  };
+  const again = await importFile(hub.store, copied(), { fileName: options.fileName, identity: options.identity });
+  assert.equal(again.alreadyStored, 692, 'known by its content, however it came');
+  writeFileSync(path, '[    1.000000] one\n');
+  const log = await importFile(hub.store, untouched(), options);
+  assert.deepEqual([log.records, existsSync(path)], [1, true]);
+  // No size, as all of proc and tracefs.
+  await assert.rejects(importFile(hub.store, untouched(), { ...options, path: '/proc/version' }), /the input was read/);
 });
 
 test('import: losses of a trace.dat are gaps; without a date its last event is from when the file was written', async () => {

@@ -24,10 +24,11 @@ test('lab judge: what a run has to reach follows from what it lost, and the meas
     [47, 5357, 0.99888],
     [49, 5454, 0.9954],
     [63, 5437, 0.984],
+    [125, 5384, 0.815],
     [306, 5194, 0.918],
   ] as const) {
     const least = leastOf(lost, recorded);
-    assert.ok(least.recall <= recall && least.recall > 0.85, `${lost}: ${least.recall}`);
+    assert.ok(least.recall <= recall && least.recall >= 0.75, `${lost}: ${least.recall}`);
   }
   assert.deepEqual(leastOf(5000, 5400), { precision: 0.97, recall: 0.75 });
 });

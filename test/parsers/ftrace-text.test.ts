@@ -193,6 +193,14 @@ test('ftrace_text: what no rule takes is counted with its reason', () => {
   );
 });
 
+test('ftrace_text: what was typed in front of a trace does not hide it', () => {
+  const typed = '# echo 0 > options/function-trace\n# echo irqsoff > current_tracer\n# ls -ltr\n# cat trace\n';
+  const trace = '# tracer: nop\n#\n  <idle>-0     [000] d..1. 12.000001: hello: x=1\n';
+  assert.ok(ftraceText.sniff(encodeUtf8(typed + trace)));
+  assert.ok(!ftraceText.sniff(encodeUtf8(typed)));
+  assert.equal(parse(typed + trace).batch.tables.find(({ schema }) => schema.name === 'hello')?.length, 1);
+});
+
 test('ftrace_text: floods of names, shapes and lines stay bounded', () => {
   const prefix = '            bash-1       [000] .....     1.000000: ';
   const names = Array.from({ length: 6000 }, (_line, index) => `${prefix}event_${index}: a=1`);
@@ -222,24 +230,35 @@ test('ftrace_text: a task name does not begin in the line before', () => {
 });
 
 test('ftrace_text: a line that looks like the ones before it, but for its bytes, is none of them', () => {
-  const plain = '            bash-707     [001] d..2.  2351.415237: x: y=1\n';
-  const fill = plain.repeat(8);
-  const others = [
-    `${'\0'.repeat(24)} [001] d..2.  2351.415237: x: y=1\n`,
-    plain.replace('-707', '+707'),
-    plain.replace('[001]', '[0:1]'),
-    plain.replace('[001]', '[001['),
-    plain.replace('d..2.', 'd.. .'),
-    plain.replace('2351.', '2351,'),
-    plain.replace('415237', '4152/7'),
-    plain.replace('237: ', '237; '),
-  ];
-  const { batch, session } = parse(`${fill}${others.join(fill)}${fill}`);
-  const rows = (name: string): number =>
-    batch.tables.filter(({ schema }) => schema.name === name).reduce((sum, { length }) => sum + length, 0);
-  assert.equal(rows('x'), 8 * (others.length + 1));
-  assert.equal(rows('ftrace:unparsed'), others.length);
-  assert.equal(session.counts.malformed.get('no event line'), others.length);
+  for (const plain of [
+    '            bash-707     [001] d..2.  2351.415237: x: y=1\n',
+    '            bash-707     [001]   2351.415237: x: y=1\n',
+    '            bash-707     (    707) [001] d..2.  2351.415237: x: y=1\n',
+    '            bash-707     [001] d.L.213  2351.415237: x: y=1\n',
+    'big:              bash-707   [001]  2351.415237: x:                    y=1\n',
+    'big:              bash-707   [001]  2351.415237123: x:                    y=1\n',
+  ]) {
+    const fill = plain.repeat(8);
+    const others = [
+      `${'\0'.repeat(24)} [001] d..2.  2351.415237: x: y=1\n`,
+      ...[
+        ['-707', '+707'],
+        ['[001]', '[0:1]'],
+        ['[001]', '[001['],
+        ['d..2.', 'd.. .'],
+        ['2351.', '2351,'],
+        ['415237', '4152/7'],
+        ['237: ', '237; '],
+        ['123: ', '123; '],
+      ].map(([from = '', to = '']) => plain.replace(from, to)),
+    ].filter((line) => line !== plain);
+    const { batch, session } = parse(`${fill}${others.join(fill)}${fill}`);
+    const rows = (name: string): number =>
+      batch.tables.filter(({ schema }) => schema.name === name).reduce((sum, { length }) => sum + length, 0);
+    assert.equal(rows('x'), 8 * (others.length + 1), plain);
+    assert.equal(rows('ftrace:unparsed'), others.length);
+    assert.equal(session.counts.malformed.get('no event line'), others.length);
+  }
 });
 
 test('ftrace_text: two ways of writing the same fields share a table that grows', () => {

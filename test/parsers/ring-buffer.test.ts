@@ -235,6 +235,35 @@ test('ring buffer: absolute stamps get their top five bits from the running time
   assert.deepEqual(timesOf(tableOf(readPages(reader, [back]))), [990n]);
 });
 
+test('ring buffer: events of a CPU with one stamp come a nanosecond apart in aligned time, in the order they were written', () => {
+  const tock = formatOf('tock', 8, '\tfield:int n;\toffset:8;\tsize:4;\tsigned:1;\n');
+  const reader = openOf([TICK, tock]);
+  const of8 = (n: number): Uint8Array => payloadOf(8, 1, 12, true, (view) => view.setInt32(8, n, true));
+  const batch = new EventBatch();
+  const writtenOf = (): string[] => {
+    for (const { unixTime, rawTime, length } of batch.tables) {
+      for (let row = 0; row < length; row++) unixTime.setBigint(row, rawTime.getBigint(row) + 1000n);
+    }
+    batch.ties.separate();
+    const rows = batch.tables.flatMap((table) =>
+      Array.from({ length: table.length }, (_, row) => ({
+        at: table.unixTime.getBigint(row),
+        said: `${table.rawTime.getBigint(row)} ${table.schema.event} ${fieldText(batch, table, 0, row)}`,
+      })),
+    );
+    return rows.sort((a, b) => Number(a.at - b.at)).map(({ at, said }) => `${at} ${said}`);
+  };
+  const first = new PageWriter(0n).event(5, of8(1)).event(0, tick(2)).event(0, of8(3)).event(7, tick(4)).finish();
+  reader.read(first, 4096, 0, batch);
+  // Another CPU has stamps of its own.
+  reader.read(new PageWriter(12n).event(0, of8(9)).finish(), 4096, 1, batch);
+  assert.deepEqual(writtenOf(), ['1005 5 tock 1', '1006 5 tick 2', '1007 5 tock 3', '1012 12 tock 9', '1012 12 tick 4']);
+  batch.clear();
+  // The stamp of the last event of the batch before; and an extended delta of 0 behind it.
+  reader.read(new PageWriter(12n).event(0, of8(5)).extend(0n).event(0, tick(6)).finish(), 4096, 0, batch);
+  assert.deepEqual(writtenOf(), ['1013 12 tock 5', '1014 12 tick 6']);
+});
+
 test('ring buffer: deltas carry over 32 bits', () => {
   const reader = openOf([TICK]);
   const page = new PageWriter(0xffff_ffffn)

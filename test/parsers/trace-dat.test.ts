@@ -272,6 +272,49 @@ test('trace.dat: chunks that cannot be unpacked are told with their place, and t
   assert.ok(losses.some(({ reason }) => reason === 'parse_error'));
 });
 
+/** Rows, last byte and losses of each piece. */
+async function readPieces(bytes: Uint8Array, isAhead: boolean): Promise<string[]> {
+  const file = openBytes(bytes);
+  const pieces: string[] = [];
+  const batch = new EventBatch();
+  for (const stream of file.streams) {
+    for (let more = true; more;) {
+      batch.clear();
+      more = isAhead ? await stream.readAhead(300_000, batch) : stream.read(300_000, batch);
+      const times = batch.tables.map((table) => `${table.length} ${table.length > 0 ? table.rawTime.getBigint(table.length - 1) : ''}`);
+      pieces.push(
+        `${times.join()} ${stream.readBytes} ${stream
+          .takeLosses()
+          .map(({ reason }) => reason)
+          .join()}`,
+      );
+    }
+  }
+  return [...pieces, ...file.counts.malformed.keys()];
+}
+
+test('trace.dat: what other threads unpack comes in the same pieces, damaged chunks are told', async () => {
+  const { set, segment } = readRingFixture();
+  const { pageSizeBytes } = segment.header;
+  // Of each CPU some runs of 1 MB.
+  const cpus = [0, 1].map((cpu) => {
+    const pages = new Uint8Array(segment.pages.length * 60);
+    for (let i = 0; i < 60; i++) pages.set(segment.pages, i * segment.pages.length);
+    return { cpu, pages };
+  });
+  for (const compression of ['none', 'zlib', 'zstd'] as const) {
+    const bytes = writeTraceDat({ formats: set, compression, buffers: [{ instance: '', clock: 'local', pageSizeBytes, cpus }] });
+    const whole = await readPieces(bytes, false);
+    assert.ok(whole.length > 8, `${whole.length} pieces`);
+    assert.deepEqual(await readPieces(bytes, true), whole);
+    if (compression === 'none') continue;
+    bytes.fill(0xff, bytes.length >> 1, (bytes.length >> 1) + 60);
+    const damaged = await readPieces(bytes, false);
+    assert.notDeepEqual(damaged, whole);
+    assert.deepEqual(await readPieces(bytes, true), damaged);
+  }
+});
+
 test('trace.dat: hostile sizes, cycles and bombs end soon and in little memory', () => {
   const bytes = writeTraceDat(ringContent({ compression: 'zstd', kallsyms: 'x'.repeat(10_000_000) }));
   const file = openBytes(bytes);

@@ -7,7 +7,7 @@ import { EventBatch } from '../../model/event-batch.ts';
 import { openStore } from '../../store/open.ts';
 import { addEvents, field, KERNEL, makeLogs, makeSpans, RESOURCE, SCOPE } from './support.ts';
 
-const [, , dataDir = '', firstText = '0'] = process.argv;
+const [, , dataDir = '', firstText = '0', eventsText = '7'] = process.argv;
 const store = await openStore({ dataDir, loadAfterMs: 20 });
 writeSync(1, 'open\n');
 for (let sequence = Number(firstText); ; sequence++) {
@@ -16,7 +16,7 @@ for (let sequence = Number(firstText); ; sequence++) {
     events,
     'test:kill',
     [field('n', 'int32')],
-    Array.from({ length: 7 }, () => [sequence]),
+    Array.from({ length: Number(eventsText) }, () => [sequence]),
   );
   const texts = Array.from({ length: 50 }, (_, row) => `batch ${sequence} row ${row}`);
   await store.append({

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isOperational } from '../../base/errors.ts';
-import { Spool, type LoadTable, type SpoolFile, type SpoolOptions } from '../../store/spool.ts';
+import { OpenGeneration, type SpoolPart } from '../../store/generation.ts';
+import { Spool, type LoadTable, type SpoolLoad, type SpoolOptions } from '../../store/spool.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
 import { tempFolder } from './support.ts';
 
@@ -167,10 +168,70 @@ test('spool: a table file that a power cut left short takes the journal back to 
   assert.ok(!spool.has({ stream: 's', sequence: 3 }));
 });
 
+test('spool: a part is there whole or not at all, and each with its own stamp', async (t) => {
+  const folder = tempFolder();
+  const part = (storedNs: bigint): SpoolPart => ({
+    table: 'events',
+    partition: '20261126',
+    storedNs,
+    files: new Map([
+      ['data.bin', Uint8Array.of(1, 2, 3)],
+      ['count.txt', Uint8Array.of(0x31)],
+    ]),
+  });
+  const stopped = new OpenGeneration(folder, '1795430000123-9f3c21aa-000017', {});
+  stopped.append(new Map([['events', Uint8Array.of(9)]]), { stream: 's', sequence: 1 }, [part(11n), part(12n)]);
+  const id = stopped.seal().folder;
+  // Begun when the process was killed: its append is in no journal.
+  mkdirSync(join(id, 'events.20261126.13.part'));
+  writeFileSync(join(id, 'events.20261126.13.part', 'data.bin'), 'x');
+  const loads: SpoolLoad[] = [];
+  const files = new Map<string, string[]>();
+  const spool = openSpool(t, folder, async (load) => {
+    loads.push(load);
+    if (load.partition !== undefined) files.set(basename(load.file), readdirSync(load.file).sort());
+  });
+  await spool.flush();
+  assert.deepEqual(
+    loads.map(({ table, partition, storedNs, again }) => ({ table, partition, isOwn: storedNs === 11n || storedNs === 12n, again })),
+    [
+      { table: 'events', partition: '20261126', isOwn: true, again: true },
+      { table: 'events', partition: '20261126', isOwn: true, again: true },
+      { table: 'events', partition: undefined, isOwn: false, again: true },
+    ],
+  );
+  assert.deepEqual(
+    [...files.values()],
+    [
+      ['count.txt', 'data.bin'],
+      ['count.txt', 'data.bin'],
+    ],
+  );
+  assert.ok(!existsSync(id));
+  assert.ok(spool.has({ stream: 's', sequence: 1 }));
+});
+
+test('spool: a part that a power cut left short takes its append back', async (t) => {
+  const folder = tempFolder();
+  const open = new OpenGeneration(folder, '1795430000123-9f3c21aa-000017', {});
+  open.append(new Map(), { stream: 's', sequence: 1 }, [
+    { table: 'events', partition: 'a', storedNs: 11n, files: new Map([['x', Uint8Array.of(1, 2)]]) },
+  ]);
+  open.append(new Map(), { stream: 's', sequence: 2 }, [
+    { table: 'events', partition: 'a', storedNs: 12n, files: new Map([['x', Uint8Array.of(1, 2)]]) },
+  ]);
+  truncateSync(join(open.seal().folder, 'events.a.12.part', 'x'), 1);
+  const stamps: bigint[] = [];
+  const spool = openSpool(t, folder, async ({ storedNs }) => void stamps.push(storedNs));
+  await spool.flush();
+  assert.deepEqual(stamps, [11n]);
+  assert.ok(spool.has({ stream: 's', sequence: 1 }) && !spool.has({ stream: 's', sequence: 2 }));
+});
+
 test('spool: a failing load is told, tried again with the same token, and nothing is lost', async (t) => {
   const folder = tempFolder();
   const target = openTarget();
-  const tries: SpoolFile[] = [];
+  const tries: SpoolLoad[] = [];
   let away = true;
   const spool = openSpool(t, folder, async (file) => {
     tries.push(file);

@@ -12,6 +12,9 @@ import { createRandom, randomBytes } from './random.ts';
 
 const MUTATIONS = 400;
 const TRUNCATIONS = 200;
+const AHEAD_ROUNDS = 12;
+/** Several pieces for each run of pages. */
+const AHEAD_BUDGET_BYTES = 20_000;
 /** A mutated file may claim anything; what comes out of it is bounded by what a page can hold. */
 const MAX_EVENTS_PER_BYTE = 3;
 
@@ -81,6 +84,22 @@ export function readAll(parser: EventFileParser, bytes: Uint8Array): { readonly 
   return { events, problems: counts.malformed.size };
 }
 
+/** What each piece has, what is lost in it, and the file's books after the last one. */
+async function renderPieces(file: EventFile, isAhead: boolean): Promise<string[]> {
+  const lines: string[] = [];
+  for (const stream of file.streams) {
+    for (let more = true; more;) {
+      const batch = new EventBatch();
+      more = isAhead ? await stream.readAhead(AHEAD_BUDGET_BYTES, batch) : stream.read(AHEAD_BUDGET_BYTES, batch);
+      const rows: { readonly raw: bigint; readonly line: string }[] = [];
+      collectEvents(batch, rows);
+      lines.push(`piece up to byte ${stream.readBytes}`, ...rows.map(({ line }) => line), ...renderLosses(stream.takeLosses()));
+    }
+  }
+  lines.push(...[...file.counts.malformed].map(([reason, count]) => `malformed ${reason}: ${count}`));
+  return lines;
+}
+
 export function testEventFileParser(parser: EventFileParser, fixtures: readonly Fixture[]): void {
   const { id } = parser;
   for (const { name, bytes } of fixtures) {
@@ -98,6 +117,14 @@ export function testEventFileParser(parser: EventFileParser, fixtures: readonly 
           events === whole || (events < whole && problems > 0),
           `cut at ${end}: ${events} of ${whole} events, ${problems} problems`,
         );
+      }
+    });
+    test(`${id}: reads ${name} ahead in the same pieces, also where it is damaged`, async () => {
+      const random = createRandom(bytes.length + 1);
+      for (let round = 0; round < AHEAD_ROUNDS; round++) {
+        const damaged = round === 0 ? bytes : mutate(bytes, random, round);
+        const expected = await renderPieces(parser.open(toTestSource(damaged)), false);
+        assert.deepEqual(await renderPieces(parser.open(toTestSource(damaged)), true), expected, `round ${round}`);
       }
     });
     test(`${id}: survives mutations of ${name}`, () => {

@@ -80,3 +80,12 @@ test('log buffer: finds a moment', () => {
     assert.equal(buffer.indexAt(moment), wanted < 0 ? buffer.length : wanted, moment);
   }
 });
+
+test('log buffer: of rows with one stamp the moment is the one that was opened', () => {
+  const buffer = new LogBuffer();
+  buffer.insert([9n, 10n, 10n, 10n, 11n].map((time, index) => toRow(index, time)));
+  for (const at of [1, 2, 3]) assert.equal(buffer.indexOfMoment('10', buffer.rows[at]?.uid), at);
+  assert.equal(buffer.indexOfMoment('10', buffer.rows[4]?.uid), 1);
+  assert.equal(buffer.indexOfMoment('10', undefined), 1);
+  assert.equal(buffer.indexOfMoment('12', buffer.rows[1]?.uid), 5);
+});

@@ -58,6 +58,13 @@ export class LogBuffer {
     return low;
   }
 
+  /** The row of a moment: of those with its very time the one with this uid, else the first at or after it. */
+  indexOfMoment(unixNs: string, uid: string | undefined): number {
+    const first = this.indexAt(unixNs);
+    for (let at = first; this.rows[at]?.unixNs === unixNs; at++) if (this.rows[at]?.uid === uid) return at;
+    return first;
+  }
+
   #merge(fresh: readonly LogRow[]): void {
     const { rows } = this;
     const head = fresh[0];

@@ -17,6 +17,8 @@ export interface FeedQuery {
 }
 
 export interface FeedState {
+  /** Counts up with each `open`: the rows are others. */
+  readonly opens: number;
   /** Counts up with each change of the rows. */
   readonly version: number;
   readonly loading: 'first' | 'older' | 'newer' | undefined;
@@ -42,6 +44,7 @@ const MAX_CATCH_UP_PAGES = 20;
 const BATCH_MS = 80;
 
 const EMPTY: FeedState = {
+  opens: 0,
   version: 0,
   loading: undefined,
   error: undefined,
@@ -73,7 +76,8 @@ export class LogFeed {
     this.#abort = new AbortController();
     this.#query = query;
     this.buffer.clear();
-    this.state.set({ ...EMPTY, version: this.state.get().version + 1, loading: 'first' });
+    const { opens, version } = this.state.get();
+    this.state.set({ ...EMPTY, opens: opens + 1, version: version + 1, loading: 'first' });
     if (query.at !== undefined) return this.#openAround(BigInt(query.at));
     const page = await this.#load({ to: query.to, limit: PAGE_ROWS }, 'first');
     if (page === undefined) return;

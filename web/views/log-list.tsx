@@ -39,9 +39,10 @@ export function LogList(props: LogListProps) {
   const box = useRef<HTMLDivElement>(null);
   const [scrollTop, setScrollTop] = useState(0);
   const [height, setHeight] = useState(600);
-  const shown = useRef({ shift: 0, opened: -1 });
+  const shown = useRef({ shift: 0, opens: 0 });
   const { rows } = feed.buffer;
   const win = toWindow(scrollTop, height, ROW_PX, rows.length);
+  const atIndex = props.at === undefined ? -1 : feed.buffer.indexOfMoment(props.at, props.selectedUid);
 
   useEffect(() => {
     const element = box.current;
@@ -57,13 +58,12 @@ export function LogList(props: LogListProps) {
     if (element === null) return;
     const moved = state.shift - shown.current.shift;
     shown.current.shift = state.shift;
-    if (state.shift === 0 && state.loading === 'first') shown.current.opened = -1;
     if (rows.length === 0) return;
-    if (shown.current.opened < 0) {
-      shown.current.opened = state.version;
+    // Told by the count: an answer may be here before it is drawn that others are awaited.
+    if (shown.current.opens !== state.opens) {
+      shown.current.opens = state.opens;
       feed.following = props.at === undefined;
-      element.scrollTop =
-        props.at === undefined ? element.scrollHeight : scrollTopFor(feed.buffer.indexAt(props.at), 0, element.clientHeight, ROW_PX, true);
+      element.scrollTop = props.at === undefined ? element.scrollHeight : scrollTopFor(atIndex, 0, element.clientHeight, ROW_PX, true);
     } else if (feed.following) element.scrollTop = element.scrollHeight;
     else if (moved !== 0) element.scrollTop += moved * ROW_PX;
     setScrollTop(element.scrollTop);
@@ -113,7 +113,6 @@ export function LogList(props: LogListProps) {
   });
   const firstInSight = rows[Math.min(rows.length - 1, Math.ceil(scrollTop / ROW_PX))];
   const dayInSight = firstInSight === undefined ? 'time' : formatDay(BigInt(firstInSight.unixNs));
-  const atIndex = props.at === undefined ? -1 : feed.buffer.indexAt(props.at);
   return (
     <>
       <div class={`log-head ${props.raw ? 'log-raw' : ''}`} aria-hidden="true">
