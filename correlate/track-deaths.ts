@@ -10,11 +10,13 @@
 import type { IncidentKind, IncidentSeverity } from '../model/incident.ts';
 import { explainDeath, type DeathKind } from './explain-death.ts';
 import type { IncidentSignal, KnownBoot } from './incident-signal.ts';
+import { firstFrom, pairEnds, type EndSpan } from './pair-ends.ts';
 
 /** A graceful halt is waited for 30 s; the words of the dead may come late, from a console. */
 const JOIN_NS = 35_000_000_000n;
 /** A bound on a time that is wider than this says nothing about which of two ends it was. */
-const MAX_ERROR_NS = 10_000_000_000n;
+const MAX_ERROR_NS = 60_000_000_000n;
+const LATEST_NS = 2n ** 63n;
 
 const ASKED = 'mk.instance.halt.request';
 const LOST = 'mk.instance.lost';
@@ -57,53 +59,36 @@ const DEATHS: Readonly<Record<DeathKind | 'lost', { readonly kind: IncidentKind;
   restart: { kind: 'stopped', severity: 'info' },
 };
 
-/** One end of one kernel. */
+/** One end of one kernel: what it said itself, what the host said, or both. */
 export class KernelDeath {
   readonly kernelId: number;
-  /** Undefined until its own words come. */
-  bootId: string | undefined;
-  kernelName = '';
-  own: IncidentSignal[] = [];
-  host: IncidentSignal[] = [];
+  /** Undefined where it said nothing itself. */
+  readonly bootId: string | undefined;
+  readonly kernelName: string;
+  readonly own: readonly IncidentSignal[];
+  readonly host: readonly IncidentSignal[];
   /** It runs again, or is gone for good. */
-  over: { readonly unixNs: bigint; readonly how: string } | undefined;
-  /** When its kernel began its next life: what the host says from then on is about that. */
-  nextLifeNs: bigint | undefined;
+  readonly over: { readonly unixNs: bigint; readonly how: string } | undefined;
 
-  constructor(kernelId: number) {
+  constructor(kernelId: number, own: End | undefined, host: End | undefined, over: Afterwards | undefined) {
     this.kernelId = kernelId;
+    this.bootId = own?.bootId;
+    this.kernelName = own?.kernelName ?? host?.kernelName ?? '';
+    this.own = own?.signals ?? [];
+    this.host = host?.signals ?? [];
+    this.over = over;
   }
 
   get signals(): readonly IncidentSignal[] {
     return [...this.own, ...this.host];
   }
 
-  /** A request alone ends nothing. */
-  get isReal(): boolean {
-    return this.signals.some(({ event }) => event !== ASKED);
-  }
-
   get firstNs(): bigint {
-    return this.signals.reduce<bigint>((least, { unixNs }) => (unixNs < least ? unixNs : least), this.#any.unixNs);
+    return this.signals.reduce((least, { unixNs }) => (unixNs < least ? unixNs : least), LATEST_NS);
   }
 
   get lastNs(): bigint {
-    return this.signals.reduce((most, { lastNs }) => (lastNs > most ? lastNs : most), this.#any.lastNs);
-  }
-
-  get #any(): IncidentSignal {
-    return (this.own[0] ?? this.host[0]) as IncidentSignal;
-  }
-
-  /** What is said of this end, and not of the next. */
-  canTake(signal: IncidentSignal): boolean {
-    return (this.nextLifeNs === undefined || signal.unixNs < this.nextLifeNs) && this.isNear(signal);
-  }
-
-  isNear({ unixNs, errorNs }: IncidentSignal): boolean {
-    const error = BigInt(Math.max(0, errorNs));
-    const slack = JOIN_NS + (error < MAX_ERROR_NS ? error : MAX_ERROR_NS);
-    return unixNs >= this.firstNs - slack && unixNs <= this.lastNs + slack;
+    return this.signals.reduce((most, { lastNs }) => (lastNs > most ? lastNs : most), 0n);
   }
 }
 
@@ -116,16 +101,78 @@ export interface ExplainedDeath {
   readonly evidence: string;
 }
 
+/** What one kernel says of an end: itself, which is by its boot, or the host. */
+class End {
+  /** Undefined for the host's. */
+  readonly bootId: string | undefined;
+  kernelName = '';
+  readonly signals: IncidentSignal[] = [];
+  firstNs = LATEST_NS;
+  lastNs = 0n;
+  errorNs = 0n;
+
+  constructor(bootId: string | undefined) {
+    this.bootId = bootId;
+  }
+
+  add(signal: IncidentSignal): void {
+    const { unixNs, lastNs } = signal;
+    this.signals.push(signal);
+    if (unixNs < this.firstNs) this.firstNs = unixNs;
+    if (lastNs > this.lastNs) this.lastNs = lastNs;
+    if (errorOf(signal) > this.errorNs) this.errorNs = errorOf(signal);
+  }
+
+  get isReal(): boolean {
+    return isReal(this.signals);
+  }
+
+  isNear({ unixNs }: IncidentSignal): boolean {
+    return unixNs >= this.firstNs - JOIN_NS && unixNs <= this.lastNs + JOIN_NS;
+  }
+}
+
+interface Afterwards {
+  readonly unixNs: bigint;
+  readonly errorNs: bigint;
+  readonly how: string;
+  /** Of the life that says so itself; the host's words have none. */
+  readonly bootId: string | undefined;
+}
+
+/** What is said of one kernel, in no order: signals may come late. */
+class KernelEnds {
+  readonly own = new Map<string, End>();
+  host: IncidentSignal[] = [];
+  afterwards: Afterwards[] = [];
+
+  /** The host's words of each end: near each other, and no life begins between. */
+  hostEnds(): End[] {
+    const lives = inOrder(this.afterwards.filter(({ how }) => how === STARTED));
+    const ends: End[] = [];
+    for (const signal of inOrder(this.host)) {
+      let end = ends.at(-1);
+      if (end === undefined || !end.isNear(signal) || hasBegun(lives, end.lastNs, signal.unixNs)) {
+        end = new End(undefined);
+        ends.push(end);
+      }
+      end.kernelName ||= signal.fields['mk.instance.name'] ?? '';
+      end.add(signal);
+    }
+    return ends;
+  }
+}
+
 export class DeathTracker {
   readonly #boots: ReadonlyMap<string, KnownBoot>;
-  readonly #deaths = new Map<number, KernelDeath[]>();
+  readonly #kernels = new Map<number, KernelEnds>();
 
   constructor(boots: ReadonlyMap<string, KnownBoot>) {
     this.#boots = boots;
   }
 
   get deaths(): readonly KernelDeath[] {
-    return [...this.#deaths.values()].flat().filter(({ isReal }) => isReal);
+    return [...this.#kernels].flatMap(([kernelId, ends]) => this.#deathsOf(kernelId, ends));
   }
 
   take(signal: IncidentSignal): void {
@@ -138,65 +185,119 @@ export class DeathTracker {
   }
 
   forget(beforeNs: bigint): void {
-    for (const [kernelId, deaths] of this.#deaths) {
-      const kept = deaths.filter(({ lastNs }) => lastNs >= beforeNs);
-      if (kept.length === 0) this.#deaths.delete(kernelId);
-      else this.#deaths.set(kernelId, kept);
+    for (const [kernelId, ends] of this.#kernels) {
+      for (const [bootId, end] of ends.own) if (end.lastNs < beforeNs) ends.own.delete(bootId);
+      const kept = ends.hostEnds().filter(({ lastNs }) => lastNs >= beforeNs);
+      ends.host = kept.flatMap(({ signals }) => signals);
+      ends.afterwards = ends.afterwards.filter(({ unixNs }) => unixNs >= beforeNs);
+      if (ends.own.size + ends.host.length + ends.afterwards.length === 0) this.#kernels.delete(kernelId);
     }
-  }
-
-  #takeOwn(kernelId: number, signal: IncidentSignal): void {
-    const death = this.#deathOf(kernelId, signal) ?? this.#open(kernelId);
-    death.bootId = signal.bootId;
-    death.kernelName = this.#boots.get(signal.bootId)?.kernelName ?? signal.kernelName;
-    death.own.push(signal);
   }
 
   /** A boot ends once; a request that it outlived is no part of that. */
-  #deathOf(kernelId: number, signal: IncidentSignal): KernelDeath | undefined {
-    const deaths = this.#of(kernelId);
-    const same = deaths.find(({ bootId }) => bootId === signal.bootId);
-    if (same !== undefined && (same.isReal || same.isNear(signal))) return same;
-    if (same !== undefined)
-      this.#deaths.set(
-        kernelId,
-        deaths.filter((death) => death !== same),
-      );
-    return deaths.findLast((one) => one.bootId === undefined && one.canTake(signal));
+  #takeOwn(kernelId: number, signal: IncidentSignal): void {
+    const { bootId } = signal;
+    const { own } = this.#of(kernelId);
+    const known = own.get(bootId);
+    const end = known !== undefined && (known.isReal || known.isNear(signal)) ? known : new End(bootId);
+    own.set(bootId, end);
+    end.kernelName = this.#boots.get(bootId)?.kernelName ?? signal.kernelName;
+    end.add(signal);
   }
 
   #takeFromHost(kernelId: number | undefined, signal: IncidentSignal): void {
+    if (kernelId !== undefined) this.#of(kernelId).host.push(signal);
+  }
+
+  #endAbsence(kernelId: number | undefined, signal: IncidentSignal, how: string): void {
     if (kernelId === undefined) return;
-    const death = this.#of(kernelId).findLast((one) => one.canTake(signal)) ?? this.#open(kernelId);
-    death.kernelName ||= signal.fields['mk.instance.name'] ?? '';
-    death.host.push(signal);
+    const bootId = signal.event === BOOTED ? signal.bootId : undefined;
+    this.#of(kernelId).afterwards.push({ unixNs: signal.unixNs, errorNs: errorOf(signal), how, bootId });
   }
 
-  #endAbsence(kernelId: number | undefined, { event, unixNs, bootId }: IncidentSignal, how: string): void {
-    for (const death of kernelId === undefined ? [] : this.#of(kernelId)) {
-      const isItself = event === BOOTED && death.bootId === bootId;
-      if (isItself || death.lastNs > unixNs) continue;
-      if (death.over === undefined || death.over.unixNs > unixNs) death.over = { unixNs, how };
-      if (how === STARTED && (death.nextLifeNs === undefined || death.nextLifeNs > unixNs)) death.nextLifeNs = unixNs;
+  #of(kernelId: number): KernelEnds {
+    let ends = this.#kernels.get(kernelId);
+    if (ends === undefined) {
+      ends = new KernelEnds();
+      this.#kernels.set(kernelId, ends);
     }
+    return ends;
   }
 
-  #of(kernelId: number): KernelDeath[] {
-    return this.#deaths.get(kernelId) ?? [];
+  /**
+   * What a kernel says and what the host says of it are put together last, when all is here: a kernel that lived for seconds has a
+   * clock that is known to seconds, and its last words may seem to be later than the beginning of its next life.
+   */
+  #deathsOf(kernelId: number, ends: KernelEnds): KernelDeath[] {
+    const owns = [...ends.own.values()].sort((a, b) => compare(this.#beganNs(a), this.#beganNs(b)));
+    const hosts = ends.hostEnds();
+    const later = inOrder(ends.afterwards);
+    const lives = later.filter(({ how, bootId }) => how === STARTED && bootId === undefined);
+    const pairs = pairEnds(owns.map(toSpan), hosts.map(toSpan), lives, JOIN_NS);
+    const told = new Set(pairs);
+    const alone = hosts.filter((_, at) => !told.has(at));
+    return [
+      ...owns.map((own, at) => {
+        const host = hosts[pairs[at] ?? -1];
+        return new KernelDeath(kernelId, own, host, this.#overOf(host ?? own, own.bootId, later));
+      }),
+      ...alone.map((host) => new KernelDeath(kernelId, undefined, host, this.#overOf(host, undefined, later))),
+    ].filter(({ signals }) => isReal(signals));
   }
 
-  #open(kernelId: number): KernelDeath {
-    const death = new KernelDeath(kernelId);
-    this.#deaths.set(kernelId, [...this.#of(kernelId), death]);
-    return death;
+  #beganNs({ bootId, firstNs }: End): bigint {
+    return this.#boots.get(bootId ?? '')?.firstNs ?? firstNs;
   }
+
+  /** The first that is no earlier than its last words; what another life says of itself may be of one that was before. */
+  #overOf({ lastNs }: End, bootId: string | undefined, later: readonly Afterwards[]): Afterwards | undefined {
+    const beganNs = this.#boots.get(bootId ?? '')?.firstNs;
+    for (let at = firstFrom(later, lastNs); at < later.length; at++) {
+      const one = later[at] as Afterwards;
+      const otherNs = this.#boots.get(one.bootId ?? '')?.firstNs;
+      const isNext = beganNs !== undefined && otherNs !== undefined ? otherNs > beganNs : one.unixNs - one.errorNs >= lastNs;
+      if (one.bootId === undefined || (one.bootId !== bootId && isNext)) return one;
+    }
+    return undefined;
+  }
+}
+
+function toSpan({ firstNs, lastNs, errorNs }: End): EndSpan {
+  return { firstNs, lastNs, errorNs };
+}
+
+/** A request alone ends nothing. */
+function isReal(signals: readonly IncidentSignal[]): boolean {
+  return signals.some(({ event }) => event !== ASKED);
+}
+
+/** A life, for sure between the two. The host's words have one clock; a life that speaks for itself has its own. */
+function hasBegun(lives: readonly Afterwards[], fromNs: bigint, toNs: bigint): boolean {
+  for (let at = firstFrom(lives, fromNs); at < lives.length; at++) {
+    const { unixNs, errorNs, bootId } = lives[at] as Afterwards;
+    if (unixNs > toNs) return false;
+    if (bootId === undefined || (unixNs - errorNs >= fromNs && unixNs + errorNs <= toNs)) return true;
+  }
+  return false;
+}
+
+function inOrder<Timed extends { readonly unixNs: bigint }>(timed: readonly Timed[]): Timed[] {
+  return timed.toSorted((a, b) => compare(a.unixNs, b.unixNs));
+}
+
+function errorOf({ errorNs }: IncidentSignal): bigint {
+  const error = BigInt(Math.max(0, errorNs));
+  return error < MAX_ERROR_NS ? error : MAX_ERROR_NS;
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** `hasPeers`: other kernels were told to stop just then. */
 export function explain(death: KernelDeath, hasPeers: boolean): ExplainedDeath {
-  const inOrder = (signals: readonly IncidentSignal[]): string[] =>
-    signals.toSorted((a, b) => (a.unixNs < b.unixNs ? -1 : a.unixNs > b.unixNs ? 1 : 0)).map(({ body }) => body);
-  const { kind, reason, evidence } = explainDeath(death.kernelId, inOrder(death.own), inOrder(death.host));
+  const bodies = (signals: readonly IncidentSignal[]): string[] => inOrder(signals).map(({ body }) => body);
+  const { kind, reason, evidence } = explainDeath(death.kernelId, bodies(death.own), bodies(death.host));
   if (kind !== 'unknown') {
     const what = kind === 'panic' ? `panicked: ${reason.replace(/^panic: /, '')}` : kind === 'force_kill' ? `was ${reason}` : reason;
     return { ...DEATHS[kind], what, reason, evidence };

@@ -239,6 +239,46 @@ test('incidents: lives of one id follow each other within a second and are told 
   assert.equal(track(lives, [], 10_000).at(-1)?.state, 'resolved');
 });
 
+test('incidents: a kernel that lived for seconds, by a clock that is wrong by more, ended once; who follows it does not share its end', () => {
+  const nmi = (bootId: string, seconds: number): IncidentSignal =>
+    signal(1, seconds, 'mk.instance.killed', 'CPU 0: Forcible shutdown via NMI (instance 1)', { bootId, errorNs: 14e9 });
+  const kill = (seconds: number): IncidentSignal =>
+    signal(0, seconds, 'mk.instance.kill', 'Force halting multikernel instance 1 via NMI', of1);
+  // The second life is killed at 48 and seems to say so at 56, when its next life has begun.
+  const signals = [
+    signal(1, 20, 'mk.instance.poweroff', 'reboot: Power down', { bootId: 'first' }),
+    halted(20.1),
+    active(40),
+    kill(48),
+    halted(48.1),
+    active(52),
+    nmi('second', 56),
+    signal(1, 70, 'mk.kernel.panic', 'Kernel panic - not syncing: sysrq triggered crash', { bootId: 'third' }),
+    halted(70.1),
+  ];
+  const boots = [boot(1, 0, 'first'), boot(1, 48, 'second'), boot(1, 57, 'third')];
+  const found = track(signals, boots);
+  assert.deepEqual(
+    found.map(({ kind, bootId, resolution }) => [kind, bootId, resolution]),
+    [
+      ['stopped', 'first', 'it was asked for'],
+      ['killed', 'second', 'started again'],
+      ['panic', 'third', 'nobody started it again within an hour'],
+    ],
+  );
+  assert.deepEqual(track(signals.toReversed(), boots), found);
+  // Its clock is early instead: it seems to have ended before it began.
+  const early = signals.map((one) => (one.bootId === 'second' ? nmi('second', 39) : one)).toSorted((a, b) => Number(a.unixNs - b.unixNs));
+  assert.deepEqual(
+    track(early, boots).map(({ kind, bootId }) => [kind, bootId]),
+    [
+      ['stopped', 'first'],
+      ['killed', 'second'],
+      ['panic', 'third'],
+    ],
+  );
+});
+
 test('incidents: a storm of warnings is one that counts; a few warnings are none', () => {
   const warn = (seconds: number): IncidentSignal => signal(1, seconds, 'kernel.warning', `WARNING at f+0x${seconds}`);
   assert.deepEqual(track([1, 30, 100, 200, 300].map(warn)), []);
