@@ -43,6 +43,8 @@ export type NativeStep =
   /** What the put makes of nothing but this number. */
   | { readonly kind: 'kept'; readonly value: readonly ValueOperation[] }
   | { readonly kind: 'string'; readonly field: FormatField }
+  /** `ARRAY[01, 00]`; `characters`: text, where all of it can be printed. The put knows what to do where not. */
+  | { readonly kind: 'bytes' | 'characters'; readonly field: FormatField }
   /** `bash:812`: the put tells the name where it is not known yet. */
   | { readonly kind: 'task'; readonly field: FormatField; readonly load: Load };
 

@@ -9,33 +9,28 @@
  * Source: libtraceevent, print_selected_fields.
  */
 import type { EventFormat, FormatField } from '../parsers/event-format.ts';
-import { compileField, compileFieldRegion, toWide, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
+import type { LinePart, LineStep } from './line-program.ts';
+import { compileField, compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
 import type { PrintPart } from './print-fmt.ts';
-import { toPiece, type TextOut } from './text-out.ts';
+import type { TextOut } from './text-out.ts';
 
 /**
- * Prints all fields; `parts` are those of the print format, empty where it can't be computed. `notePast` is called where what is
- * printed from then on depends on it.
+ * All fields, each a part; `parts` are those of the print format, empty where it can't be computed. `notePast` is called where what
+ * is printed from then on depends on it.
  */
-export function compileFields(format: EventFormat, parts: readonly PrintPart[], of: Arithmetic, notePast: () => void): Put {
+export function compileFields(format: EventFormat, parts: readonly PrintPart[], of: Arithmetic, notePast: () => void): readonly LinePart[] {
   let next = 0;
-  const puts = format.fields.map((field): Put => {
-    const name = ` ${field.name}=`;
+  return format.fields.map((field): LinePart => {
+    const label = ` ${field.name}=`;
     const found = field.shape === 'scalar' && next < parts.length ? findPart(parts, next, field.name) : -1;
+    const part = parts[found];
+    if (part === undefined) return compileRawField(label, field, of, notePast);
     // The search goes on behind the last hit, and ends for good where a hit was the last part.
-    if (found >= 0) next = found + 1;
-    const before = parts[found - 1]?.text ?? '';
-    const put = found >= 0 ? (parts[found] as PrintPart).put : compileRawField(field, of, notePast);
-    const label = toPiece(found >= 0 && before.endsWith('0x') ? `${name}0x` : name);
-    return (record, out) => {
-      out.putPiece(label);
-      put(record, out);
-    };
+    next = found + 1;
+    const { put, step = { kind: 'put', put } } = part;
+    return { text: (parts[found - 1]?.text ?? '').endsWith('0x') ? `${label}0x` : label, step };
   });
-  return (record, out) => {
-    for (const put of puts) put(record, out);
-  };
 }
 
 /** The part that shows nothing but this field, from `start` on and round to it. */
@@ -47,43 +42,36 @@ function findPart(parts: readonly PrintPart[], start: number, name: string): num
   return -1;
 }
 
-function compileRawField(field: FormatField, of: Arithmetic, notePast: () => void): Put {
-  if (field.shape !== 'scalar') return compileArray(field, of, notePast);
-  const isLong = /long/.test(field.type);
-  if (field.sizeBytes !== 1 && field.sizeBytes !== 2 && field.sizeBytes !== 4 && field.sizeBytes !== 8) {
-    return (_record, out) => out.putText(field.signed || !isLong ? '0' : '0x0');
-  }
+function compileRawField(label: string, field: FormatField, of: Arithmetic, notePast: () => void): LinePart {
+  const { shape, type, sizeBytes, signed } = field;
+  if (shape !== 'scalar') return { text: label, step: compileArray(field, of, notePast) };
+  const isLong = /long/.test(type);
   // Not by its name: another field may have that too.
-  const read = toWide(compileField(field, of));
-  const putHex: Put = (record, out) => {
-    const low = read(record);
-    out.putText('0x');
-    out.putHexWords(low, record.high);
-  };
-  if (field.type.includes('*')) return putHex;
-  if (!field.signed) return isLong ? putHex : (record, out) => out.putDecimalWords(read(record), record.high, false);
-  switch (field.sizeBytes) {
-    case 4:
-      return isLong ? putHex : (record, out) => out.putDecimal(read(record) | 0);
-    case 2:
-      return (record, out) => {
-        const mark = out.length;
-        out.putDecimal((read(record) << 16) >> 16);
-        out.pad(mark, 2);
-      };
-    case 1:
-      return (record, out) => out.putDecimal((read(record) << 24) >> 24);
-    default:
-      return (record, out) => out.putDecimalWords(read(record), record.high, true);
+  const load = sizeBytes === 1 || sizeBytes === 2 || sizeBytes === 4 || sizeBytes === 8 ? compileField(field, of).load : undefined;
+  if (load === undefined) return { text: `${label}${signed || !isLong ? '0' : '0x0'}`, step: undefined };
+  if (type.includes('*') || (isLong && (!signed || sizeBytes === 4))) {
+    return { text: `${label}0x`, step: { kind: 'hex', load, sizeBytes: 8, signed: false, upper: false } };
   }
+  if (signed && sizeBytes === 2) {
+    const put: Put = (record, out) => {
+      const mark = out.length;
+      const value = record.start + load.least <= record.end ? record.view.getInt16(record.start + load.at, record.little) : 0;
+      out.putDecimal(value);
+      out.pad(mark, 2);
+    };
+    const shown = { isHex: false, sizeBytes, signed, width: 2, left: false, zero: false, alternate: false };
+    return { text: label, step: { kind: 'put', put, native: { kind: 'number', value: [{ kind: 'load', load }], ...shown } } };
+  }
+  return { text: label, step: { kind: 'decimal', load, sizeBytes: signed ? sizeBytes : 8, signed, upper: false } };
 }
 
-function compileArray(field: FormatField, of: Arithmetic, notePast: () => void): Put {
+function compileArray(field: FormatField, of: Arithmetic, notePast: () => void): LineStep {
   const { locate } = compileFieldRegion(field, of);
   const isDynamic = field.shape === 'data_loc' || field.shape === 'rel_loc';
+  const canBeText = /char|u8|s8/.test(field.type);
   // Once a text of this field was not printable, the field is no text any more.
-  let isText = /char|u8|s8/.test(field.type);
-  return (record, out) => {
+  let isText = canBeText;
+  const put: Put = (record, out) => {
     const found = locate(record) || endWithRecord(field, record);
     const from = found ? record.from : record.start;
     const to = found ? (isDynamic || field.sizeBytes > 0 ? record.to : from) : from;
@@ -94,6 +82,7 @@ function compileArray(field: FormatField, of: Arithmetic, notePast: () => void):
     if (isText) putText(out, record, from);
     else putBytes(out, record.bytes, from, to);
   };
+  return { kind: 'put', put, native: { kind: canBeText ? 'characters' : 'bytes', field } };
 }
 
 /** A stack of few calls is shorter than its field: what is there of it. */

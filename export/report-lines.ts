@@ -404,7 +404,7 @@ export class ReportLines {
     const fields = compileFields(format, fieldParts, of, this.#tools.notePast);
     const { raw, filter, timeDifference } = this.#options;
     const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
-    if (raw) return toPrinter(common, undefined, putAlone(fields));
+    if (raw) return toPrinter(common, undefined, fields);
     const handler = compileFunctionEvent(format, of, this.#tools);
     if (handler !== undefined) return { ...toPrinter(common, handler, []), looksAround: looksAround(format) };
     const plugin = compilePlugin(format, of, this.#tools);
@@ -414,10 +414,10 @@ export class ReportLines {
   }
 
   /** What is printed by the format. */
-  #compileLine(format: EventFormat, parts: PrintPart[] | string, fields: Put, of: Arithmetic): readonly LinePart[] {
+  #compileLine(format: EventFormat, parts: PrintPart[] | string, fields: readonly LinePart[], of: Arithmetic): readonly LinePart[] {
     const bprint = isBprint(format) ? this.#compileBprint(format, of) : undefined;
     if (bprint !== undefined) return putAlone(bprint);
-    return typeof parts === 'string' ? [{ text: '[FAILED TO PARSE]', step: { kind: 'put', put: fields } }] : toLine(parts);
+    return typeof parts === 'string' ? [{ text: '[FAILED TO PARSE]', step: undefined }, ...fields] : toLine(parts);
   }
 
   /** `function: text`, as the format of bprint would have it. */

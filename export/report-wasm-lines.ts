@@ -77,6 +77,52 @@ const putString = defineFunction(
   ],
 );
 
+/** As libtraceevent has it: white space and ASCII, up to a NUL or to the end. */
+const isPrintable = defineFunction('isPrintable', { from: I32, to: I32 }, [I32], { bytes: V128, others: I32 }, [
+  loop(
+    'next',
+    when(i32.geU('from', 'to'), [ret(1)]),
+    set('bytes', v128.load('from')),
+    set(
+      'others',
+      i32.xor(
+        v128.bitmask8(
+          v128.or(
+            v128.ltU8(v128.sub8('bytes', v128.splat8(32)), v128.splat8(127 - 32)),
+            v128.ltU8(v128.sub8('bytes', v128.splat8(9)), v128.splat8(14 - 9)),
+          ),
+        ),
+        0xffff,
+      ),
+    ),
+    when('others', [set('from', i32.add('from', i32.ctz('others'))), ret(i32.or(i32.geU('from', 'to'), i32.eqz(i32.load8U('from'))))]),
+    set('from', i32.add('from', 16)),
+    br('next'),
+  ),
+  i32.const(0),
+]);
+
+const ARRAY = 'ARRAY[';
+const SEPARATOR = ', ';
+
+/** `ARRAY[01, 00]`. */
+const putBytes = defineFunction('putBytes', { from: I32, to: I32, out: I32, limit: I32 }, [I32], {}, [
+  when(i32.gtU(i32.add('out', i32.add(ARRAY.length + 1, i32.shl(i32.sub('to', 'from'), 2))), 'limit'), [ret(FAILED)]),
+  i64.store('out', littleEndian(ARRAY)),
+  set('out', i32.add('out', ARRAY.length)),
+  when(i32.ltU('from', 'to'), [
+    loop(
+      'next',
+      i32.store('out', i32.or(i32.load16U(i32.shl(i32.load8U('from'), 1), M.HEX_PAIRS), Number(littleEndian(SEPARATOR)) << 16)),
+      set('out', i32.add('out', 4)),
+      brIf('next', i32.ltU(tee('from', i32.add('from', 1)), 'to')),
+    ),
+    set('out', i32.sub('out', SEPARATOR.length)),
+  ]),
+  i32.store8('out', 93),
+  i32.add('out', 1),
+]);
+
 function putPair(at: Code, pair: Code): Code {
   return i32.store16(at, i32.load16U(i32.shl(pair, 1), M.DIGIT_PAIRS));
 }
@@ -332,6 +378,31 @@ const locateDynamic: readonly Code[] = [
   ]),
 ];
 
+/** A field of `-R`: what of it is in the record; nothing, where nothing is. */
+const locateField: readonly Code[] = [
+  set('from', get('start')),
+  set('to', get('start')),
+  when(
+    field(STEP.c),
+    [...locateDynamic, when(i32.eqz('from'), [set('from', get('start')), set('to', get('start'))])],
+    [
+      when(i32.or(i32.eqz(field(STEP.b)), i32.ltU(at(field(STEP.a)), 'end')), [
+        set('from', at(field(STEP.a))),
+        set('to', i32.add('from', field(STEP.b))),
+        when(i32.and(i32.gtU('to', 'end'), i32.ne(field(STEP.b), 0)), [set('to', get('end'))]),
+      ]),
+    ],
+  ),
+];
+
+const charactersArm: readonly Code[] = [
+  ...locateField,
+  // From then on the field is no text: a window in which that happens is left to JavaScript.
+  when(i32.eqz(call('isPrintable', 'from', 'to')), [ret(FAILED)]),
+  // Up to a NUL, which may lie behind the field.
+  set('out', call('putString', 'from', 'end', 'out', 'limit')),
+];
+
 const string = set('out', call('putString', 'from', 'to', 'out', 'limit'));
 
 const keptArm: readonly Code[] = [
@@ -375,6 +446,8 @@ const ARMS: readonly (readonly [number, readonly Code[]])[] = [
       set('out', call('putPadded', 'number', field(STEP.b), field(STEP.c), 'out')),
     ],
   ],
+  [KIND.bytes, [...locateField, set('out', call('putBytes', 'from', 'to', 'out', 'limit'))]],
+  [KIND.characters, charactersArm],
   [KIND.other, [set('out', call('putOther', field(STEP.a), 'start', 'end', 'out', 'limit'))]],
 ];
 
@@ -403,6 +476,8 @@ export const LINE_FUNCTIONS = [
   copy,
   copyEntry,
   putString,
+  isPrintable,
+  putBytes,
   putDigits,
   putNarrow,
   putUnsigned,

@@ -36,6 +36,8 @@ export const REGISTER = {
   lastShown: 40,
 } as const;
 export const ORDER = 2048;
+/** The digits of each byte. */
+export const HEX_PAIRS = 0x7000;
 export const LANES = 0x8000;
 export const MAX_LANES = 4096;
 export const LANE_BYTES = 96;
@@ -91,6 +93,7 @@ export const STEP = { kind: 0, text: 4, length: 8, at: 12, least: 16, shift: 20,
  *   located               text of a: offset of where and how long it is, b: counted from there
  *   task                  a, b: as of `fixed`, c: who tells the name; behind it the number
  *   padded                a: 64 − bits shown, b: width, c: flags
+ *   bytes characters      a: offset, b: bytes; where c is 1 as of `located`
  *   other                 a: who puts it
  */
 export const KIND = {
@@ -104,7 +107,9 @@ export const KIND = {
   located: 7,
   task: 8,
   padded: 9,
-  other: 10,
+  bytes: 10,
+  characters: 11,
+  other: 12,
 } as const;
 export const PADDED = { signed: 1, hex: 2, zero: 4, left: 8, alternate: 16 } as const;
 /** Of a step that has no offset but a computation. */

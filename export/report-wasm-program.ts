@@ -85,7 +85,7 @@ export class ProgramWriter {
   }
 
   #writeNative(at: number, step: LineStep & { readonly put: Put }, native: NativeStep): void {
-    if (native.kind !== 'string') this.#setValue(at, valueOf(native));
+    if (hasValue(native)) this.#setValue(at, valueOf(native));
     switch (native.kind) {
       case 'number':
         this.#writeNumber(at, native);
@@ -106,6 +106,14 @@ export class ProgramWriter {
         if (shape === 'data_loc' || shape === 'rel_loc') {
           this.#set(at, { kind: M.KIND.located, a: offsetBytes, b: shape === 'rel_loc' ? offsetBytes + 4 : 0 });
         } else this.#set(at, { kind: M.KIND.fixed, a: offsetBytes, b: sizeBytes });
+        return;
+      }
+      case 'bytes':
+      case 'characters': {
+        const { offsetBytes, sizeBytes, shape } = native.field;
+        const isLocated = shape === 'data_loc' || shape === 'rel_loc';
+        const b = !isLocated ? sizeBytes : shape === 'rel_loc' ? offsetBytes + 4 : 0;
+        this.#set(at, { kind: M.KIND[native.kind], a: offsetBytes, b, c: Number(isLocated) });
         return;
       }
       default:
@@ -176,13 +184,18 @@ function shiftOf({ sizeBytes }: Load): number {
   return 64 - 8 * sizeBytes;
 }
 
-function valueOf(native: Exclude<NativeStep, { readonly kind: 'string' }>): readonly ValueOperation[] {
+type NativeValue = Exclude<NativeStep, { readonly kind: 'string' | 'bytes' | 'characters' }>;
+
+function hasValue(native: NativeStep): native is NativeValue {
+  return native.kind !== 'string' && native.kind !== 'bytes' && native.kind !== 'characters';
+}
+
+function valueOf(native: NativeValue): readonly ValueOperation[] {
   return native.kind === 'task' ? [{ kind: 'load', load: native.load }] : native.value;
 }
 
 function operationsOf(step: LineStep | undefined): readonly ValueOperation[] {
-  if (step?.kind !== 'put' || step.native === undefined || step.native.kind === 'string') return [];
-  return valueOf(step.native);
+  return step?.kind === 'put' && step.native !== undefined && hasValue(step.native) ? valueOf(step.native) : [];
 }
 
 function roomOf(step: LineStep | undefined): number {

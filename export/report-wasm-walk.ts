@@ -37,7 +37,7 @@ export interface WalkShape {
   readonly commonPid: number;
   readonly times: 'micros' | 'nanos' | 'number';
   /** Offsets of flags and preemption depth, where they stand in front of the time. */
-  readonly latency: { readonly flags: number; readonly preempt: number } | undefined;
+  readonly latency: { readonly flags: number; readonly preempt: number; readonly isRaw: boolean } | undefined;
   /** The time since the line before stands behind the time, in ns or in µs. */
   readonly timeDifference: 'nanos' | 'micros' | undefined;
   readonly filter: WalkFilter | undefined;
@@ -308,14 +308,25 @@ function character(text: string): number {
   return text.charCodeAt(0);
 }
 
-/** `d.h2.`: interrupts off, need-resched, context, preemption and migration depth. */
-function putFlags({ flags, preempt }: NonNullable<WalkShape['latency']>, isSpaced: boolean) {
+/** `d.h2.`: interrupts off, need-resched, context, preemption and migration depth; raw: `-0x1`. */
+function putFlags({ flags, preempt, isRaw }: NonNullable<WalkShape['latency']>, isSpaced: boolean) {
   const has = (flag: number): Code => i32.ne(i32.and('flags', flag), 0);
   const either = (test: Code, yes: string, no: Code): Code => choose(test, i32.const(character(yes)), no);
   const dot = i32.const(character('.'));
   const digit = (value: Code): Code => i32.add(value, choose(i32.gtU(value, 9), i32.const(character('a') - 10), i32.const(character('0'))));
   const depth = (value: Code): Code => choose(value, digit(value), dot);
   const inSoftirq = has(FLAG.softirq);
+  if (isRaw) {
+    return defineFunction('putFlags', { start: I32, end: I32, out: I32 }, [I32], { flags: I32 }, [
+      when(i32.ltU(i32.add('start', flags), 'end'), [set('flags', i32.load8U('start', flags))]),
+      i32.store8('out', character('-')),
+      i32.store8('out', character('0'), 1),
+      i32.store8('out', character('x'), 2),
+      set('out', call('putHex', i64.extendU('flags'), i32.add('out', 3))),
+      i32.store8('out', character(' ')),
+      i32.add('out', isSpaced ? 1 : 0),
+    ]);
+  }
   return defineFunction('putFlags', { start: I32, end: I32, out: I32 }, [I32], { flags: I32, preempt: I32 }, [
     when(i32.ltU(i32.add('start', flags), 'end'), [set('flags', i32.load8U('start', flags))]),
     when(i32.ltU(i32.add('start', preempt), 'end'), [set('preempt', i32.load8U('start', preempt))]),

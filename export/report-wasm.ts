@@ -6,7 +6,8 @@
  *
  * It asks for what it does not have: programs of events, heads of threads, texts of symbols and flags that it has not met, and steps
  * that only JavaScript can do. What it is not made for (damage, functions of the function tracers, a window whose text finds no
- * room, -R, times that are converted, pages of a big-endian kernel) is printed by ReportLines alone: the same bytes, some three times as slow.
+ * room or, with -R, has characters that cannot be printed, times that are converted, pages of a big-endian kernel) is printed by
+ * ReportLines alone: the same bytes, some three times as slow.
  */
 import { parseHeaderPage } from '../parsers/page-header.ts';
 import { putSymbolOrAddress, type LineStep } from './line-program.ts';
@@ -23,7 +24,7 @@ import type { WasmSlot } from './report-wasm-memory.ts';
 import { ProgramWriter } from './report-wasm-program.ts';
 import { walkFunctions, type WalkShape } from './report-wasm-walk.ts';
 import type { TaskNote } from './report-tasks.ts';
-import { TextOut } from './text-out.ts';
+import { toBytes, TextOut } from './text-out.ts';
 import { encodeModule, I32 } from '../base/wasm-assembler.ts';
 import { Instance, Module, type WasmInstance, type WasmMemory } from '../base/wasm-runtime.ts';
 
@@ -96,7 +97,6 @@ export class WasmPrinter {
     const layout = parseHeaderPage(formats.headerPage);
     const { latency, raw, timeDifference, filter, convert } = options;
     if (
-      raw ||
       convert !== undefined ||
       (filter !== undefined && !isFilterable(filter, lanes)) ||
       typeof layout === 'string' ||
@@ -110,7 +110,7 @@ export class WasmPrinter {
       layout,
       commonPid: lines.commonPid,
       times,
-      latency: latency ? { flags: lines.commonFlags, preempt: lines.commonPreempt } : undefined,
+      latency: latency ? { flags: lines.commonFlags, preempt: lines.commonPreempt, isRaw: raw } : undefined,
       timeDifference: !timeDifference ? undefined : options.nanoseconds ? 'nanos' : 'micros',
       filter: filter && {
         hasPids: filter.pids !== undefined,
@@ -406,6 +406,7 @@ function writeTables(bytes: Uint8Array, view: DataView): void {
     bytes[M.DIGIT_PAIRS + i * 2] = 48 + Math.floor(i / 10);
     bytes[M.DIGIT_PAIRS + i * 2 + 1] = 48 + (i % 10);
   }
+  for (let byte = 0; byte < 256; byte++) bytes.set(toBytes(byte.toString(16).padStart(2, '0')), M.HEX_PAIRS + byte * 2);
   // The first second; its text is that of the time 0.
   bytes.set([32, 32, 32, 32, 48, 46], M.SECOND + 16);
   view.setUint32(M.SECOND + 8, 6, true);

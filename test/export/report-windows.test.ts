@@ -158,7 +158,7 @@ function compareSizes(bytes: Uint8Array, variant: Partial<ReportOptions>, where:
 test('report windows: joined, they are the text that is printed in one go, whatever their size', (t) => {
   for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.dat'))) {
     const bytes = readBytes(join(FIXTURES, name));
-    for (const variant of [{}, { nanoseconds: true }, { latency: true }, { raw: true, nanoseconds: true }]) {
+    for (const variant of [{}, { nanoseconds: true }, { latency: true }, { raw: true, nanoseconds: true }, { raw: true, latency: true }]) {
       const windows = compareSizes(bytes, variant, name, [1, 20_000, 1 << 20]);
       t.diagnostic(`${name} ${Object.keys(variant).join()}: ${windows} windows`);
     }
@@ -182,6 +182,7 @@ test('report windows: with filters and differences of time, windows that are pri
       { filter: { ...ALL, cpus: new Set([1]), events: (_system, event) => event !== 'sched_switch' }, latency: true },
       { filter: { ...ALL, since }, timeDifference: true },
       { filter: { ...ALL, until: since } },
+      { filter: { ...ALL, until: since }, raw: true, timeDifference: true },
     ];
     for (const variant of variants) {
       const what = Object.keys(variant).join();
@@ -229,8 +230,8 @@ function repeatFixture(copies: number, stepNs: bigint): Uint8Array {
   });
 }
 
-/** Puts other bytes into records, and other events on them; how they follow each other stays. */
-function spoilRecords(pages: Uint8Array, layout: PageLayout, ids: readonly number[], random: () => number): void {
+/** Puts other bytes into this share of the records, and other events on them; how they follow each other stays. */
+function spoilRecords(pages: Uint8Array, layout: PageLayout, ids: readonly number[], random: () => number, share = 1): void {
   let left = pages;
   const take = (): Uint8Array => {
     const taken = left;
@@ -240,6 +241,7 @@ function spoilRecords(pages: Uint8Array, layout: PageLayout, ids: readonly numbe
   const cursor = new PageCursor({ cpu: 0, take }, layout.pageSizeBytes, layout, true, createCounts());
   while (cursor.next()) {
     const { start, end, view } = cursor.record;
+    if (random() >= share) continue;
     if (random() < 0.4) view.setUint16(start, ids[Math.floor(random() * ids.length)] as number, true);
     while (random() < 0.5) pages.set(randomBytes(random, 1), start + 2 + Math.floor(random() * (end - start - 2)));
     // Few values are small by chance.
@@ -256,14 +258,29 @@ test('report windows: in WebAssembly, records with any bytes are the lines that 
   const file = traceDat.open(toTestSource(repeatFixture(1, LATER_NS)));
   const both = new BothPrinter(file, PLAIN, [{ prefix: '', pageSizeBytes: layout.pageSizeBytes, cpu: 0 }]);
   const runs = Number(process.env['MKSCOPE_RUNS'] ?? 30);
+  let rawNative = 0;
+  let rawLeft = 0;
+  const { pageSizeBytes } = layout;
   for (let run = 0; run < runs; run++) {
     const pages = segment.pages.slice();
     spoilRecords(pages, layout, ids, random);
     const lanes = [{ bytes: pages.length, nextPage: 0, hasEnd: false }];
     both.print({ pages, lanes, since: undefined, until: undefined }, []);
+    // From a text that cannot be printed on, fields depend on what was before.
+    const rarely = segment.pages.slice();
+    spoilRecords(rarely, layout, ids, random, 0.04);
+    const raw = new BothPrinter(file, { ...PLAIN, raw: true }, [{ prefix: '', pageSizeBytes: layout.pageSizeBytes, cpu: 0 }]);
+    let page = 0;
+    for (; raw.native === page && (page + 1) * pageSizeBytes <= rarely.length; page++) {
+      const some = rarely.subarray(page * pageSizeBytes, (page + 1) * pageSizeBytes);
+      raw.print({ pages: some, lanes: [{ bytes: some.length, nextPage: 0, hasEnd: false }], since: undefined, until: undefined }, []);
+    }
+    rawNative += raw.native;
+    rawLeft += page - raw.native;
   }
-  t.diagnostic(`${both.native} of ${runs}`);
+  t.diagnostic(`${both.native} of ${runs}, pages with -R ${rawNative}, left to JavaScript ${rawLeft}`);
   assert.equal(both.native, runs);
+  assert.ok(rawNative > runs && rawLeft > 0);
 });
 
 const CONVERSIONS =

@@ -100,7 +100,7 @@ const report: Target = {
     const out = new TextOut(1 << 16);
     let pages = new Uint8Array(PAGE_BYTES);
     let printers: readonly OldPrinter[] = [];
-    let ways: TwoWays | undefined;
+    let ways: TwoWays[] = [];
     let runs = 0;
     return {
       outcomes: new Map(),
@@ -108,10 +108,11 @@ const report: Target = {
         // Most of what a report takes is its formats being compiled. Printers keep all that lines have told of threads.
         if (runs++ % RUNS_PER_PRINTER === 0) {
           printers = VARIANTS.map((variant) => new OldPrinter(info, formats, { ...PLAIN, ...variant }));
-          ways = undefined;
+          ways = [];
         }
-        ways ??= new TwoWays(info, formats);
         const variant = (input[0] ?? 0) % VARIANTS.length;
+        const isRaw = VARIANTS[variant]?.raw === true;
+        const way = (ways[Number(isRaw)] ??= new TwoWays(info, formats, isRaw));
         const pageBytes = Math.max(1, Math.ceil(input.length / PAGE_BYTES)) * PAGE_BYTES;
         if (pages.length !== pageBytes) pages = new Uint8Array(pageBytes);
         pages.fill(0, input.length);
@@ -119,7 +120,7 @@ const report: Target = {
         const { lines, counts } = (printers[variant] as OldPrinter).print(pages, out);
         checkReport(out, lines, counts, pageBytes);
         countOutcome(this.outcomes, 'lines', lines);
-        countOutcome(this.outcomes, ways.compare(pages) ? 'the same in WebAssembly' : 'left to JavaScript');
+        countOutcome(this.outcomes, way.compare(pages) ? 'the same in WebAssembly' : 'left to JavaScript');
         if (!deep) return;
         const file: EventFile = { info, formats, counts: createCounts(), problems: new Map(), streams: [streamOf(pages)] };
         const reporter = new Reporter(file, { ...PLAIN, ...VARIANTS[variant] });
@@ -175,11 +176,11 @@ export class TwoWays {
   readonly #memory: Uint8Array;
   readonly #slot: WasmSlot;
 
-  constructor(info: EventFileInfo, formats: FormatSet) {
+  constructor(info: EventFileInfo, formats: FormatSet, raw = false) {
     const { memory, slots } = createMemory(1, 1 << 16, 1 << 20);
     this.#memory = new Uint8Array(memory.buffer);
     this.#slot = slots[0] as WasmSlot;
-    this.#printer = new WindowPrinter({ info, formats }, PLAIN, [{ prefix: '', pageSizeBytes: PAGE_BYTES, cpu: 0 }], memory);
+    this.#printer = new WindowPrinter({ info, formats }, { ...PLAIN, raw }, [{ prefix: '', pageSizeBytes: PAGE_BYTES, cpu: 0 }], memory);
   }
 
   /** false where WebAssembly leaves it to JavaScript. */
