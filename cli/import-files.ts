@@ -13,7 +13,8 @@ import { planImport } from './import-plan.ts';
 import type { PlannedFile } from './import-plan.ts';
 import { openHubClient } from './hub-flags.ts';
 import { parseMoment } from './moment.ts';
-import { isPacked, unpackInput } from './unpack-input.ts';
+import { findQuote } from './quoted-text.ts';
+import { HEAD_BYTES, isPlain, unpackInput } from './unpack-input.ts';
 import { readHead } from '../hub/file-source.ts';
 import { readVersion } from './package-root.ts';
 import { ProgressBar } from './progress-bar.ts';
@@ -24,7 +25,6 @@ import type { ImportFlags } from './commands/import.ts';
 
 /** Of the pages of a trace.dat: nobody waits for this process meanwhile, and a million rows make a part that is seldom merged. */
 const APPEND_BYTES = 32 << 20;
-const MAGIC_BYTES = 8;
 
 export async function importFiles(paths: readonly string[], flags: ImportFlags): Promise<number> {
   const sessions = paths.filter((path) => existsSync(join(path, SESSION_NAME)));
@@ -60,6 +60,7 @@ export async function importFiles(paths: readonly string[], flags: ImportFlags):
         const result = await importer.take(file);
         bar.clear();
         await print(flags.json ? `${JSON.stringify({ file: file.path, ...result })}\n` : formatImport(file.path, result, paint));
+        await printQuote(file, flags.json);
       } catch (error) {
         bar.clear();
         exitCode = reportError(nameFile(file, error));
@@ -69,6 +70,12 @@ export async function importFiles(paths: readonly string[], flags: ImportFlags):
   } finally {
     await importer.close();
   }
+}
+
+/** That the text is not quite what the file has. */
+async function printQuote({ content, path }: PlannedFile, json: boolean): Promise<void> {
+  const quote = content === undefined && path !== '-' && !json ? findQuote(readHead(path, HEAD_BYTES)) : undefined;
+  if (quote !== undefined) await print(`  quoted: ${JSON.stringify(quote)} in front of its lines is left out\n`);
 }
 
 /** What replays a session is as much as a collector, and loaded for one. */
@@ -202,9 +209,9 @@ function findHostClock(file: PlannedFile, { boots }: ImportOutcome): ImportOptio
   return boot?.kvm === undefined ? undefined : { kvm: boot.kvm, fit: boot.fit };
 }
 
-/** A recording is read where it lies: not one that is packed. */
+/** A recording is read where it lies: not one that is packed, or text that is to be changed first. */
 function canReadInPlace({ content, path, parts }: PlannedFile): boolean {
-  return content === undefined && path !== '-' && parts === undefined && !isPacked(readHead(path, MAGIC_BYTES));
+  return content === undefined && path !== '-' && parts === undefined && isPlain(readHead(path, HEAD_BYTES));
 }
 
 async function* readInput(file: PlannedFile, onBytes: (bytes: number) => void = () => undefined): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,6 @@
 /**
  * A file as it was before gzip, zstd, xz, bzip2 or lz4: rotated logs are packed, and recordings are sent packed. Told by the first bytes. Text in UTF-16
- * becomes UTF-8.
+ * becomes UTF-8, and what was quoted in a mail loses what stands in front of its lines (quoted-text.ts).
  *
  *   1f 8b                gzip, by node            fd 37 7a 58 5a 00    xz      ┐
  *   28 b5 2f fd          zstd, by node            42 5a 68             bzip2   │ by their programs
@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { errnoOf, isOperational, messageOf, OperationalError } from '../base/errors.ts';
+import { findQuote, unquote } from './quoted-text.ts';
 
 interface Packing {
   readonly magic: readonly number[];
@@ -25,27 +26,30 @@ const PACKINGS: readonly Packing[] = [
   { magic: [0x42, 0x5a, 0x68], open: { program: 'bzip2', debian: 'bzip2' } },
   { magic: [0x04, 0x22, 0x4d, 0x18], open: { program: 'lz4', debian: 'lz4' } },
 ];
-const UTF8_MARK = [0xef, 0xbb, 0xbf];
 /** Logs pack 10 to 100 times; what grows more is made to fill the disk. */
 const MAX_RATIO = 1000;
 /** Below this nothing is filled. */
 const FREE_BYTES = 256 << 20;
 
-export function isPacked(head: Uint8Array): boolean {
-  return findPacking(head) !== undefined;
+/** Bytes that it begins with and that tell what it is. */
+export const HEAD_BYTES = 64 << 10;
+
+/** It is read as it lies there: `unpackInput` would change nothing. */
+export function isPlain(head: Uint8Array): boolean {
+  return findPacking(head) === undefined && markOf(head) === undefined && findQuote(head) === undefined;
 }
 
-/** The bytes of `input`, unpacked where they are packed; `path` is for messages. */
+/** The bytes of `input`, unpacked where they are packed, and as text that parsers take; `path` is for messages. */
 export async function* unpackInput(input: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
   const chunks = input[Symbol.asyncIterator]();
   const first = await chunks.next();
   if (first.done === true) return;
   const packing = findPacking(first.value);
   const all = rejoin(first.value, chunks);
-  if (packing === undefined) {
-    yield* toUtf8(first.value, all);
-    return;
-  }
+  yield* toPlainText(packing === undefined ? all : unpack(packing, all, path));
+}
+
+async function* unpack(packing: Packing, all: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
   let packedBytes = 0;
   const counted = (async function* () {
     for await (const chunk of all) {
@@ -62,21 +66,41 @@ export async function* unpackInput(input: AsyncIterable<Uint8Array>, path: strin
   }
 }
 
-/** Text that went through Windows: PowerShell's `>` writes UTF-16, editors put a mark in front of UTF-8. */
-async function* toUtf8(first: Uint8Array, all: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const isMarkedBy = (mark: readonly number[]): boolean => mark.every((byte, at) => first[at] === byte);
-  const order = isMarkedBy([0xff, 0xfe]) ? 'utf-16le' : isMarkedBy([0xfe, 0xff]) ? 'utf-16be' : undefined;
-  if (order === undefined) {
-    // All else stays as it is, also what is no UTF-8.
-    let skip = isMarkedBy(UTF8_MARK) ? UTF8_MARK.length : 0;
-    for await (const chunk of all) {
+/** Text that went through Windows, or a mail. All else stays as it is, also what is no UTF-8. */
+async function* toPlainText(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const chunks = input[Symbol.asyncIterator]();
+  const first = await chunks.next();
+  if (first.done === true) return;
+  const mark = markOf(first.value);
+  const all = mark === undefined ? rejoin(first.value, chunks) : decode(rejoin(first.value, chunks), mark);
+  const quote = mark === undefined ? findQuote(first.value) : undefined;
+  yield* quote === undefined ? all : unquote(all, quote);
+}
+
+/** PowerShell's `>` writes UTF-16, editors put a mark in front of UTF-8. */
+const MARKS = [
+  { encoding: 'utf-16le', bytes: [0xff, 0xfe] },
+  { encoding: 'utf-16be', bytes: [0xfe, 0xff] },
+  { encoding: 'utf-8', bytes: [0xef, 0xbb, 0xbf] },
+] as const;
+
+type Mark = (typeof MARKS)[number];
+
+function markOf(head: Uint8Array): Mark | undefined {
+  return MARKS.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte));
+}
+
+async function* decode(input: AsyncIterable<Uint8Array>, { encoding, bytes }: Mark): AsyncGenerator<Uint8Array> {
+  if (encoding === 'utf-8') {
+    let skip: number = bytes.length;
+    for await (const chunk of input) {
       yield chunk.subarray(skip);
       skip = 0;
     }
     return;
   }
-  const decoder = new TextDecoder(order);
-  for await (const chunk of all) yield Buffer.from(decoder.decode(chunk, { stream: true }));
+  const decoder = new TextDecoder(encoding);
+  for await (const chunk of input) yield Buffer.from(decoder.decode(chunk, { stream: true }));
   yield Buffer.from(decoder.decode());
 }
 

@@ -25,7 +25,7 @@ export const command = defineCommand({
   name: 'import',
   usage: '[options] FILE|DIR…',
   about:
-    'load recorded files: dmesg and console text, kmsg dumps, syslog files, what journalctl prints, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host and its guests in any order), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Files packed with gzip, zstd, xz, bzip2 or lz4 are unpacked. Several files are several kernels of one machine; logs of a Multikernel machine say themselves which, and a log that was rotated (kern.log, kern.log.1, kern.log.2.gz) is one. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
+    'load recorded files: dmesg and console text, kmsg dumps, syslog files, what journalctl prints, netconsole, ftrace text and histograms, systrace, trace.dat of trace-cmd (of a host and its guests in any order), a copy of tracefs, crash records of a pstore (its folder or files), vmcore-dmesg.txt, and the folder of a session that `mkscope lab record` wrote. Files packed with gzip, zstd, xz, bzip2 or lz4 are unpacked. Text in UTF-16 is read, and a trace or log out of a mail, where each line has `> ` or blanks in front of it. Several files are several kernels of one machine; logs of a Multikernel machine say themselves which, and a log that was rotated (kern.log, kern.log.1, kern.log.2.gz) is one. Goes to the running hub, or with --data straight into a folder that no hub holds. A file that is imported again stores nothing twice.',
   options: OPTIONS,
   examples: [
     ['mkscope import dmesg.txt', 'one log'],

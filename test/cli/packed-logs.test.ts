@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { join } from 'node:path';
 import { OperationalError } from '../../base/errors.ts';
 import { groupRotated } from '../../cli/rotated-logs.ts';
-import { unpackInput } from '../../cli/unpack-input.ts';
+import { findQuote } from '../../cli/quoted-text.ts';
+import { isPlain, unpackInput } from '../../cli/unpack-input.ts';
 import { MAIN, withFolder } from '../support/run-cli.ts';
 
 const TEXT = Buffer.from('[    1.000000] usb 1-1: new device\n'.repeat(2000));
@@ -36,6 +38,59 @@ test('import: text that Windows wrote is UTF-8 without a mark, however it is cut
   assert.equal((await unpack(little, 3)).toString(), text);
   assert.equal((await unpack(Buffer.from(little).swap16(), 3)).toString(), text);
   assert.equal((await unpack(Buffer.from(`\ufeff${text}`), 5)).toString(), text);
+});
+
+const TRACE =
+  '# tracer: nop\n#\n          cat-135   [003] d..2    16.185999: sched_waking: comm=sh pid=7 prio=120\n\n<idle>-0 [003] 16.2: x: y';
+
+test('import: a trace out of a mail loses what stands in front of its lines, however it is cut', async () => {
+  for (const quote of ['> ', '> >   ', '>', '    ', '\t', '| ']) {
+    const quoted = TRACE.replaceAll(/^/gm, quote);
+    const mailed = `Hi,\nthis is it:\n\n${quoted.replaceAll(/ +$/gm, '')}\nThanks\n`;
+    assert.equal(findQuote(Buffer.from(mailed)), quote);
+    for (const pieceBytes of [1, 2, 7, 1000]) {
+      // What quotes is known by the first piece: a file's is a megabyte.
+      const pieces = pieceBytes === 1000 ? mailed : quoted;
+      const got = (await unpack(Buffer.from(pieces), Math.max(pieceBytes, quote.length + TRACE.indexOf('\n')))).toString();
+      assert.equal(got, pieces === mailed ? `Hi,\nthis is it:\n\n${TRACE}\nThanks\n` : TRACE);
+    }
+  }
+  // A line that has no end, and one that is shorter than what stands in front of it.
+  assert.equal((await unpack(Buffer.from('> > # tracer: nop\n> > a\n>'), 18)).toString(), '# tracer: nop\na\n>');
+});
+
+test('import: text that only looks quoted is left as it is', async () => {
+  for (const text of [
+    TRACE,
+    '> hello\n> you\n',
+    '[    1.000000] a\n> [    2.000000] b\n',
+    ' => [<ffffffff8100000>] x\n',
+    '  # tracer:\n',
+  ]) {
+    assert.equal(findQuote(Buffer.from(text)), undefined, text);
+    assert.ok(isPlain(Buffer.from(text)));
+    assert.equal((await unpack(Buffer.from(text))).toString(), text);
+  }
+});
+
+test('import: a file that is to be changed first is not read in place', async () => {
+  await withFolder(async (folder) => {
+    const texts = {
+      utf16: Buffer.from(`\ufeff${TRACE}\n`, 'utf16le'),
+      marked: Buffer.from(`\ufeff${TRACE}\n`),
+      quoted: Buffer.from(TRACE.replaceAll(/^/gm, '> ')),
+    };
+    const paths = Object.entries(texts).map(([name, bytes]) => {
+      writeFileSync(join(folder, `${name}.txt`), bytes);
+      return join(folder, `${name}.txt`);
+    });
+    const child = spawn(process.execPath, [MAIN, 'import', '--data', join(folder, 'data'), ...paths], { stdio: 'pipe' });
+    const [out, err] = await Promise.all([readAll(child.stdout), readAll(child.stderr)]);
+    assert.equal(err, '');
+    assert.equal(out.match(/ftrace_text, \d+ B, 2 records/g)?.length, 3, out);
+    assert.doesNotMatch(out, /not understood/);
+    assert.match(out, /^ {2}quoted: "> " in front of its lines is left out$/m);
+  });
 });
 
 test('import: xz is unpacked by its program', async (context) => {
