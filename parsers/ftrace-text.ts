@@ -35,6 +35,7 @@ import { FtracePrefix, TIME } from './ftrace-prefix.ts';
 import { FtraceQuick, QUICK_MARGIN_BYTES } from './ftrace-quick.ts';
 import { readHex, readRaw } from './ftrace-raw.ts';
 import { createShape, FtraceRows, type Shape } from './ftrace-rows.ts';
+import { sniffFtrace } from './ftrace-sniff.ts';
 import { FtraceTimes } from './ftrace-times.ts';
 import { FtraceWalker } from './ftrace-walker.ts';
 import { findMmioMark, readTracerLine } from './ftrace-tracers.ts';
@@ -60,9 +61,6 @@ const STARTED = /^##### CPU \d+ buffer started ####/;
 /** Lines of trace-cmd report before its first event. */
 const REPORT_HEADER =
   /^(?: *\S{1,64}: )?(?:cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd version .*|registering plugin: .*|overriding event .*)?\s*$/;
-const REPORT = /^(?:cpus=\d{1,5}|version = [67])$/;
-/** What systrace.ts reads. */
-const WRAPPED = /^(?:capturing trace|TRACE:|\s*<)/;
 const TRACER = '# tracer: ';
 const GRAPH_EVENT = encodeUtf8('funcgraph_');
 
@@ -84,7 +82,7 @@ export const ftraceText: EventTextParser = {
   id: 'ftrace_text',
   title: 'ftrace text (trace, trace_pipe, trace-cmd report)',
   yields: 'events',
-  sniff,
+  sniff: sniffFtrace,
   open: () => new FtraceSession(),
 };
 
@@ -659,27 +657,6 @@ function cutComment(bytes: Uint8Array, start: number, end: number): number {
 function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
   for (let p = start; p < end; p++) if (bytes[p] !== SPACE && bytes[p] !== CARRIAGE_RETURN && bytes[p] !== NEWLINE) return false;
   return true;
-}
-
-/** A tracer's header, or an event among the first lines. */
-function sniff(head: Uint8Array): boolean {
-  if (WRAPPED.test(decodeUtf8(head, 0, Math.min(head.length, 32)))) return false;
-  const prefix = new FtracePrefix();
-  const graph = new FtraceGraph(new FtraceRows());
-  let at = 0;
-  for (let lines = 0; lines < 20 && at < head.length; lines++) {
-    const newline = head.indexOf(NEWLINE, at);
-    const end = newline < 0 ? head.length : newline;
-    const line = decodeUtf8(head, at, Math.min(end, at + 100));
-    // In a bug report commands may stand in front: `# cat trace`.
-    if (line.startsWith(TRACER) || REPORT.test(line)) return true;
-    const isEvent = prefix.read(head, at) && prefix.bodyStart <= end;
-    if (isEvent || readLatency(head, at, prefix) || readVerbose(head, at, prefix)) return true;
-    const kind = graph.read(head, at, end, prefix);
-    if (kind === GRAPH.entry || kind === GRAPH.exit || kind === GRAPH.leaf || kind === GRAPH.switch) return true;
-    at = end + 1;
-  }
-  return false;
 }
 
 /** `# 7972.858 us |`: without the column of CPUs a line of function_graph can begin with the mark of more than a ms. */

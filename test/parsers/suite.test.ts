@@ -37,6 +37,35 @@ test('parsers: the table names each format once and finds it', () => {
   assert.equal(findParser('no such format'), undefined);
 });
 
+const HEADER = '# tracer: nop\n#\n#           TASK-PID     CPU#  ||||   TIMESTAMP  FUNCTION\n';
+const EVENT = '          <idle>-0       [003] d..2    16.186120: sched_wakeup: comm=cat pid=135 prio=120 target_cpu=003\n';
+const DUMPED = '[   10.000300]     bash-123       0d..1 9999123us : sched_switch: prev_comm=bash prev_pid=123 prev_prio=120\n';
+const LINE = '[   10.000100] Kernel panic - not syncing: sysrq triggered crash\n';
+
+test('parsers: a trace with lines of the log is a trace, a log with a dumped trace is a log', () => {
+  const cases = {
+    ftrace_text: [
+      EVENT,
+      EVENT.replace('<idle>-0  ', '<...>-812'),
+      EVENT + LINE + EVENT,
+      `$ cat trace\n${HEADER}${LINE}${EVENT}`,
+      HEADER + LINE,
+      LINE + EVENT.repeat(3),
+      `${LINE.repeat(2)}${HEADER}${EVENT.repeat(9)}`,
+    ],
+    console: [
+      LINE + DUMPED.repeat(5) + LINE,
+      DUMPED,
+      LINE.repeat(5) + EVENT,
+      `<4>${DUMPED}<4>${DUMPED}`,
+      LINE.repeat(40) + HEADER + EVENT.repeat(90),
+    ],
+  };
+  for (const [id, texts] of Object.entries(cases)) {
+    for (const text of texts) assert.equal(sniffParser(new TextEncoder().encode(text))?.id, id, text);
+  }
+});
+
 test('parsers: text that no format owns is refused', () => {
   for (const text of ['', '\n\n', 'hello world\n', '{"a": 1}\n', 'time,level\n1,2\n', '# a comment\nkey: value\n']) {
     assert.equal(sniffParser(new TextEncoder().encode(text)), undefined, text);
