@@ -24,7 +24,7 @@ import type { LogBatch } from '../model/log-batch.ts';
 import { tellMalformed, type EventTextParser, type FileParser, type InputLoss, type LogParser } from '../model/parser.ts';
 import { NO_RAW_TIME } from '../model/time.ts';
 import type { FormatSet } from '../model/segment.ts';
-import { FILE_PARSERS, findParser, sniffParser } from '../parsers/index.ts';
+import { FILE_PARSERS, findParser, sniffParsers } from '../parsers/index.ts';
 import type { Store, StoreBatch } from '../store/store.ts';
 import {
   BootSplitter,
@@ -137,8 +137,13 @@ export async function importFile(
 }
 
 function chooseParser(staged: StagedFile, format: string | undefined): FileParser {
-  const parser = format === undefined ? sniffParser(staged.head) : findParser(format);
-  if (parser !== undefined) return parser;
+  const takers = format === undefined ? sniffParsers(staged.head) : [];
+  const parser = format === undefined ? takers[0] : findParser(format);
+  if (parser !== undefined && takers.length < 2) return parser;
+  if (parser !== undefined) {
+    const names = takers.map(({ id }) => id);
+    throw new OperationalError('E_INPUT_FORMAT', `it may be ${names.join(' or ')}`, `name its format: ${names.join(', ')}`);
+  }
   const known = FILE_PARSERS.map((of) => of.id).join(', ');
   if (startsWithText(staged.head, JOURNAL_MAGIC)) {
     const hint = 'journalctl --file FILE -o export | mkscope import -';

@@ -34,8 +34,7 @@ export function findParser(id: string): FileParser | undefined {
   return FILE_PARSERS.find((parser) => parser.id === id);
 }
 
-/** The one format that takes these first bytes of a file; undefined when none does, or more than one. */
-export function sniffParser(head: Uint8Array): FileParser | undefined {
-  const takers = FILE_PARSERS.filter((parser) => parser.sniff(head));
-  return takers.length === 1 ? takers[0] : undefined;
+/** The formats that take these first bytes of a file: one, or nobody can tell. */
+export function sniffParsers(head: Uint8Array): readonly FileParser[] {
+  return FILE_PARSERS.filter((parser) => parser.sniff(head));
 }

@@ -226,12 +226,17 @@ test('import: files become kernels of a machine, a second time nothing is stored
 
 test('import: one file that no parser knows does not stop the others, and the exit code tells', async () => {
   await withFolder(async (folder) => {
-    const [good, bad] = [join(folder, 'good.log'), join(folder, 'bad.bin')];
+    const [good, bad, mixed] = [join(folder, 'good.log'), join(folder, 'bad.bin'), join(folder, 'mixed.log')];
+    writeFileSync(mixed, '6,1,1000,-;a\n[    1.000000] b\n');
     writeDmesg(good, 3);
     writeFileSync(bad, Buffer.from([0, 1, 2, 3, 255, 254, 0, 0, 7]));
-    const { code, stdout, stderr } = await ask('import', '--machine', 'other', bad, good);
+    const { code, stdout, stderr } = await ask('import', '--machine', 'other', bad, mixed, good);
     assert.equal(code, 1);
     assert.match(stderr, /bad\.bin: no parser recognises the file \[E_INPUT_FORMAT\]\n  hint: name its format with --format: /);
+    assert.match(
+      stderr,
+      /mixed\.log: it may be kmsg or console \[E_INPUT_FORMAT\]\n  hint: name its format with --format: kmsg, console\n/,
+    );
     assert.match(stdout, /good\.log: console, .* 5 records/);
   });
 });

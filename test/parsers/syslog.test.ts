@@ -5,7 +5,7 @@ import { LOG_FLAG, LogBatch } from '../../model/log-batch.ts';
 import { NO_RAW_TIME } from '../../model/time.ts';
 import { journalExport } from '../../parsers/journal-export.ts';
 import { journalJson } from '../../parsers/journal-json.ts';
-import { sniffParser } from '../../parsers/index.ts';
+import { sniffParsers } from '../../parsers/index.ts';
 import { syslog } from '../../parsers/syslog.ts';
 import { WallTime } from '../../parsers/syslog-time.ts';
 
@@ -106,7 +106,11 @@ test('syslog: text of others is not taken for it', () => {
     '[    1.000000] web1 text: of a kernel\n[    1.000000] usb 1-1: new device\n',
     '[Mon Nov 23 09:12:36 2026] usb 1-1: new device\n[Mon Nov 23 09:12:37 2026] usb 1-1: gone\n',
   ])
-    assert.equal(sniffParser(encodeUtf8(text))?.id, 'console', text);
+    assert.deepEqual(
+      sniffParsers(encodeUtf8(text)).map(({ id }) => id),
+      ['console'],
+      text,
+    );
 });
 
 test('journal: a field of bytes is text, an entry cut off is told', () => {

@@ -12,7 +12,7 @@ import { LogBatch } from '../../model/log-batch.ts';
 import type { EventTextParser, InputLoss, LogParser, ParseCounts } from '../../model/parser.ts';
 import { LEVEL_UNKNOWN } from '../../model/severity.ts';
 import { NO_RAW_TIME } from '../../model/time.ts';
-import { FILE_PARSERS, sniffParser } from '../../parsers/index.ts';
+import { FILE_PARSERS, sniffParsers } from '../../parsers/index.ts';
 import { assertGolden } from './golden.ts';
 import { createRandom, randomBytes } from './random.ts';
 
@@ -152,7 +152,7 @@ export function checkSniff(parser: FileParser | EventFileParser, fixtures: reado
   assert.ok(fixtures.length > 0, 'no recordings');
   for (const { name, bytes } of fixtures) {
     for (const other of FILE_PARSERS) assert.equal(other.sniff(bytes), other === parser, `${other.id} on ${name}`);
-    assert.equal(sniffParser(bytes), parser, name);
+    assert.deepEqual(sniffParsers(bytes), [parser], name);
   }
   const random = createRandom(3);
   assert.equal(parser.sniff(new Uint8Array(0)), false);

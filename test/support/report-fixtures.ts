@@ -5,7 +5,7 @@ import { formatFrame } from '../../correlate/report-frames.ts';
 import { parseReport, titleOf } from '../../correlate/parse-report.ts';
 import { ReportRecogniser, type RecognisedReport } from '../../correlate/recognise-reports.ts';
 import { LogBatch } from '../../model/log-batch.ts';
-import { sniffParser } from '../../parsers/index.ts';
+import { sniffParsers } from '../../parsers/index.ts';
 
 export const REPORT_FOLDER = join(import.meta.dirname, '..', 'fixtures', 'kernel-reports');
 
@@ -23,7 +23,7 @@ export function listReportFixtures(): ReportFixture[] {
 
 /** Rows of a log file, numbered; times as in the file. */
 export function toRows(bytes: Uint8Array): LogBatch {
-  const parser = sniffParser(bytes.subarray(0, 64 << 10));
+  const [parser] = sniffParsers(bytes.subarray(0, 64 << 10));
   if (parser?.yields !== 'logs') throw new Error('no log parser takes it');
   const batch = new LogBatch();
   parser.open().finish(bytes, batch);
