@@ -16,6 +16,8 @@ const KNOWN_LINE = /^([ \t>|]*)(?:# tracer: \S|\[ {0,7}\d{1,10}\.\d{6}\][ [\]]|<
 
 /** What stands in front of the lines; undefined where nothing does, or not in front of all that are known. */
 export function findQuote(head: Uint8Array): string | undefined {
+  // A recording has text in it, too.
+  if (head.subarray(0, HEAD_BYTES).includes(0)) return undefined;
   const lines = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, HEAD_BYTES)).toString('latin1').split('\n');
   let quote: string | undefined;
   for (const line of lines) {
