@@ -66,6 +66,7 @@ test('import: text that only looks quoted is left as it is', async () => {
     '[    1.000000] a\n> [    2.000000] b\n',
     ' => [<ffffffff8100000>] x\n',
     '  # tracer:\n',
+    `> \0\n> ${TRACE}`,
   ]) {
     assert.equal(findQuote(Buffer.from(text)), undefined, text);
     assert.ok(isPlain(Buffer.from(text)));
