@@ -11,6 +11,7 @@
 import { isDigit } from '../base/bytes.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
 
+const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
 const CLOSE_PAREN = 41;
@@ -113,7 +114,7 @@ export function readCpu(bytes: Uint8Array, at: number, end: number, into: Ftrace
 export function readTask(bytes: Uint8Array, at: number, end: number, into: FtracePrefix): number {
   const limit = Math.min(end, at + 40);
   let bar = at;
-  while (bar < limit && bytes[bar] !== BAR) bar++;
+  while (bar < limit && bytes[bar] !== BAR && bytes[bar] !== NEWLINE) bar++;
   if (bytes[bar] !== BAR) return at;
   let p = bar - 1;
   while (p > at && bytes[p] === SPACE) p--;

@@ -24,8 +24,8 @@
  */
 import { decodeUtf8, isDigit } from '../base/bytes.ts';
 import { TWO_POW_32 } from '../base/int64.ts';
-import type { Interner } from '../base/interner.ts';
 import type { EventField } from '../model/event-batch.ts';
+import { GraphStack } from './ftrace-graph-stack.ts';
 import { hasArrow, isRule, readCpu, readFlags, readStamp, readTask, TaskSwitch } from './ftrace-graph-columns.ts';
 import { FtracePrefix, TIME } from './ftrace-prefix.ts';
 import type { FtraceQuick } from './ftrace-quick.ts';
@@ -70,6 +70,11 @@ const COMMENT_TAIL_BYTES = 4;
 const LINE_MARGIN_BYTES = 512;
 const LONGEST_LINE = 1024;
 const LONGEST_RULE = 60;
+const LONGEST_STAMP = 30;
+/** Of which the ns are an exact double. */
+const EXACT_SECONDS = 9_000_000;
+const LONGEST_TASK = 40;
+const LONGEST_DURATION = 40;
 const MAX_TASKS = 4096;
 const MAX_DEPTH = 512;
 /** Bits of a row's shape: which optional fields it has. */
@@ -121,6 +126,9 @@ export class FtraceGraph {
   /** Where the lines end that `addLines` has taken. */
   linesEnd = 0;
   #hasCpu = true;
+  #hasTask = false;
+  /** The line that `addLines` reads names its task. */
+  #isTaskNamed = false;
   #isNamed = false;
 
   // The line that was read last.
@@ -147,6 +155,7 @@ export class FtraceGraph {
   setColumns(line: string | undefined): void {
     this.#isNamed = line !== undefined;
     this.#hasCpu = line === undefined || /\bCPU/.test(line);
+    this.#hasTask = line !== undefined && /\bTASK/.test(line);
   }
 
   /** Reads the line `[at, end)` without changing anything but what it found. */
@@ -345,8 +354,8 @@ export class FtraceGraph {
   }
 
   /**
-   * Adds the rows of lines from `at` that have CPU, duration and function alone, of events without a time, and what stands between
-   * them; returns how many. They end at `linesEnd`. Every other line is left.
+   * Adds the rows of lines from `at` that have CPU, duration and function, all with a time or none, and a task where the header names
+   * that column, and what stands between them; returns how many. They end at `linesEnd`. Every other line is left.
    */
   addLines(bytes: Uint8Array, at: number, times: FtraceTimes, quick: FtraceQuick): number {
     this.linesEnd = at;
@@ -413,8 +422,12 @@ export class FtraceGraph {
 
   /** Returns how many rows the line gave; -1 = it is left. */
   #addLine(bytes: Uint8Array, view: DataView, at: number, times: FtraceTimes, quick: FtraceQuick): number {
-    let p = at;
-    while (bytes[p] === SPACE && p < at + 3) p++;
+    const prefix = this.#prefix;
+    prefix.clear();
+    const stampEnd = times.isOrder ? at : this.#readLineStamp(bytes, at);
+    if (stampEnd < 0) return -1;
+    let p = stampEnd;
+    while (bytes[p] === SPACE && p < stampEnd + 3) p++;
     const cpuAt = p;
     let cpu = 0;
     let byte = bytes[p] as number;
@@ -424,7 +437,10 @@ export class FtraceGraph {
     }
     if (byte !== CLOSE_PAREN || p === cpuAt) return byte === DASH && p === at + 1 ? this.#addRule(bytes, at) : -1;
     const cpuEnd = p + 1;
-    p = this.#readDuration(bytes, cpuEnd, at + 40);
+    const taskEnd = this.#hasTask ? readTask(bytes, cpuEnd, cpuEnd + LONGEST_TASK, prefix) : cpuEnd;
+    this.#isTaskNamed = taskEnd > cpuEnd;
+    p = this.#readDuration(bytes, taskEnd, taskEnd + LONGEST_DURATION);
+    if (p < 0 && stampEnd !== at) return -1;
     if (p < 0) return this.#addSwitchLine(bytes, cpu, at, cpuEnd, times);
     if (this.#irqText !== '' || view.getInt16(p, true) !== TWO_SPACES) return -1;
     const from = p + 2;
@@ -444,6 +460,13 @@ export class FtraceGraph {
     if (tail === LEAF_TAIL) return this.#addPlain(bytes, view, cpu, GRAPH.leaf, at, nameAt, p, p + 3, times);
     if (tail !== ENTRY_TAIL || bytes[p + 4] !== NEWLINE) return -1;
     return this.#addPlain(bytes, view, cpu, GRAPH.entry, at, nameAt, p, p + 4, times);
+  }
+
+  /** Returns what follows; -1 where the line has none, or one that is beyond exact numbers. */
+  #readLineStamp(bytes: Uint8Array, at: number): number {
+    const prefix = this.#prefix;
+    const end = readStamp(bytes, at, at + LONGEST_STAMP, prefix);
+    return prefix.time === TIME.dotted && prefix.seconds < EXACT_SECONDS ? end : -1;
   }
 
   /** An end with the name of its function in a comment behind the blank at `blank`. */
@@ -482,26 +505,41 @@ export class FtraceGraph {
   /** A comment with an event that is known. */
   #addCommentLine(bytes: Uint8Array, view: DataView, cpu: number, at: number, times: FtraceTimes, quick: FtraceQuick): number {
     if (view.getInt16(at + 1, true) !== COMMENT_HEAD) return -1;
-    const ordinal = times.ordinal + 1;
-    const head = this.#setHead(cpu);
-    head.low = ordinal | 0;
-    head.high = Math.floor(ordinal / TWO_POW_32);
-    const end = quick.addComment(bytes, at + 3, head);
+    const head = this.#setHead(bytes, cpu);
+    const end = quick.addComment(bytes, at + 3, this.#setTime(head, times, times.ordinal + 1));
     if (end < 0) return -1;
-    times.nextOrdinal();
-    const seconds = Math.floor(ordinal / 1e9);
-    times.noteRow(cpu, seconds, ordinal - seconds * 1e9);
+    if (times.isOrder) times.nextOrdinal();
+    this.#noteTime(cpu, times);
     this.linesEnd = end + COMMENT_TAIL_BYTES;
     return 1;
   }
 
-  /** Of a row of the task that runs on a CPU. */
-  #setHead(cpu: number): RowHead {
+  /** Of a row of the task that the line names, or that runs on a CPU. */
+  #setHead(bytes: Uint8Array, cpu: number): RowHead {
     const head = this.#head;
+    const { pid, commStart, commEnd } = this.#prefix;
     head.cpu = cpu;
-    head.pid = this.#pids[cpu] ?? 0;
-    head.comm = this.#commIds[cpu] ?? this.#internComm(cpu);
+    head.pid = this.#isTaskNamed ? pid : (this.#pids[cpu] ?? 0);
+    if (this.#isTaskNamed) head.comm = this.#rows.batch.strings.intern(bytes, commStart, commEnd);
+    else head.comm = this.#commIds[cpu] ?? this.#internComm(cpu);
     return head;
+  }
+
+  /** The line's time, or its number. */
+  #setTime(head: RowHead, times: FtraceTimes, ordinal: number): RowHead {
+    const prefix = this.#prefix;
+    if (times.isOrder) {
+      prefix.seconds = Math.floor(ordinal / 1e9);
+      prefix.nanos = ordinal - prefix.seconds * 1e9;
+    }
+    const ns = prefix.seconds * 1e9 + prefix.nanos;
+    head.high = Math.floor(ns / TWO_POW_32);
+    head.low = (ns - head.high * TWO_POW_32) | 0;
+    return head;
+  }
+
+  #noteTime(cpu: number, times: FtraceTimes): void {
+    times.noteRow(cpu, this.#prefix.seconds, this.#prefix.nanos);
   }
 
   #addPlain(
@@ -519,7 +557,7 @@ export class FtraceGraph {
     const exit = kind === GRAPH.entry ? undefined : this.#exits[this.#exitBits()]?.open;
     if ((kind !== GRAPH.exit && entry === undefined) || (kind !== GRAPH.entry && exit === undefined)) return -1;
     const { strings } = this.#rows.batch;
-    this.#setHead(cpu);
+    this.#setHead(bytes, cpu);
     const name = nameEnd === nameAt ? this.#openName(cpu, this.#depth) : strings.internWords(view, bytes, nameAt, nameEnd);
     this.linesEnd = end + 1;
     let rows = 0;
@@ -530,6 +568,7 @@ export class FtraceGraph {
     }
     if (exit === undefined) return rows;
     this.#setDuration(exit, this.#rows.openRow(exit), bytes, view);
+    if (entry !== undefined && !times.isOrder) this.advance(this.#prefix);
     this.#addRow(exit, name, at, end, times);
     return rows + 1;
   }
@@ -566,12 +605,9 @@ export class FtraceGraph {
     const rows = this.#rows;
     const head = this.#head;
     const row = this.#openRow(open, name);
-    const ordinal = times.nextOrdinal();
-    head.low = ordinal | 0;
-    head.high = Math.floor(ordinal / TWO_POW_32);
+    this.#setTime(head, times, times.isOrder ? times.nextOrdinal() : 0);
     rows.closeRow(open, row, head, at, end);
-    const seconds = Math.floor(ordinal / 1e9);
-    times.noteRow(head.cpu, seconds, ordinal - seconds * 1e9);
+    this.#noteTime(head.cpu, times);
   }
 
   /** Before the batch goes: names of open functions are kept without its dictionary. */
@@ -622,31 +658,6 @@ export class FtraceGraph {
     const carry = Math.floor(nanos / 1e9);
     prefix.seconds += carry;
     prefix.nanos = nanos - carry * 1e9;
-  }
-}
-
-/** Names of one task's open functions, by depth. */
-class GraphStack {
-  /** In the dictionary of the batch at hand; 0 = in `names`, if at all. */
-  readonly ids: number[] = [];
-  readonly names: Uint8Array[] = [];
-  isFresh = false;
-
-  open(depth: number, name: number): void {
-    for (let level = this.ids.length; level < depth; level++) this.ids.push(0);
-    this.ids[depth] = name;
-    // A name of no bytes is none.
-    if (name === 0) this.names[depth] = NOTHING;
-  }
-
-  keepNames({ arena, starts, ends }: Interner): void {
-    for (let level = 0; level < this.ids.length; level++) {
-      const id = this.ids[level] as number;
-      for (let at = this.names.length; at <= level; at++) this.names.push(NOTHING);
-      if (id !== 0) this.names[level] = arena.slice(starts[id], ends[id]);
-      this.ids[level] = 0;
-    }
-    this.isFresh = false;
   }
 }
 

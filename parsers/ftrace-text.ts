@@ -242,7 +242,13 @@ export class FtraceSession implements ParserSession<EventBatch> {
 
   /** Adds what is plain of function_graph; returns where the first other line is. */
   #readGraphLines(bytes: Uint8Array, at: number): number {
-    if (this.#currentAt >= 0 || this.#latencyTrace !== undefined || !this.#times.isOrder || this.#shape !== SHAPE.any) return at;
+    if (
+      this.#currentAt >= 0 ||
+      this.#latencyTrace !== undefined ||
+      !(this.#times.isOrder || this.#times.isPlain(TIME.dotted)) ||
+      this.#shape !== SHAPE.any
+    )
+      return at;
     const rows = this.#graph.addLines(bytes, at, this.#times, this.#quick);
     const end = this.#graph.linesEnd;
     this.counts.records += rows;

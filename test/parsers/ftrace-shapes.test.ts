@@ -195,6 +195,34 @@ test('ftrace_text: the quick way and the careful one give the same rows', () => 
   }
 });
 
+const GRAPH_HEADER = (time: string, task: string): string =>
+  `# tracer: function_graph\n#\n# ${time}CPU  ${task}DURATION                  FUNCTION CALLS\n# |     |    |   |                     |   |   |   |\n`;
+
+/** A line of function_graph with these columns, or one that only nearly is. */
+function graphLine(pick: <T>(of: readonly T[]) => T, hasTime: boolean, hasTask: boolean): string {
+  const cpu = pick(['0', '1', '12']);
+  const task = pick(['sh-470', '<idle>-0', 'rcu_pre-15', 'a|b-7', 'x=>y-8', 'a b-9', '-10', 'node']);
+  if (pick([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]) === 1) return ` ${cpu})    ${task}    =>    ${pick(['ls-534', '<idle>-0', 'a => b-3'])}   \n`;
+  const stamp = pick(['  402.924566 |', '  402.999999 |', ' 9000001.000001 |', '99999999.999999 |', '   12.5 |', '  402 |', '']);
+  const time = hasTime ? `${pick([true, true, true, false]) ? '  402.999999 |' : stamp} ` : '';
+  const column = hasTask ? `  ${task}   |` : '';
+  const duration = pick(['', '', '0.123 us ', '+ 13.215 us ', '$ 2345678.901 us ', '# 1500.5 us', '=====> ', '1.5 ms ']);
+  const call = pick(['f();', 'vfs_read() {', '}', '} /* vfs_read */', 'g(a=1); /* <-h ret=0x3 */', '/* x: y=1 */', 'f() ;', '', 'h']);
+  return `${time} ${cpu})${column} ${duration.padStart(13)}  |${pick(['  ', '    ', '', ' '])}${call}\n`;
+}
+
+test('ftrace_text: lines of function_graph with a time and a task, the quick way and the careful one', () => {
+  const random = createRandom(11);
+  const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+  for (let run = 0; run < 60; run++) {
+    const [hasTime, hasTask] = [run % 2 === 0, run % 3 !== 0];
+    const lines = Array.from({ length: 200 }, () => graphLine(pick, hasTime, hasTask));
+    const text = encodeUtf8(GRAPH_HEADER(hasTime ? '    TIME        ' : '', hasTask ? 'TASK/PID         ' : '') + lines.join(''));
+    const short = Array.from({ length: Math.floor(text.length / 90) }, (_end, index) => index * 90);
+    assert.deepEqual(parseInChunks(ftraceText, text, short), parseInChunks(ftraceText, text, []), `run ${run}`);
+  }
+});
+
 /** As atrace writes it. */
 function toAtrace(packed: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), packed]));
