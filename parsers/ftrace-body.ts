@@ -156,7 +156,8 @@ export class FtraceBodies {
       this.#addRow(entry, template, shape, bytes, prefix, bodyAt, lineEnd);
       return lineEnd;
     }
-    if (canLearn(entry)) return -1;
+    // What trace-cmd's plugin prints of it is read with care.
+    if (canLearn(entry) || entry.plugin !== undefined) return -1;
     let lineEnd = at;
     while (lineEnd < end && bytes[lineEnd] !== NEWLINE) lineEnd++;
     if (lineEnd === end || bytes[lineEnd - 1] === CARRIAGE_RETURN) return -1;

@@ -181,6 +181,25 @@ test('ftrace_text: one table for all inputs of a batch that have the same fields
   );
 });
 
+test('ftrace_text: what a plugin of trace-cmd prints is read as that, however many lines of its event were none', () => {
+  const odd = Array.from({ length: 40 }, (_line, index) => `${PREFIX}1.000000: sched_switch: odd ${index}\n`).join('');
+  const plugin = `${PREFIX}1.000001: sched_switch: sh:7 [120] R ==> swapper/0:0 [120]\n`;
+  const fields = {
+    prev_comm: 'sh',
+    prev_pid: '7',
+    prev_prio: '120',
+    prev_state: 'R',
+    next_comm: 'swapper/0',
+    next_pid: '0',
+    next_prio: '120',
+  };
+  // How far the end is decides which way a line is read.
+  for (let behind = 0; behind < 4000; behind += 40) {
+    const { batch } = parse(`${odd}${plugin}${PREFIX}1.000002: x: ${'y'.repeat(behind)}\n`);
+    assert.deepEqual(rowsOf(batch, 'sched_switch').at(-1), fields, `${behind}`);
+  }
+});
+
 test('ftrace_text: the quick way and the careful one give the same rows', () => {
   const random = createRandom(5);
   for (const { name, bytes } of loadFixtures('ftrace', '.txt')) {
