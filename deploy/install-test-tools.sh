@@ -1,6 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that the test suite uses, when root and missing; tests that need one skip with a reason otherwise.
 set -e
+# Tests that look at the running kernel read it through tracefs.
+if [ "$(id -u)" = 0 ] && [ -d /sys/kernel/tracing ] && [ ! -e /sys/kernel/tracing/instances ]; then
+  mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null || echo "mkscope: tracefs cannot be mounted; the tests that need it will skip" >&2
+fi
 missing=""
 need() { # PACKAGE PROGRAM
   command -v "$2" >/dev/null 2>&1 || missing="$missing $1"

@@ -16,10 +16,9 @@ import { Receiver, until } from './receiver.ts';
 const SOURCE = join(import.meta.dirname, '../../deploy/guest');
 const TRACEFS = '/sys/kernel/tracing';
 
-/** Why the forwarder cannot run here; mounts tracefs where root may. */
+/** Why the forwarder cannot run here. */
 export function whyNoForwarder(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root: the forwarder makes a trace instance';
-  if (!existsSync(join(TRACEFS, 'instances'))) spawnSync('mount', ['-t', 'tracefs', 'nodev', TRACEFS]);
   if (!existsSync(join(TRACEFS, 'instances'))) return `needs tracefs at ${TRACEFS}`;
   if (!existsSync('/dev/kmsg')) return 'needs /dev/kmsg';
   if (spawnSync('cc', ['--version']).status !== 0) return 'needs a C compiler';
