@@ -8,7 +8,8 @@
  *
  * Not handled: lines that the mail's writer has wrapped, and quoting that changes in the middle of a trace.
  */
-const HEAD_BYTES = 64 << 10;
+/** Bytes that a file begins with and that tell what it is. */
+export const HEAD_BYTES = 64 << 10;
 const MAX_PREFIX_CHARS = 32;
 const NEWLINE = 10;
 /** Begins of lines that no blank, `>` or `|` stands in front of where they come from. */

@@ -31,9 +31,6 @@ const MAX_RATIO = 1000;
 /** Below this nothing is filled. */
 const FREE_BYTES = 256 << 20;
 
-/** Bytes that it begins with and that tell what it is. */
-export const HEAD_BYTES = 64 << 10;
-
 /** It is read as it lies there: `unpackInput` would change nothing. */
 export function isPlain(head: Uint8Array): boolean {
   return findPacking(head) === undefined && markOf(head) === undefined && findQuote(head) === undefined;
