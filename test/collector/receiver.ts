@@ -12,6 +12,7 @@ import {
   BATCH_SEQUENCE_HEADER,
   BATCH_STREAM_HEADER,
   FORMAT_SET_PATH,
+  SYMBOLS_PATH,
   splitSegment,
   type FormatSet,
   type SegmentHeader,
@@ -30,6 +31,8 @@ export class Receiver {
   /** Once per (stream, seq), in order of arrival. */
   readonly batches: ReceivedBatch[] = [];
   readonly formats = new Map<string, FormatSet>();
+  /** The text of kallsyms by the id of its boot: like a set of formats it is put, not numbered. */
+  readonly symbols = new Map<string, string>();
   repeats = 0;
   /** Decides on each POST before it is taken: a status to answer instead, 0 = cut the connection, undefined = take it. */
   refuse: (path: string) => number | undefined = () => undefined;
@@ -142,6 +145,8 @@ export class Receiver {
     }
     if (path.startsWith(FORMAT_SET_PATH))
       this.formats.set(path.slice(FORMAT_SET_PATH.length + 1), JSON.parse(body.toString()) as FormatSet);
+    else if (path.startsWith(SYMBOLS_PATH))
+      this.symbols.set(decodeURIComponent(path.slice(SYMBOLS_PATH.length + 1)), body.toString('latin1'));
     else this.#take(request, path, body);
     if (this.cutAfterTaking) request.socket.destroy();
     else response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
