@@ -21,6 +21,10 @@ export class LogBuffer {
     return this.rows.length;
   }
 
+  has(uid: string): boolean {
+    return this.#known.has(uid);
+  }
+
   clear(): void {
     this.rows.length = 0;
     this.#known.clear();

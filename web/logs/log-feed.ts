@@ -12,6 +12,8 @@ export interface FeedQuery {
   readonly to?: string;
   /** Moment to open at; without it the feed opens at the newest row. */
   readonly at?: string;
+  /** The row of that moment, where it is known: the live tail shows lines that are not stored yet, so it is waited for. */
+  readonly uid?: string;
   /** Follow the tail: only without an upper bound and a moment. */
   readonly live: boolean;
 }
@@ -38,6 +40,9 @@ export interface FeedState {
 const PAGE_ROWS = 500;
 /** A moment this far before the first rows is not looked for any further: about three years. */
 const MAX_REACH_NS = 10n ** 17n;
+/** The hub stores a line within seconds; one that this long after its moment is not there will not come by waiting. */
+const STORED_WITHIN_MS = 60_000;
+const RETRY_MS = 400;
 /** After a longer silence than these hold, the list starts again at the newest rows. */
 const MAX_CATCH_UP_PAGES = 20;
 /** Live rows are handed to the view this often. */
@@ -78,7 +83,7 @@ export class LogFeed {
     this.buffer.clear();
     const { opens, version } = this.state.get();
     this.state.set({ ...EMPTY, opens: opens + 1, version: version + 1, loading: 'first' });
-    if (query.at !== undefined) return this.#openAround(BigInt(query.at));
+    if (query.at !== undefined) return this.#openAround(BigInt(query.at), query.uid);
     const page = await this.#load({ to: query.to, limit: PAGE_ROWS }, 'first');
     if (page === undefined) return;
     this.#older = page.older;
@@ -86,12 +91,26 @@ export class LogFeed {
     if (query.live) this.#follow();
   }
 
+  async #openAround(atNs: bigint, uid: string | undefined): Promise<void> {
+    const { signal } = this.#abort;
+    const untilMs = Number(atNs / 1_000_000n) + STORED_WITHIN_MS;
+    await this.#loadAround(atNs);
+    if (uid === undefined) return;
+    while (!this.buffer.has(uid) && Date.now() < untilMs && this.state.get().error === undefined) {
+      await new Promise((resolve) => {
+        window.setTimeout(resolve, RETRY_MS);
+      });
+      if (signal.aborted) return;
+      await this.#loadAround(atNs);
+    }
+  }
+
   /**
    * Rows on both sides of a moment. Pages are handed out newest first and only a page that was reached by a cursor leads to
    * newer rows, so: the row at the moment, the page before it, and from that page forwards. Where the moment is before the
    * second row of all, it reaches further until there are two.
    */
-  async #openAround(atNs: bigint): Promise<void> {
+  async #loadAround(atNs: bigint): Promise<void> {
     const { signal } = this.#abort;
     for (let reachNs = 0n; !signal.aborted; reachNs = reachNs === 0n ? 1_000_000n : reachNs * 10n) {
       const edge = await this.#load({ to: (atNs + reachNs).toString(), limit: 1 }, 'first');

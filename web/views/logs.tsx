@@ -30,6 +30,7 @@ export function LogsView() {
   const at = parseUnixNs(params['at'])?.toString();
   const live = range.until === undefined && at === undefined;
   const [reloads, setReloads] = useState(0);
+  const [selected, setSelected] = useState<LogRow | undefined>(undefined);
   const query = JSON.stringify([toLogQuery(filter), params['range'], params['from'], params['to'], at, reloads]);
   useEffect(() => {
     void feed.open({
@@ -37,11 +38,11 @@ export function LogsView() {
       live,
       ...toBounds(params, Date.now()),
       ...(at === undefined ? {} : { at }),
+      ...(at !== undefined && selected?.unixNs === at ? { uid: selected.uid } : {}),
     });
   }, [query, feed]);
   useEffect(() => () => feed.close(), [feed]);
 
-  const [selected, setSelected] = useState<LogRow | undefined>(undefined);
   const [detailOpen, setDetailOpen] = useState(false);
   const highlight = useMemo(() => toHighlight(filter.search, filter.regex), [filter.search, filter.regex]);
   const raw = params['clock'] === 'raw';

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LogPage, LogRow } from '../../model/api.ts';
+import { LogFeed } from '../../web/logs/log-feed.ts';
+
+// The feed is a browser's; of its window it uses timers alone.
+Object.assign(globalThis, { window: globalThis });
+
+const AT_NS = BigInt(Date.now()) * 1_000_000n;
+
+function rowAt(uid: string, unixNs: bigint): LogRow {
+  return { uid, unixNs: unixNs.toString(), bootId: 'b', stream: 'kmsg', sequence: 0 } as LogRow;
+}
+
+/** A hub that stores another of the rows with each question that is asked of it. */
+function useHub(t: { after: (run: () => void) => void }, rows: readonly LogRow[]): { asked: number } {
+  const hub = { asked: 0 };
+  const { fetch: before } = globalThis;
+  t.after(() => {
+    globalThis.fetch = before;
+  });
+  globalThis.fetch = (path) => {
+    const query = new URL(String(path), 'http://hub').searchParams;
+    const stored = rows.slice(0, 3 + Math.floor(hub.asked++ / 3));
+    const [way, place] = (query.get('cursor') ?? '').split(' ');
+    const limit = Number(query.get('limit'));
+    let [from, to] = [0, stored.findLastIndex(({ unixNs }) => BigInt(unixNs) <= BigInt(query.get('to') ?? '9999999999999999999')) + 1];
+    if (way === 'older') to = Number(place);
+    if (way === 'newer') from = Number(place);
+    else from = Math.max(0, to - limit);
+    const older = from > 0 ? { older: `older ${from}` } : {};
+    const newer = query.has('cursor') ? { newer: `newer ${to}` } : {};
+    const page: Partial<LogPage> = { rows: stored.slice(from, to), ...older, ...newer, tookMs: 1 };
+    return Promise.resolve(Response.json(page));
+  };
+  return hub;
+}
+
+const ROWS = Array.from({ length: 8 }, (_, at) => rowAt(`row ${at}`, AT_NS + BigInt(at - 5) * 1000n));
+
+test('log feed: a line that the live tail showed before it was stored is waited for', { timeout: 20_000 }, async (t) => {
+  const hub = useHub(t, ROWS);
+  const feed = new LogFeed();
+  await feed.open({ filter: {}, live: false, at: AT_NS.toString(), uid: 'row 5' });
+  const at = feed.buffer.indexOfMoment(AT_NS.toString(), 'row 5');
+  assert.equal(feed.buffer.rows[at]?.uid, 'row 5');
+  assert.deepEqual(
+    feed.buffer.rows.map(({ uid }) => uid),
+    ROWS.slice(0, feed.buffer.length).map(({ uid }) => uid),
+  );
+  assert.ok(hub.asked >= 9, 'it was not there at once');
+  assert.equal(feed.state.get().loading, undefined);
+});
+
+test('log feed: a moment of which no row is known, or one long ago, is asked for once', { timeout: 20_000 }, async (t) => {
+  const longAgo = ROWS.map((row) => rowAt(row.uid, BigInt(row.unixNs) - 3_600_000_000_000n));
+  const hub = useHub(t, longAgo);
+  const feed = new LogFeed();
+  await feed.open({ filter: {}, live: false, at: AT_NS.toString() });
+  assert.equal(hub.asked, 3);
+  await feed.open({ filter: {}, live: false, at: (AT_NS - 3_600_000_000_000n).toString(), uid: 'row 7' });
+  assert.equal(hub.asked, 6);
+});
