@@ -9,12 +9,16 @@
  *          s3                           ↓ ·             + T(i, j-1)   · lostSend
  *
  * Forward and backward sums give the probability of each pair; the band of T that can be is narrow, because a ring holds 63
- * messages and nothing is received before it is sent. Rare labels weigh more than common ones, usual delays more than others.
+ * messages and nothing is received before it is sent. Where labels tell (anchor-halves.ts) it lies between the anchors around a row,
+ * and how wide the holes there are is known; elsewhere it follows the best cell. Rare labels weigh more than common ones, usual
+ * delays more than others.
  *
  * Two senders may claim slots in another order than they began: a pair out of order is found afterwards, by its label, and a pair
  * that could as well be the other way round says so in its probability.
  */
+import { Anchors } from './anchor-halves.ts';
 import { NONE } from './ikc-halves.ts';
+import { copyInto } from '../model/log-batch.ts';
 
 /** Sendings, in order of their claims, and receivings, in order of their slots. Times are ns on one base. */
 export interface AlignInput {
@@ -53,6 +57,8 @@ export interface Alignment {
   readonly confidence: Float64Array;
   /** By receiving: its sending, or NONE. */
   readonly back: Int32Array;
+  /** Receivings whose sending the labels around them name as well. */
+  anchored: number;
 }
 
 /** Cells of a row of T: while all goes well, and for a while where the order is lost (bench ikc: 2.2 times the rate). */
@@ -61,6 +67,10 @@ const NARROW_LOSSY = 64;
 const LOSSY = 0.02;
 const MAX_WIDTH = 160;
 const WIDE_ROWS = 48;
+/** Between two anchors all cells are looked at, where they are no more than this. */
+const MAX_GAP_CELLS = 1 << 18;
+/** A hole between two anchors is wide where so many more are on one side than on the other. */
+const WIDE_GAP = 8;
 /** So many receivings in a row that nothing explains, or so large a jump, and the order is lost. */
 const LOST_ORDER = 0.05;
 const LOST_ROWS = 3;
@@ -126,18 +136,30 @@ export class Aligner {
   /** By sending: odds that it claimed after the next one. */
   #swapped = new Float64Array(0);
   #rarity = new Float64Array(0);
-  #rows = [new Float64Array(MAX_WIDTH + 2), new Float64Array(MAX_WIDTH + 2), new Float64Array(MAX_WIDTH + 2)] as const;
-  readonly #shares = new Float64Array(MAX_WIDTH + 3);
-  #out: Alignment = { match: new Int32Array(0), confidence: new Float64Array(0), back: new Int32Array(0) };
+  /** By row: weight of leaving a sending out before its receiving, and of the receiving before it having no sending. */
+  #jump = new Float64Array(0);
+  #lost = new Float64Array(0);
+  /** By row: sendings between the anchors around it, last exclusive (NONE = no anchor follows), and how many cells that gap has. */
+  #gapFrom = new Int32Array(0);
+  #gapTo = new Int32Array(0);
+  #gapCells = new Float64Array(0);
+  #rows: readonly [Float64Array, Float64Array, Float64Array] = [new Float64Array(0), new Float64Array(0), new Float64Array(0)];
+  #shares = new Float64Array(0);
+  readonly #anchors = new Anchors();
+  #kinds = 1;
+  #out: Alignment = { match: new Int32Array(0), confidence: new Float64Array(0), back: new Int32Array(0), anchored: 0 };
 
   /** The result is valid until the next call. */
   align(input: AlignInput): Alignment {
     this.#prepare(input);
     if (this.#alignClean(input)) return this.#out;
+    this.#frame(input);
     this.#forward(input);
     this.#backward(input);
     this.#repair(input);
     this.#doubtOverlaps(input);
+    for (let j = 0; j < input.receives; j++)
+      if (this.#out.back[j] !== NONE && this.#out.back[j] === this.#anchors.of[j]) this.#out.anchored++;
     return this.#out;
   }
 
@@ -145,22 +167,33 @@ export class Aligner {
     const { sends, receives, sendLoose, claimNs, claimEndNs } = input;
     if (this.#out.match.length < sends || this.#out.back.length < receives) {
       const capacity = Math.max(sends, receives, 1024) * 2;
-      this.#out = { match: new Int32Array(capacity), confidence: new Float64Array(capacity), back: new Int32Array(capacity) };
+      this.#out = { match: new Int32Array(capacity), confidence: new Float64Array(capacity), back: new Int32Array(capacity), anchored: 0 };
       this.#rowLow = new Int32Array(capacity + 2);
       this.#rowAt = new Int32Array(capacity + 2);
       this.#rowScale = new Float64Array(capacity + 2);
-      this.#cells = new Float64Array((capacity + 1) * MAX_WIDTH);
+      this.#jump = new Float64Array(capacity + 2);
+      this.#lost = new Float64Array(capacity + 2);
+      this.#gapFrom = new Int32Array(capacity + 2);
+      this.#gapTo = new Int32Array(capacity + 2);
+      this.#gapCells = new Float64Array(capacity + 2);
+      this.#cells = new Float64Array((capacity + 1) * NARROW_LOSSY);
+      this.#rows = [new Float64Array(capacity + 3), new Float64Array(capacity + 3), new Float64Array(capacity + 3)];
+      this.#shares = new Float64Array(capacity + 4);
       this.#swapped = new Float64Array(capacity);
       this.#rarity = new Float64Array(capacity);
     }
     this.#out.match.fill(NONE, 0, sends);
     this.#out.confidence.fill(0, 0, sends);
     this.#out.back.fill(NONE, 0, receives);
+    this.#out.anchored = 0;
     const labels = this.#labels.fill(0);
     for (let i = 0; i < sends; i++) {
       const slot = (sendLoose[i] as number) & (LABEL_SLOTS - 1);
       labels[slot] = (labels[slot] as number) + 1;
     }
+    let alike = 0;
+    for (let slot = 0; slot < LABEL_SLOTS; slot++) alike += (labels[slot] as number) ** 2;
+    this.#kinds = alike === 0 ? 1 : (sends * sends) / alike;
     for (let i = 0; i < sends; i++) {
       this.#rarity[i] = sends / (labels[(sendLoose[i] as number) & (LABEL_SLOTS - 1)] as number);
       const isApart = i + 1 >= sends || (claimNs[i + 1] as number) >= (claimEndNs[i] as number);
@@ -209,9 +242,45 @@ export class Aligner {
     return later === 0 ? 0 : odds * later * this.#weigh(input, i + 1, j);
   }
 
+  /** Where each row's cells are, as far as the labels tell, and what holes cost there. */
+  #frame(input: AlignInput): void {
+    const { sends, receives, isLoose, lostSend } = input;
+    let loose = 0;
+    for (let i = 0; i < sends; i++) loose += isLoose[i] as number;
+    const areLoose = loose * 2 > sends;
+    this.#anchors.find(
+      areLoose ? input.sendLoose : input.sendLabel,
+      sends,
+      areLoose ? input.receiveLoose : input.receiveLabel,
+      receives,
+      this.#kinds,
+      (i, j) => this.#weigh(input, i, j) > 0,
+    );
+    const { of } = this.#anchors;
+    let [lastReceive, lastSend] = [NONE, NONE];
+    while (lastReceive < receives) {
+      let next = lastReceive + 1;
+      while (next < receives && of[next] === NONE) next++;
+      const isEnd = next === receives;
+      const to = isEnd ? NONE : (of[next] as number);
+      const [inSends, inReceives] = [isEnd ? 0 : to - lastSend - 1, next - lastReceive - 1];
+      const more = isEnd ? 0 : inSends - inReceives;
+      for (let j = lastReceive + 1; j <= next; j++) {
+        this.#gapFrom[j] = lastSend + 1;
+        this.#gapTo[j] = to;
+        this.#gapCells[j] = inSends * inReceives;
+        const jump = weighJump(input, j);
+        this.#jump[j] = more >= WIDE_GAP ? Math.max(jump, more / (more + 1)) : jump;
+        const lost = j === 0 ? 0 : (lostSend[j - 1] as number);
+        this.#lost[j] = j > lastReceive + 1 && -more >= WIDE_GAP ? Math.max(lost, -more / (inReceives + 1)) : lost;
+      }
+      [lastReceive, lastSend] = [next, to];
+    }
+  }
+
   #forward(input: AlignInput): void {
     const { sends, receives, claimNs, receiveNs, toleranceNs, ringSlots, isDoubtful, lostSend, skipped } = input;
-    const cells = this.#cells;
+    let cells = this.#cells;
     const swapped = this.#swapped;
     let before = 0;
     let until = 0;
@@ -228,16 +297,21 @@ export class Aligner {
       const nextNs = j === receives ? Infinity : (receiveNs[j] as number);
       while (before < sends && (claimNs[before] as number) < lastNs - toleranceNs) before++;
       while (until < sends && (claimNs[until] as number) <= nextNs + toleranceNs) until++;
-      const jump = weighJump(input, j);
-      const lost = j === 0 ? 0 : (lostSend[j - 1] as number);
+      const jump = this.#jump[j] as number;
+      const lost = this.#lost[j] as number;
       if (j < receives && (skipped[j] === NONE || (skipped[j] as number) >= LARGE_JUMP)) wide = WIDE_ROWS;
       const width = wide > 0 ? MAX_WIDTH : narrow;
-      let low = Math.max(previousLow, Math.min(before - ringSlots, previousHigh + 1));
-      let high = until;
-      if (high - low >= width) {
+      const gapTo = this.#gapTo[j] as number;
+      const margin = narrow >> 1;
+      let low = Math.max(0, (this.#gapFrom[j] as number) - margin);
+      let high = gapTo === NONE ? until : Math.min(until, gapTo + margin);
+      if (gapTo === NONE) low = Math.max(low, previousLow, Math.min(before - ringSlots, previousHigh + 1));
+      if (high - low >= width && (gapTo === NONE || (this.#gapCells[j] as number) > MAX_GAP_CELLS)) {
         low = Math.max(low, Math.min(center - (width >> 2), high - width + 1));
         high = Math.min(high, low + width - 1);
       }
+      high = Math.max(low, high);
+      if (at + high - low + 1 > cells.length) cells = this.#cells = copyInto(new Float64Array(cells.length * 2 + high - low), cells);
       let most = 0;
       const twoAt = j < 2 ? 0 : (this.#rowAt[j - 2] as number);
       const twoLow = j < 2 ? 0 : (this.#rowLow[j - 2] as number);
@@ -277,7 +351,7 @@ export class Aligner {
   }
 
   #backward(input: AlignInput): void {
-    const { receives, isDoubtful, lostSend, sends } = input;
+    const { receives, isDoubtful, sends } = input;
     const overdue = countOverdue(input);
     const cells = this.#cells;
     const shares = this.#shares;
@@ -288,8 +362,8 @@ export class Aligner {
       const low = this.#rowLow[j] as number;
       const at = this.#rowAt[j] as number;
       const high = low + (this.#rowAt[j + 1] as number) - at - 1;
-      const jump = weighJump(input, j);
-      const lost = j === receives ? 0 : (lostSend[j] as number);
+      const jump = this.#jump[j] as number;
+      const lost = j === receives ? 0 : (this.#lost[j + 1] as number);
       let most = 0;
       let total = 0;
       shares.fill(0, 0, high - low + 3);

@@ -8,6 +8,8 @@ import { HalfPool, TimeOrder } from './ikc-queue.ts';
 const FIRST_DELAY_NS = 2e5;
 const DELAYS = 512;
 const LEAST_DELAY_WIDTH_NS = 20_000;
+/** Where a sending's return was not recorded, its claim was no later than this. */
+const UNKNOWN_CALL_NS = 50_000;
 /** Share of receivings whose sending has no record: before anything is known, and at least and at most. */
 const FIRST_LOSS = 1e-4;
 /** Receivings that are decided together. */
@@ -17,6 +19,8 @@ export const MOST_LOSS = 0.3;
 /** Where so many receivings find nothing the rest is not to be trusted either. */
 const ORDER_LOST = 0.2;
 const ORDER_LOST_CERTAINTY = 0.3;
+/** Unless the labels around so many of the others say the same. */
+const ORDER_KEPT = 0.5;
 
 export interface Channel {
   readonly machineId: string;
@@ -35,7 +39,11 @@ export interface Channel {
   lastCount: number;
   /** Moment up to which receivings are decided, ns since the base. */
   decidedNs: number;
-  hasLate: boolean;
+  /** Claim of the last sending that is matched, ns since the base: what was sent before it has no receiving that is still to come. */
+  matchedClaimNs: number;
+  /** Halves that came after their channel was decided beyond them, and have not been tried yet: the first and the last; none = ∞, -∞. */
+  lateFromNs: number;
+  lateToNs: number;
   lostSends: number;
   /** Empty until one is known. */
   delays: Float64Array;
@@ -58,7 +66,9 @@ export function createChannel(ends: Pick<Channel, 'machineId' | 'senderId' | 're
     lastCumulative: 0,
     lastCount: NONE,
     decidedNs: -Infinity,
-    hasLate: false,
+    matchedClaimNs: -Infinity,
+    lateFromNs: Infinity,
+    lateToNs: -Infinity,
     lostSends: FIRST_LOSS,
     delays: new Float64Array(0),
     delayCount: 0,
@@ -71,7 +81,7 @@ export function createChannel(ends: Pick<Channel, 'machineId' | 'senderId' | 're
  * How sure any pair of a block can be. Messages that are all alike and follow each other faster than delays differ are told apart
  * by their order alone, and where records of sendings are lost the order does not tell.
  */
-export function mostCertain(input: AlignInput, back: Int32Array, decided: number): number {
+export function mostCertain(input: AlignInput, { back, anchored }: Alignment, decided: number): number {
   const { sends, sendLoose, claimNs, delayLowNs, delayHighNs } = input;
   if (sends < 2) return 1;
   let alike = 0;
@@ -79,7 +89,7 @@ export function mostCertain(input: AlignInput, back: Int32Array, decided: number
   const sameness = Math.max(0, (2 * alike) / (sends - 1) - 1);
   let lost = 0;
   for (let j = 0; j < decided; j++) if (back[j] === NONE) lost++;
-  if (lost / decided > ORDER_LOST) return ORDER_LOST_CERTAINTY;
+  if (lost / decided > ORDER_LOST && anchored < (input.receives - lost) * ORDER_KEPT) return ORDER_LOST_CERTAINTY;
   if (sameness === 0) return 1;
   const lostShare = Math.max(lost / decided, input.lostSend[decided - 1] as number);
   const spacingNs = ((claimNs[sends - 1] as number) - (claimNs[0] as number)) / (sends - 1);
@@ -112,26 +122,63 @@ export function learnDelays(channel: Channel, input: AlignInput, { match, confid
   channel.delayHighNs = (sorted[best + half] as number) + width;
 }
 
-/** Bound of the difference of two times of the channel, from what waits at its heads. */
-export function toleranceOf({ sends, receives, sendOrder, receiveOrder }: Channel): number {
-  let sendError = 0;
-  let receiveError = 0;
-  let printed = 0;
-  const look = (count: number): number => Math.min(count, MAX_BLOCK);
-  for (let place = 0; place < look(sendOrder.length); place += 16) {
-    const row = sendOrder.rows[place] as number;
-    sendError = Math.max(sendError, sends.rows.errorNs[row] as number);
-    if (sends.rows.printed[row] === 1) printed = PRINTED_LATE_NS;
-  }
-  for (let place = 0; place < look(receiveOrder.length); place += 16) {
-    receiveError = Math.max(receiveError, receives.rows.errorNs[receiveOrder.rows[place] as number] as number);
-  }
-  return sendError + receiveError + printed;
+/** Some rows of an order, from a place on. */
+export interface OrderPart {
+  readonly order: TimeOrder;
+  readonly from: number;
+  readonly count: number;
 }
 
-/** Whether any of the first halves of an order has key fields. */
-export function someKey({ pool, rows }: TimeOrder, count: number): boolean {
-  for (let place = 0; place < count; place++) if (pool.rows.key[rows[place] as number] !== 0) return true;
+/** Those after one moment and up to another, ns since the base; the first `most` of them. */
+export function partFrom(order: TimeOrder, fromNs: number, toNs: number, most: number): OrderPart {
+  const from = order.after(fromNs);
+  return { order, from, count: Math.max(0, Math.min(most, order.after(toNs) - from)) };
+}
+
+/** A half came after its channel was decided beyond it: its other end may have been given up. */
+export function noteLate(channel: Channel, pool: HalfPool, row: number): void {
+  const atNs = pool.atNs[row] as number;
+  pool.isLate[row] = 1;
+  channel.lateFromNs = Math.min(channel.lateFromNs, atNs);
+  channel.lateToNs = Math.max(channel.lateToNs, atNs);
+}
+
+/** Moment of the last, ns since the base. */
+export function lastOf({ order, from, count }: OrderPart): number {
+  return order.pool.atNs[order.rows[from + count - 1] as number] as number;
+}
+
+/** Latest moment of a sending's claim, ns since the base. */
+export function claimEndOf({ atNs, rows }: HalfPool, row: number): number {
+  const end = rows.endNs[row] as number;
+  const claim = atNs[row] as number;
+  return end === NONE ? claim + UNKNOWN_CALL_NS : claim - (rows.claimNs[row] as number) + end;
+}
+
+/** Bound of the difference of two times of the channel, from what waits at its heads. */
+export function headTolerance({ sendOrder, receiveOrder }: Channel): number {
+  const head = (order: TimeOrder): OrderPart => ({ order, from: 0, count: Math.min(order.length, MAX_BLOCK) });
+  return toleranceOf(head(sendOrder), head(receiveOrder));
+}
+
+/** As far as a sample of both says. */
+export function toleranceOf(sending: OrderPart, receiving: OrderPart): number {
+  let printed = 0;
+  const worst = ({ order, from, count }: OrderPart): number => {
+    let errorNs = 0;
+    for (let place = from; place < from + count; place += 16) {
+      const row = order.rows[place] as number;
+      errorNs = Math.max(errorNs, order.pool.rows.errorNs[row] as number);
+      if (order === sending.order && order.pool.rows.printed[row] === 1) printed = PRINTED_LATE_NS;
+    }
+    return errorNs;
+  };
+  return worst(sending) + worst(receiving) + printed;
+}
+
+/** Whether any half has key fields. */
+export function someKey({ order: { pool, rows }, from, count }: OrderPart): boolean {
+  for (let place = from; place < from + count; place++) if (pool.rows.key[rows[place] as number] !== 0) return true;
   return false;
 }
 

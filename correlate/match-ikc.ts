@@ -11,26 +11,33 @@
  */
 import { Aligner, createAlignInput, type AlignInput, type Alignment } from './align-halves.ts';
 import { HALF, NONE, type HalfBatch } from './ikc-halves.ts';
-import { mixWords, writeId } from './ikc-ids.ts';
+import { mixWords } from './ikc-ids.ts';
 import { IkcKernels, lifeAt, type Incarnation, type Life } from './ikc-kernels.ts';
 import { NO_SUBTYPE } from './ikc-pack.ts';
 import type { TimeOrder } from './ikc-queue.ts';
 import {
+  claimEndOf,
   createChannel,
   fullest,
+  headTolerance,
+  lastOf,
   LEAST_LOSS,
   learnDelays,
   lostReason,
   MAX_BLOCK,
   MOST_LOSS,
   mostCertain,
+  noteLate,
+  partFrom,
   someKey,
   toleranceOf,
   type Channel,
+  type OrderPart,
 } from './ikc-channel.ts';
 import { NO_COUNTS, type MatchCounts } from './match-counts.ts';
+import { whyLost, whyOrphan, writeMessage } from './message-rows.ts';
 import { HOST_KERNEL_ID } from '../model/identity.ts';
-import { MESSAGE_REASON_NAMES, MESSAGE_SPANS, MESSAGE_STATE, type MessageBatch, type MessageReason } from '../model/ikc-message.ts';
+import type { MessageBatch, MessageReason } from '../model/ikc-message.ts';
 
 /**
  * Pages of several CPUs come one after the other, and what a kernel lost is told a second later: records this much older than the
@@ -54,9 +61,9 @@ const MAX_WAITING = 1_000_000;
 const MAX_CHANNELS = 8_192;
 /** Of a ring that goes, positions are counted anew. */
 const MAX_RINGS = 16_384;
-/** Where a sending's return was not recorded, its claim was no later than this. */
-const UNKNOWN_CALL_NS = 50_000;
 const FIRST_ROUNDS = 3;
+/** Of a pair whose one end came when the other had been given up. */
+const LATE_CERTAINTY = 0.95;
 /** Near a loss that the sender's kernel tells of. */
 const KNOWN_LOSS = 0.05;
 const NEAR_LOSS_NS = 50e6;
@@ -137,9 +144,9 @@ export class IkcMatcher {
     for (const channel of Array.from(this.#channels.values()))
       if (channel.senderId === NONE || channel.receiverId === NONE) this.#rehome(channel);
     for (const channel of this.#channels.values()) {
+      if (channel.lateFromNs <= channel.lateToNs) this.#alignLate(channel, out);
       while (this.#alignBlock(channel, isEnd, out)) continue;
       this.#giveUpSends(channel, isEnd, out);
-      if (channel.hasLate) this.#alignLeft(channel, out);
       this.#sayWaiting(channel, nowMs, out);
       this.#forget(channel, nowMs, isEnd, out);
     }
@@ -189,15 +196,17 @@ export class IkcMatcher {
     channel.sends.isWritten[at] = this.#restoring;
     if (halves.kind[row] === HALF.failed) {
       this.counts.failed++;
-      this.#emit(channel, at, NONE, out, 'failed', 'send_failed', 0, true);
+      writeMessage(this.kernels, channel, at, NONE, { state: 'failed', reason: 'send_failed', confidence: 0, isFinal: true }, out);
       channel.sends.free(at);
       return;
     }
     this.counts.sends++;
     const claimNs = channel.sends.atNs[at] as number;
-    if (claimNs < channel.decidedNs - LAG_NS && claimNs < channel.decidedNs - LAG_NS - toleranceOf(channel))
-      this.#addLate(channel, channel.sendLeft, at);
-    else channel.sendOrder.insert(at);
+    const isOld = claimNs < channel.decidedNs - LAG_NS && claimNs < channel.decidedNs - LAG_NS - headTolerance(channel);
+    // Sent before one that is matched, its receiving has been decided as well; else it may still come.
+    const isOver = isOld || claimEndOf(channel.sends, at) < channel.matchedClaimNs;
+    (isOver ? channel.sendLeft : channel.sendOrder).insert(at);
+    if (isOver || claimNs < channel.decidedNs) noteLate(channel, channel.sends, at);
     if (channel.sends.size > MAX_HALVES) this.#dropOldest(channel, channel.sendOrder, channel.sendLeft, true, out);
   }
 
@@ -213,8 +222,9 @@ export class IkcMatcher {
     channel.receives.cumulative[at] = ring.missing;
     channel.receives.count[at] = ring.count;
     this.counts.receives++;
-    if ((channel.receives.atNs[at] as number) < channel.decidedNs) this.#addLate(channel, channel.receiveLeft, at);
-    else channel.receiveOrder.insert(at);
+    const isDecided = (channel.receives.atNs[at] as number) < channel.decidedNs;
+    (isDecided ? channel.receiveLeft : channel.receiveOrder).insert(at);
+    if (isDecided) noteLate(channel, channel.receives, at);
     if (channel.receives.size > MAX_HALVES) this.#dropOldest(channel, channel.receiveOrder, channel.receiveLeft, false, out);
   }
 
@@ -252,13 +262,6 @@ export class IkcMatcher {
   #senderOf({ identity: { machineId, kernelId } }: Incarnation, halves: HalfBatch, row: number): number {
     const told = halves.peer[row] as number;
     return told !== NONE ? told : (this.kernels.ownerOf(machineId, kernelId, halves.fromCpu[row] as number) ?? NONE);
-  }
-
-  /** The other end of such a half is decided already, or it never comes. */
-  #addLate(channel: Channel, left: TimeOrder, row: number): void {
-    left.insert(row);
-    left.pool.isLate[row] = 1;
-    channel.hasLate = true;
   }
 
   /** All channels into a ring count together. */
@@ -334,14 +337,15 @@ export class IkcMatcher {
     const senderFront = this.#frontOf(channel.machineId, channel.senderId, isEnd);
     const receiverFront = this.#frontOf(channel.machineId, channel.receiverId, isEnd);
     const heardNs = Math.min(senderFront, receiverFront);
-    const toleranceNs = toleranceOf(channel);
+    const toleranceNs = headTolerance(channel);
     const ready = isEnd ? receiveOrder.length : receiveOrder.after(heardNs - toleranceNs);
     const count = Math.min(ready, MAX_BLOCK);
     if (count === 0) return false;
     const lastNs = receives.atNs[receiveOrder.rows[count - 1] as number] as number;
     const isWhole = count === ready;
     const sendCount = Math.min(sendOrder.after(lastNs + toleranceNs), MAX_BLOCK * 2);
-    const input = this.#fillInput(channel, sendOrder, sendCount, receiveOrder, count, toleranceNs);
+    const sending = { order: sendOrder, from: 0, count: sendCount };
+    const input = this.#fillInput(channel, sending, { order: receiveOrder, from: 0, count }, toleranceNs);
     const aligned = this.#alignLearning(channel, input);
     let decided = count;
     const wholeCount = isWhole ? count : 0;
@@ -355,14 +359,8 @@ export class IkcMatcher {
     return !isWhole;
   }
 
-  #fillInput(
-    channel: Channel,
-    sendOrder: TimeOrder,
-    sendCount: number,
-    receiveOrder: TimeOrder,
-    receiveCount: number,
-    toleranceNs: number,
-  ): AlignInput {
+  #fillInput(channel: Channel, sending: OrderPart, receiving: OrderPart, toleranceNs: number): AlignInput {
+    const [sendCount, receiveCount] = [sending.count, receiving.count];
     if (this.#input.claimNs.length < Math.max(sendCount, receiveCount))
       this.#input = createAlignInput(Math.max(sendCount, receiveCount) * 2);
     const input = this.#input;
@@ -375,14 +373,13 @@ export class IkcMatcher {
     input.delayLowNs = channel.delayLowNs - (channel.delayCount === 0 ? toleranceNs : 0);
     input.delayHighNs = channel.delayHighNs + (channel.delayCount === 0 ? toleranceNs : 0);
     // Where one end does not record them (an older collector, lines) they tell nothing apart.
-    const hasKeys = someKey(sendOrder, sendCount) && someKey(receiveOrder, receiveCount);
+    const hasKeys = someKey(sending) && someKey(receiving);
     for (let i = 0; i < sendCount; i++) {
-      const row = sendOrder.rows[i] as number;
+      const row = sending.order.rows[sending.from + i] as number;
       const { rows } = sends;
-      const end = rows.endNs[row] as number;
       const claim = sends.atNs[row] as number;
       input.claimNs[i] = claim;
-      input.claimEndNs[i] = end === NONE ? claim + UNKNOWN_CALL_NS : claim - (rows.claimNs[row] as number) + end;
+      input.claimEndNs[i] = claimEndOf(sends, row);
       const boots = (sends.kernel[row] as number) * 65_536 + lifeAt(receiverLives, claim);
       const isLoose = rows.subtype[row] === NO_SUBTYPE;
       const key = hasKeys && !isLoose ? (rows.key[row] as number) : 0;
@@ -396,7 +393,7 @@ export class IkcMatcher {
     let cumulative = channel.lastCumulative;
     let count = channel.lastCount;
     for (let j = 0; j < receiveCount; j++) {
-      const row = receiveOrder.rows[j] as number;
+      const row = receiving.order.rows[receiving.from + j] as number;
       const { rows } = receives;
       const at = receives.atNs[row] as number;
       input.receiveNs[j] = at;
@@ -451,13 +448,14 @@ export class IkcMatcher {
     return aligned;
   }
 
-  #decide(channel: Channel, { match, back, confidence }: Alignment, decided: number, sendCount: number, out: MessageBatch): void {
+  #decide(channel: Channel, aligned: Alignment, decided: number, sendCount: number, out: MessageBatch): void {
+    const { match, back, confidence } = aligned;
     const { sendOrder, receiveOrder, receives } = channel;
     if (this.#goes.length < sendCount || this.#goes.length < decided) this.#goes = new Uint8Array(Math.max(sendCount, decided) * 2);
     const goes = this.#goes.fill(0, 0, Math.max(sendCount, decided));
     let lastSend = NONE;
     let lost = 0;
-    const most = mostCertain(this.#input, back, decided);
+    const most = mostCertain(this.#input, aligned, decided);
     for (let j = 0; j < decided; j++) {
       const i = back[j] as number;
       if (i === NONE) {
@@ -476,8 +474,9 @@ export class IkcMatcher {
       goes[i] = 1;
       const row = sendOrder.rows[i] as number;
       channel.sendLeft.insert(row);
-      this.#emitSend(channel, row, out, this.#whyLost(channel, row, lostReason(this.#input, match, i)), false);
+      this.#emitSend(channel, row, out, whyLost(this.kernels, channel, row, this.#baseNs ?? 0n, lostReason(this.#input, match, i)), false);
     }
+    if (lastSend !== NONE) channel.matchedClaimNs = Math.max(channel.matchedClaimNs, this.#input.claimNs[lastSend] as number);
     sendOrder.cut(sendCount, goes);
     const lastRow = receiveOrder.rows[decided - 1] as number;
     channel.lastCumulative = receives.cumulative[lastRow] as number;
@@ -489,8 +488,9 @@ export class IkcMatcher {
   #pair(channel: Channel, sendRow: number, receiveRow: number, confidence: number, out: MessageBatch): void {
     const { sends, receives } = channel;
     this.counts.matched++;
-    if (receives.isWritten[receiveRow] === 1) this.#emit(channel, NONE, receiveRow, out, 'superseded', '', 0, true);
-    this.#emit(channel, sendRow, receiveRow, out, 'matched', '', confidence, true);
+    if (receives.isWritten[receiveRow] === 1)
+      writeMessage(this.kernels, channel, NONE, receiveRow, { state: 'superseded', reason: '', confidence: 0, isFinal: true }, out);
+    writeMessage(this.kernels, channel, sendRow, receiveRow, { state: 'matched', reason: '', confidence, isFinal: true }, out);
     sends.free(sendRow);
     receives.free(receiveRow);
   }
@@ -509,36 +509,54 @@ export class IkcMatcher {
     for (let place = 0; place < count; place++) {
       const row = sendOrder.rows[place] as number;
       channel.sendLeft.insert(row);
-      this.#emitSend(channel, row, out, this.#whyLost(channel, row, 'not_received'), false);
+      this.#emitSend(channel, row, out, whyLost(this.kernels, channel, row, this.#baseNs ?? 0n, 'not_received'), false);
     }
     if (this.#goes.length < count) this.#goes = new Uint8Array(count * 2);
     sendOrder.cut(count, this.#goes.fill(1, 0, count));
   }
 
-  /** What was left over on both sides, once more among themselves: one of the ends came late. */
-  #alignLeft(channel: Channel, out: MessageBatch): void {
-    channel.hasLate = false;
-    const { sendLeft, receiveLeft } = channel;
-    const sendCount = Math.min(sendLeft.length, MAX_BLOCK * 2);
-    const receiveCount = Math.min(receiveLeft.length, MAX_BLOCK);
-    if (sendCount === 0 || receiveCount === 0) return;
-    const input = this.#fillInput(channel, sendLeft, sendCount, receiveLeft, receiveCount, toleranceOf(channel));
-    input.lostSend.fill(0.3, 0, receiveCount);
+  /** What was left over around late ends, once more; also sendings that wait for a receiving to come, which may have been decided. */
+  #alignLate(channel: Channel, out: MessageBatch): void {
+    const { lateFromNs, lateToNs, sendLeft, sendOrder, receiveLeft } = channel;
+    const toNs = lateToNs + LAG_NS;
+    [channel.lateFromNs, channel.lateToNs] = [Infinity, -Infinity];
+    for (const order of [sendLeft, sendOrder]) {
+      for (let fromNs = lateFromNs - LAG_NS; fromNs < toNs;) {
+        const sending = partFrom(order, fromNs, Math.min(toNs, channel.decidedNs), MAX_BLOCK * 2);
+        const receiving = partFrom(receiveLeft, fromNs, toNs, MAX_BLOCK);
+        if (sending.count === 0 || receiving.count === 0) break;
+        const lastNs = Math.min(
+          sending.count === MAX_BLOCK * 2 ? lastOf(sending) : Infinity,
+          receiving.count === MAX_BLOCK ? lastOf(receiving) : Infinity,
+        );
+        this.#alignPart(channel, sending, receiving, out);
+        // The next part overlaps this one, for at most its half: there has to be an end.
+        fromNs = lastNs - Math.min(LAG_NS, (lastNs - fromNs) / 2);
+      }
+    }
+  }
+
+  #alignPart(channel: Channel, sending: OrderPart, receiving: OrderPart, out: MessageBatch): void {
+    const { sends, receives } = channel;
+    const input = this.#fillInput(channel, sending, receiving, toleranceOf(sending, receiving));
+    input.lostSend.fill(0.3, 0, receiving.count);
     input.lostReceives = 0.3;
-    input.skipped.fill(NONE, 0, receiveCount);
+    input.skipped.fill(NONE, 0, receiving.count);
     const { match, confidence } = this.#aligner.align(input);
-    const goes = new Uint8Array(Math.max(sendCount, receiveCount));
-    const taken = new Uint8Array(receiveCount);
-    for (let i = 0; i < sendCount; i++) {
+    const sent = new Uint8Array(sending.from + sending.count);
+    const received = new Uint8Array(receiving.from + receiving.count);
+    for (let i = 0; i < sending.count; i++) {
       const j = match[i] as number;
       if (j === NONE) continue;
+      const sendRow = sending.order.rows[sending.from + i] as number;
+      const receiveRow = receiving.order.rows[receiving.from + j] as number;
       // Neither was late: their other ends were lost, and it is by chance that they fit each other.
-      if (channel.sends.isLate[sendLeft.rows[i] as number] === 0 && channel.receives.isLate[receiveLeft.rows[j] as number] === 0) continue;
-      goes[i] = taken[j] = 1;
-      this.#pair(channel, sendLeft.rows[i] as number, receiveLeft.rows[j] as number, (confidence[i] as number) * 0.95, out);
+      if (sends.isLate[sendRow] === 0 && receives.isLate[receiveRow] === 0) continue;
+      sent[sending.from + i] = received[receiving.from + j] = 1;
+      this.#pair(channel, sendRow, receiveRow, (confidence[i] as number) * LATE_CERTAINTY, out);
     }
-    sendLeft.cut(sendCount, goes);
-    receiveLeft.cut(receiveCount, taken);
+    sending.order.cut(sent.length, sent);
+    receiving.order.cut(received.length, received);
   }
 
   /** A row for what has waited for a while, so that it can be seen. */
@@ -549,14 +567,28 @@ export class IkcMatcher {
       if (nowMs - (sends.arrivedMs[row] as number) < WAIT_MS) break;
       if (sends.isWritten[row] !== 0) continue;
       sends.isWritten[row] = 1;
-      this.#emit(channel, row, NONE, out, 'waiting', this.#whyLost(channel, row, 'in_flight'), 0, false);
+      writeMessage(
+        this.kernels,
+        channel,
+        row,
+        NONE,
+        { state: 'waiting', reason: whyLost(this.kernels, channel, row, this.#baseNs ?? 0n, 'in_flight'), confidence: 0, isFinal: false },
+        out,
+      );
     }
     for (let place = 0; place < receiveOrder.length; place++) {
       const row = receiveOrder.rows[place] as number;
       if (nowMs - (receives.arrivedMs[row] as number) < WAIT_MS) break;
       if (receives.isWritten[row] === 1) continue;
       receives.isWritten[row] = 1;
-      this.#emit(channel, NONE, row, out, 'waiting', this.#whyOrphan(channel, 'in_flight'), 0, false);
+      writeMessage(
+        this.kernels,
+        channel,
+        NONE,
+        row,
+        { state: 'waiting', reason: whyOrphan(this.kernels, channel, 'in_flight'), confidence: 0, isFinal: false },
+        out,
+      );
     }
   }
 
@@ -587,7 +619,7 @@ export class IkcMatcher {
   #end(channel: Channel, order: TimeOrder, count: number, isSend: boolean, out: MessageBatch): void {
     for (let place = 0; place < count; place++) {
       const row = order.rows[place] as number;
-      if (isSend) this.#emitSend(channel, row, out, this.#whyLost(channel, row, 'not_received'), true);
+      if (isSend) this.#emitSend(channel, row, out, whyLost(this.kernels, channel, row, this.#baseNs ?? 0n, 'not_received'), true);
       else this.#emitReceive(channel, row, out, true);
       order.pool.free(row);
     }
@@ -597,94 +629,20 @@ export class IkcMatcher {
 
   #emitSend(channel: Channel, row: number, out: MessageBatch, reason: MessageReason, isFinal: boolean): void {
     if (channel.sends.isWritten[row] !== 2) this.counts.unmatchedSends++;
-    this.#emit(channel, row, NONE, out, 'unmatched', reason, 0, isFinal);
+    writeMessage(this.kernels, channel, row, NONE, { state: 'unmatched', reason, confidence: 0, isFinal }, out);
     channel.sends.isWritten[row] = 2;
   }
 
   #emitReceive(channel: Channel, row: number, out: MessageBatch, isFinal: boolean): void {
     if (channel.receives.isWritten[row] === 0) this.counts.unmatchedReceives++;
     channel.receives.isWritten[row] = 1;
-    this.#emit(channel, NONE, row, out, 'unmatched', this.#whyOrphan(channel, 'lost_record'), 0, isFinal);
-  }
-
-  #whyLost({ machineId, receiverId, sends }: Channel, row: number, otherwise: MessageReason): MessageReason {
-    const atNs = (this.#baseNs ?? 0n) + BigInt(Math.floor(sends.atNs[row] as number));
-    const peer = this.kernels.at(machineId, receiverId, atNs);
-    if (peer === undefined || !peer.hasHalves) return 'no_peer_collector';
-    // Its records end before the message: it was the kernel that ended, not a record that is missing.
-    const lastNs = peer.endNs ?? (this.kernels.after(peer) === undefined ? undefined : peer.frontNs);
-    if (lastNs !== undefined && lastNs < atNs + BigInt(EDGE_NS)) return 'kernel_died';
-    return otherwise;
-  }
-
-  #whyOrphan({ machineId, senderId }: Channel, otherwise: MessageReason): MessageReason {
-    if (senderId === NONE) return 'unknown_sender';
-    const isRecorded = this.kernels.list.some(
-      ({ identity, hasHalves }) => hasHalves && identity.machineId === machineId && identity.kernelId === senderId,
+    writeMessage(
+      this.kernels,
+      channel,
+      NONE,
+      row,
+      { state: 'unmatched', reason: whyOrphan(this.kernels, channel, 'lost_record'), confidence: 0, isFinal },
+      out,
     );
-    return isRecorded ? otherwise : 'no_peer_collector';
-  }
-
-  #emit(
-    channel: Channel,
-    sendRow: number,
-    receiveRow: number,
-    out: MessageBatch,
-    state: keyof typeof MESSAGE_STATE,
-    reason: MessageReason,
-    confidence: number,
-    isFinal: boolean,
-  ): void {
-    const { sends, receives, senderId, receiverId, machineId } = channel;
-    const at = out.openRow();
-    const isSend = sendRow !== NONE;
-    const hasReceive = receiveRow !== NONE;
-    const first = isSend ? sends.rows : receives.rows;
-    const row = isSend ? sendRow : receiveRow;
-    writeId(out.id, at, first.id, row);
-    writeId(out.sendId, at, isSend ? sends.rows.id : undefined, sendRow);
-    writeId(out.receiveId, at, hasReceive ? receives.rows.id : undefined, receiveRow);
-    const isLate = isSend && sends.isWritten[sendRow] === 2;
-    // The spans of one message are of one trace: where the sender's is written already, it names that.
-    const ofReceive =
-      hasReceive && !isLate && (receives.rows.exchange[receiveRow * 2] !== 0 || receives.rows.exchange[receiveRow * 2 + 1] !== 0);
-    if (ofReceive) writeId(out.exchangeId, at, receives.rows.exchange, receiveRow);
-    else writeId(out.exchangeId, at, isSend ? sends.rows.exchange : undefined, sendRow);
-    const momentNs = first.time.getBigint(row);
-    const peerOf = (kernelId: number): number => this.kernels.at(machineId, kernelId, momentNs)?.index ?? NONE;
-    out.sender[at] = isSend ? (sends.kernel[sendRow] as number) : peerOf(senderId);
-    out.receiver[at] = hasReceive ? (receives.kernel[receiveRow] as number) : peerOf(receiverId);
-    out.senderId[at] = senderId;
-    out.receiverId[at] = receiverId;
-    out.sendTime.setBigint(at, isSend ? sends.rows.time.getBigint(sendRow) : 0n);
-    out.receiveTime.setBigint(at, hasReceive ? receives.rows.time.getBigint(receiveRow) : 0n);
-    out.sendRaw.setBigint(at, isSend ? sends.rows.raw.getBigint(sendRow) : 0n);
-    out.receiveRaw.setBigint(at, hasReceive ? receives.rows.raw.getBigint(receiveRow) : 0n);
-    out.sendNs[at] = isSend ? (sends.rows.endNs[sendRow] as number) : NONE;
-    out.sendErrorNs[at] = isSend ? (sends.rows.errorNs[sendRow] as number) : NONE;
-    out.receiveErrorNs[at] = hasReceive ? (receives.rows.errorNs[receiveRow] as number) : NONE;
-    // A receiving knows all of the message; a sending of which the inner call only was recorded does not.
-    const known = hasReceive ? receives.rows : sends.rows;
-    const knownRow = hasReceive ? receiveRow : sendRow;
-    out.type[at] = known.type[knownRow] as number;
-    out.subtype[at] = known.subtype[knownRow] as number;
-    out.payloadBytes[at] = known.messageBytes[knownRow] as number;
-    out.slot[at] = hasReceive ? (receives.rows.slot[receiveRow] as number) : NONE;
-    out.missing[at] = hasReceive ? (receives.rows.missing[receiveRow] as number) : NONE;
-    out.errno[at] = isSend ? Math.min(0, sends.rows.error[sendRow] as number) : 0;
-    out.sendPid[at] = isSend ? (sends.rows.pid[sendRow] as number) : NONE;
-    out.sendCpu[at] = isSend ? (sends.rows.cpu[sendRow] as number) : NONE;
-    out.receiveCpu[at] = hasReceive ? (receives.rows.cpu[receiveRow] as number) : NONE;
-    out.fromCpu[at] = hasReceive ? (receives.rows.fromCpu[receiveRow] as number) : NONE;
-    out.confidence[at] = confidence;
-    out.state[at] = MESSAGE_STATE[state];
-    out.reason[at] = MESSAGE_REASON_NAMES.indexOf(reason);
-    out.isFinal[at] = isFinal ? 1 : 0;
-    out.pack[at] = first.pack[row] as number;
-    out.isPrinted[at] = (isSend && sends.rows.printed[sendRow] === 1) || (hasReceive && receives.rows.printed[receiveRow] === 1) ? 1 : 0;
-    out.spans[at] = isSend && sends.isWritten[sendRow] === 2 ? MESSAGE_SPANS.producer : 0;
-    out.isAnswer[at] = ofReceive ? 1 : 0;
-    out.key[at] = first.key[row] as number;
-    out.queue[at] = first.queue[row] as number;
   }
 }

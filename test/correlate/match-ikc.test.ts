@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IkcMatcher } from '../../correlate/match-ikc.ts';
 import { MessageBatch } from '../../model/ikc-message.ts';
-import { simulateChannel, START_NS, type ChannelPlan } from '../support/ikc-channel.ts';
+import { loseRun, simulateChannel, START_NS, type ChannelPlan } from '../support/ikc-channel.ts';
 import { identityOf, judge, matchChannel, rowsOf, slice, type Judgement } from '../support/ikc-matching.ts';
 
 const PLAN: ChannelPlan = {
@@ -49,6 +49,23 @@ for (const [lost, least] of Object.entries(LEAST)) {
     }
   }
 }
+
+test('ikc matching: behind a hole of any width the order is found at once', (t) => {
+  for (const side of ['sends', 'receives'] as const) {
+    for (const count of [60, 150, 300, 700]) {
+      for (const clockErrorNs of [1000, 6_000_000]) {
+        const whole = simulateChannel({ ...PLAN, seed: count, senders: 2, gapNs: 30_000, clockErrorNs });
+        const sim = loseRun(whole, side, 1100, count);
+        const found = judge(matchChannel(sim), sim);
+        t.diagnostic(
+          `${count} ${side} lost, clocks ± ${clockErrorNs / 1000} µs: recall ${found.recall.toFixed(4)}, ${found.wrong} wrong, stated ${found.statedWrong.toFixed(1)}`,
+        );
+        assert.ok(found.recall >= 0.995 && found.precision >= 0.995);
+        assertHonest(found, `${count} ${side} lost`);
+      }
+    }
+  }
+});
 
 test('ikc matching: messages that are all alike go by their order, and say so where records are lost', (t) => {
   for (const [lost, gapNs] of [

@@ -19,19 +19,17 @@ const row = (sendRaw: string, sendNs: number, senderId = 0): MatchedRow => ({
 
 test('lab judge: what a run has to reach follows from what it lost, and the measured runs reach it', () => {
   assert.deepEqual(leastOf(0, 5400), { precision: 0.995, recall: 0.99 });
-  for (const [lost, recorded, recall] of [
-    [7, 5397, 1],
-    [25, 5491, 0.869],
-    [47, 5357, 0.99888],
-    [49, 5454, 0.9954],
-    [63, 5437, 0.984],
-    [125, 5384, 0.815],
-    [306, 5194, 0.918],
+  for (const [lost, recorded, precision, recall] of [
+    [4, 5500, 1, 1],
+    [82, 5378, 0.98232, 0.98159],
+    [160, 5343, 0.99401, 0.99401],
+    [216, 5281, 0.99488, 0.99432],
+    [297, 5227, 1, 1],
   ] as const) {
     const least = leastOf(lost, recorded);
-    assert.ok(least.recall <= recall && least.recall >= 0.75, `${lost}: ${least.recall}`);
+    assert.ok(least.recall <= recall && least.precision <= precision, `${lost}: ${JSON.stringify(least)}`);
   }
-  assert.deepEqual(leastOf(5000, 5400), { precision: 0.97, recall: 0.75 });
+  assert.deepEqual(leastOf(5000, 5400), { precision: 0.95, recall: 0.9 });
 });
 
 test('lab judge: a sending is stalled while many others of its channel begin', () => {

@@ -91,6 +91,26 @@ export function simulateChannel(plan: ChannelPlan, fromNs = 0, firstId = 1): Sim
   return { sends: byStart(sends), receives, truth, recorded, failed, endNs: START_NS + BigInt(Math.ceil(lastTaken)) };
 }
 
+/** The channel without so many records of one side, one after the other; what the slots say of a hole is modulo the ring. */
+export function loseRun(sim: SimulatedChannel, side: 'sends' | 'receives', from: number, count: number): SimulatedChannel {
+  const kept = new HalfBatch(sim[side].length);
+  const known = new Set<number>();
+  let positions = 0;
+  for (let row = 0; row < sim[side].length; row++) {
+    if (row >= from && row < from + count) {
+      positions += 1 + (sim[side].missing[row] as number);
+      continue;
+    }
+    const at = kept.openRow();
+    kept.copyRow(at, sim[side], row);
+    known.add(kept.id[at * 2 + 1] as number);
+    if (side === 'receives' && row === from + count) kept.missing[at] = ((kept.missing[at] as number) + positions) % SLOTS;
+  }
+  const isKnown = (sendId: number, receiveId: number): boolean => known.has(side === 'sends' ? sendId : receiveId);
+  const gone = [...sim.truth].filter(([sendId, receiveId]) => !isKnown(sendId, receiveId)).length;
+  return { ...sim, [side]: kept, recorded: sim.recorded - gone };
+}
+
 function makeCalls(plan: ChannelPlan, random: () => number, fromNs: number): Call[] {
   const calls: Call[] = [];
   const next = Array.from({ length: plan.senders }, () => fromNs + random() * plan.gapNs);
