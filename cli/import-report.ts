@@ -22,6 +22,7 @@ export function formatImport(path: string, result: ImportResult, paint: Paint): 
     lines.push(
       `  ${paint('yellow', `${formatCount(result.reports)} kernel ${result.reports === 1 ? 'report' : 'reports'}`)}: mkscope logs --reports`,
     );
+  if (result.dumpEvents > 0) lines.push(`  ${formatCount(result.dumpEvents)} events of the ftrace dump in it: also on the timeline`);
   for (const [reason, count] of Object.entries(result.malformed)) {
     lines.push(`  ${paint('yellow', `${formatCount(count)} not understood`)}: ${escapeLine(reason)}`);
   }

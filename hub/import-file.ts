@@ -42,6 +42,7 @@ import { ImportLoads } from './import-load.ts';
 import { clockErrorOf } from './log-row.ts';
 import { copyRows } from './import-rows.ts';
 import { FileSource, isStored } from './file-source.ts';
+import { DumpReader, fitDump, noteDumpTimes, type DumpTimes } from './log-dumps.ts';
 import { readEventChunks, readLogChunks, stage, stageInPlace, type ChunkReader, type StagedFile } from './import-stage.ts';
 import { findLifeMessages } from './store-lives.ts';
 import {
@@ -170,6 +171,7 @@ class ImportRun {
   #alreadyStored = 0;
   #gaps = 0;
   #reports = 0;
+  #dumpEvents = 0;
   #tellsOfLives = false;
   #appends = 0;
   #fromNs: bigint | undefined;
@@ -196,6 +198,7 @@ class ImportRun {
     const identities = this.#identitiesOf(boots.list);
     const reader = readLogChunks(this.#staged, parser, { writtenUnixNs: this.#writtenUnixNs });
     const splitter = new BootSplitter();
+    const dumps = new DumpReader();
     const lastNs = boots.list.map((boot, index) => firstTime(boot, (clocks[index] as BootClock).fit));
     let current = 0;
     const recogniser = new ReportRecogniser();
@@ -209,6 +212,8 @@ class ImportRun {
         if (range.boot !== current) {
           recogniser.finish();
           await this.#appendReports(recogniser, identities[current], clocks[current]);
+          dumps.finish();
+          await this.#appendDump(dumps, boots.dumps, identities[current], clocks[current]);
           messages = new MessageRecogniser(matcher);
         }
         current = range.boot;
@@ -218,6 +223,10 @@ class ImportRun {
         await this.#appendLogs(rows, identities[current] as KernelIdentity, clocks[current] as BootClock);
         recogniser.take(rows);
         await this.#appendReports(recogniser, identities[current], clocks[current]);
+        for (let row = 0; row < rows.length;) {
+          row = dumps.read(rows, row, rows.length);
+          await this.#appendDump(dumps, boots.dumps, identities[current], clocks[current]);
+        }
       }
       for (const [boot, own] of Map.groupBy(losses, (loss) => loss.boot ?? current)) {
         await this.#appendGaps(own, identities[boot], clocks[boot]);
@@ -228,6 +237,8 @@ class ImportRun {
     }
     recogniser.finish();
     await this.#appendReports(recogniser, identities[current], clocks[current]);
+    dumps.finish();
+    await this.#appendDump(dumps, boots.dumps, identities[current], clocks[current]);
     return this.#outcome(parser.id, boots.list, clocks, identities, tellMalformed(reader.counts));
   }
 
@@ -376,10 +387,17 @@ class ImportRun {
     }
   }
 
-  async #surveyLogs(parser: LogParser): Promise<{ list: Boot[]; isUnix: boolean }> {
+  async #surveyLogs(parser: LogParser): Promise<{ list: Boot[]; dumps: DumpTimes[]; isUnix: boolean }> {
     const list = [createBoot(0)];
     const splitter = new BootSplitter();
+    const reader = new DumpReader();
+    const dumps: DumpTimes[] = [];
+    const noteDump = (): void => {
+      if (reader.start !== undefined) dumps[reader.start.index] = noteDumpTimes(dumps[reader.start.index], reader.events);
+      reader.events.clear();
+    };
     let isUnix = false;
+    let current = 0;
     for await (const { batch, moments, readBytes } of readLogChunks(this.#staged, parser, {
       writtenUnixNs: this.#writtenUnixNs,
     }).chunks()) {
@@ -387,12 +405,23 @@ class ImportRun {
       for (const range of splitter.split(batch)) {
         while (list.length <= range.boot) list.push(createBoot(list.length));
         surveyRows(list[range.boot] as Boot, batch, range);
+        if (range.boot !== current) {
+          reader.finish();
+          noteDump();
+        }
+        current = range.boot;
+        for (let row = range.from; row < range.to;) {
+          row = reader.read(batch, row, range.to);
+          noteDump();
+        }
       }
       for (const moment of moments) list[moment.boot]?.moments.push(moment);
       this.#progress('surveying', readBytes);
       batch.clear();
     }
-    return { list, isUnix };
+    reader.finish();
+    noteDump();
+    return { list, dumps, isUnix };
   }
 
   #fit(boots: readonly Boot[], isUnix: boolean): BootClock[] {
@@ -434,6 +463,33 @@ class ImportRun {
     const attributes = { [ATTR.clock]: batch.clock, [ATTR.clockError]: String(Math.round(clock.fit.errorNs)) };
     const scope = { name: 'mkscope import', version: '', schemaUrl: SCHEMA_URL, attributes };
     await this.#append({ logs: [{ resource: toResource(identity), scope, batch }] }, identity);
+  }
+
+  /** Events of a dump in the lines, as far as they have come: a stream of its own. */
+  async #appendDump(
+    reader: DumpReader,
+    dumps: readonly DumpTimes[],
+    identity: KernelIdentity | undefined,
+    clock: BootClock | undefined,
+  ): Promise<void> {
+    const { start, events: batch } = reader;
+    const times = start === undefined ? undefined : dumps[start.index];
+    if (start === undefined || times === undefined || identity === undefined || clock === undefined) return;
+    const losses = reader.takeLosses();
+    if (batch.length === 0 && losses.length === 0) return;
+    const stream = `${this.#stream}/ftrace_dump`;
+    const fit = fitDump(start, times, clock.fit.errorNs);
+    for (const table of batch.tables) {
+      alignTimes(table.rawTime, table.unixTime, table.length, fit);
+      placeUntimed(table, toUnixNs(fit, times.firstRaw === NO_RAW_TIME ? fit.baseRaw : times.firstRaw));
+      if (table.length > 0) this.#noteTime(table.unixTime.getBigint(0), table.unixTime.getBigint(table.length - 1));
+    }
+    const events = batch.length === 0 ? {} : { events: [{ identity, stream, clockErrorNs: fit.errorNs, batch }] };
+    const gaps = losses.map((loss) => toGap(loss, stream, fit));
+    this.#dumpEvents += batch.length;
+    this.#gaps += gaps.length;
+    await this.#append({ ...events, ...(gaps.length === 0 ? {} : { gaps: [{ identity, gaps }] }) }, identity);
+    batch.clear();
   }
 
   async #appendGaps(losses: readonly InputLoss[], identity: KernelIdentity | undefined, clock: BootClock | undefined): Promise<void> {
@@ -506,6 +562,7 @@ class ImportRun {
       malformed: Object.fromEntries(malformed),
       gaps: this.#gaps,
       reports: this.#reports,
+      dumpEvents: this.#dumpEvents,
       kernels: boots.map((boot, index) => {
         const { machineName, kernelId, kernelName, bootId, release } = identities[index] as KernelIdentity;
         const { fit, origin } = clocks[index] as BootClock;

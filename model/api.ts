@@ -647,6 +647,8 @@ export interface ImportResult {
   readonly gaps: number;
   /** Kernel reports (panic, oops, …) found in the lines; each is a record of its own. */
   readonly reports: number;
+  /** Events of ftrace dumps in the lines (sysrq-z, ftrace_dump_on_oops); the lines are records as well. */
+  readonly dumpEvents: number;
   readonly kernels: readonly {
     readonly machine: string;
     readonly kernelId: number;
