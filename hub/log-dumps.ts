@@ -38,6 +38,8 @@ const BEGINNINGS = new Set(
 );
 /** A report whose dump has not begun after this has none. */
 const MOST_REPORT_NS = 60e9;
+/** A kernel dies once, and people ask a few times: of a file that says more, the others stay lines alone. */
+const MAX_DUMPS = 256;
 /** A line longer than this is no event of a dump. */
 const MAX_LINE_BYTES = 8192;
 
@@ -95,7 +97,7 @@ export class DumpReader {
           this.#close(lines);
           return row;
         }
-        this.#open(batch, row);
+        if (this.#count < MAX_DUMPS) this.#open(batch, row);
       } else if (this.#isOpen && (text.trim() === EMPTY || (text === RULE && this.#hasRule))) {
         this.#close(lines);
         return row + 1;

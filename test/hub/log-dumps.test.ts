@@ -79,6 +79,14 @@ test('ftrace dumps: an empty one has no events, one that is cut off has what cam
   assert.ok(only !== undefined && only.events.length > 50 && only.events.length < 581);
 });
 
+test('ftrace dumps: a file of nothing else costs no more than some of them', () => {
+  const rule = '-'.repeat(33);
+  const one = `[    1.000000] Dumping ftrace buffer:\n[    1.000000] ${rule}\n[    1.000000]   sh-1   0d..2. 7us : sched_switch: a=1\n[    1.000000] ${rule}\n`;
+  const found = readDumps(Buffer.from(one.repeat(2000)), () => Infinity);
+  assert.equal(found.length, 256);
+  assert.ok(found.every(({ events }) => events.length === 1));
+});
+
 test('ftrace dumps: where its times are in the log', () => {
   const start = { index: 0, raw: 100_000_000_000n, unixNs: 5_000_000_000_000n, laterNs: 0 };
   const times = { firstRaw: 0n, lastRaw: 1_000_000_000n, silenceNs: 2e6, isTimed: true };
