@@ -174,7 +174,8 @@ export function noteDumpTimes(known: DumpTimes | undefined, events: EventBatch):
     .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const times = known ?? { firstRaw: NO_RAW_TIME, lastRaw: NO_RAW_TIME, silenceNs: 0, isTimed: false };
   times.isTimed ||= raws.length > 0 && events.clock === 'relative';
-  if (times.firstRaw === NO_RAW_TIME) times.firstRaw = raws[0] ?? NO_RAW_TIME;
+  const first = raws[0];
+  if (first !== undefined && (times.firstRaw === NO_RAW_TIME || first < times.firstRaw)) times.firstRaw = first;
   for (const raw of raws) {
     if (times.lastRaw !== NO_RAW_TIME) times.silenceNs = Math.max(times.silenceNs, Number(raw - times.lastRaw));
     if (times.lastRaw === NO_RAW_TIME || raw > times.lastRaw) times.lastRaw = raw;

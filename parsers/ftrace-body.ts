@@ -136,7 +136,7 @@ export class FtraceBodies {
       const entry = this.#enters[this.#names.find(bytes, at, p)];
       return entry === undefined ? -1 : this.#addKnown(entry, bytes, prefix, at, p + 1, end);
     }
-    if (byte !== SPACE) return -1;
+    if (byte !== SPACE || p === at) return -1;
     if (bytes[p + 1] === LESS) {
       const lineEnd = this.#own.addFunction(bytes, prefix, p, end);
       if (lineEnd >= 0) this.#lastOf[prefix.cpu] = 'function';

@@ -253,6 +253,8 @@ export class FtraceGraph {
     this.#irqText = '';
     let p = at;
     while (p < end && bytes[p] === SPACE) p++;
+    // `end` may be beyond the line: an overhead's mark is never the line's end.
+    if (p >= end || (bytes[p] as number) < SPACE) return -1;
     if (bytes[p] === BAR) return p + 1;
     const mark = bytes[p] as number;
     if ((mark === 61 || mark === 60) && bytes[p + 1] === 61) return this.#readArrow(bytes, p, end);

@@ -49,9 +49,10 @@ const MAX_RULE_BYTES = 512;
 
 /** What the quick way takes for a name, and so must be one everywhere. */
 const FUNCTION_NAME = String.raw`[^\0- (:]+`;
+const CALLER_NAME = String.raw`[^\0- (]+`;
 
 const FUNCTION: Rule = {
-  pattern: new RegExp(`^(${SYMBOL}|${FUNCTION_NAME}) <-(?!-)(${SYMBOL}|${FUNCTION_NAME})$`),
+  pattern: new RegExp(`^(${SYMBOL}|${FUNCTION_NAME}) <-(?!-)(${SYMBOL}|${CALLER_NAME})$`),
   event: 'function',
   fields: [
     ['ip', 'text'],

@@ -255,6 +255,37 @@ function parseAtrace(packed: Uint8Array): ParserSession<EventBatch>['counts'] {
   return session.counts;
 }
 
+test('ftrace_text: lines that were torn, and a caller with colons, are the same in one piece and line by line', () => {
+  const graph = [' 0)               |  vfs_open() {', ' 0)   5.178 us    |    }', ' 0) + 10.926 us   |  }'];
+  const lines = [
+    ...Array.from({ length: 90 }, (_, at) => graph[at % 3] as string),
+    ' 0) ',
+    '  5.678 us    |      }',
+    ...Array.from({ length: 90 }, (_, at) => graph[at % 3] as string),
+  ];
+  const calls = Array.from(
+    { length: 60 },
+    (_, at) => `${PREFIX}${at + 1}.000001: ${at === 40 ? '' : 'schedule'} <-irqentry_exit${at === 30 ? '::_mode' : ''}`,
+  );
+  for (const [text, unparsed] of [
+    [lines, 2],
+    [calls, 1],
+  ] as const) {
+    const whole = parse(`${text.join('\n')}\n`).batch;
+    const session = ftraceText.open();
+    const pieces = new EventBatch();
+    let rest = new Uint8Array(0);
+    for (const line of text) {
+      const bytes = new Uint8Array([...rest, ...encodeUtf8(`${line}\n`)]);
+      rest = bytes.slice(session.parse(bytes, pieces));
+    }
+    session.finish(rest, pieces);
+    const countsOf = ({ tables }: EventBatch): string[] => tables.map(({ schema, length }) => `${schema.name} ${length}`).sort();
+    assert.deepEqual(countsOf(pieces), countsOf(whole));
+    assert.equal(rowsOf(whole, 'ftrace:unparsed').length, unparsed);
+  }
+});
+
 test('systrace: compressed text is read however it was packed and in pieces of any size', () => {
   const text = Buffer.from(Array.from({ length: 2000 }, (_line, index) => `${PREFIX}${index + 1}.000000: x: y=${index}\n`).join(''));
   const plain = parseInChunks(systrace, new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), text])), []);
