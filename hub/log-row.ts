@@ -4,6 +4,7 @@ import type { LogRow } from '../model/api.ts';
 import { ATTR } from '../model/attributes.ts';
 import type { Resource, Scope } from '../model/identity.ts';
 import type { LogBatch } from '../model/log-batch.ts';
+import { formatLogUid } from '../model/log-uid.ts';
 import { LEVEL_UNKNOWN, toLevel } from '../model/severity.ts';
 
 export function toLogRow(resource: Resource, scope: Scope, batch: LogBatch, row: number): LogRow {
@@ -17,7 +18,7 @@ export function toLogRow(resource: Resource, scope: Scope, batch: LogBatch, row:
   const body = batch.textOf(row);
   const attributes = batch.attributes.rowOf(row);
   return {
-    uid: stream === '' ? `${bootId}::${unixNs}:${crc32(body)}` : `${bootId}:${stream}:${sequence}`,
+    uid: formatLogUid(stream === '' ? { bootId, stream, unixNs, bodyCrc: crc32(body) } : { bootId, stream, sequence: String(sequence) }),
     unixNs,
     raw: String(batch.rawTime.getBigint(row)),
     clock: batch.clock,

@@ -1,6 +1,7 @@
 /** Query parameters of the API: what each endpoint takes, checked; an unknown or wrong one is a 400 that names it. */
 import { z } from 'zod';
 import { OperationalError } from '../base/errors.ts';
+import { parseLogUid } from '../model/log-uid.ts';
 import { parseLevel } from '../model/severity.ts';
 
 const MAX_ROWS = 5_000;
@@ -17,6 +18,7 @@ const level = z.string().transform((name, context) => {
   if (found === undefined) context.addIssue({ code: 'custom', message: 'must be 0 … 7 or a level name' });
   return found ?? 7;
 });
+const logUid = z.string().refine((name) => parseLogUid(name) !== undefined, 'must be the uid of a log row');
 const limit = integer(1, MAX_ROWS).optional();
 const range = { from: timeNs.optional(), to: timeNs.optional() };
 const page = { limit, cursor: z.string().max(2_000).optional() };
@@ -31,7 +33,7 @@ const logFilter = {
 };
 
 export const NO_PARAMS = z.strictObject({});
-export const LOG_PARAMS = z.strictObject({ ...logFilter, ...range, ...page });
+export const LOG_PARAMS = z.strictObject({ ...logFilter, uid: logUid.optional(), ...range, ...page });
 export const LIVE_PARAMS = z.strictObject(logFilter);
 export const EVENT_PARAMS = z.strictObject({
   kernel: text.optional(),

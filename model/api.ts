@@ -168,6 +168,8 @@ export interface LogQuery {
   /** Kernel ids or names, comma-separated. */
   readonly kernel?: string;
   readonly boot?: string;
+  /** The one row of this name (LogRow.uid): where it is now, also when its clock was drawn anew since it was first shown. */
+  readonly uid?: string;
   /** Least severe level shown: 0 … 7. Records without a level are shown at 7 only, and without this filter. */
   readonly level?: number;
   readonly stream?: string;

@@ -1,5 +1,6 @@
 /** Log records, all kernels merged. The same filter over rows in memory is hub/log-filter.ts. */
 import type { LogPage, LogQuery, LogRow } from '../../model/api.ts';
+import { parseLogUid } from '../../model/log-uid.ts';
 import type { Store } from '../store.ts';
 import { addAlignedRange, addTimeBound, alignedTimeOfPage, cursorTime, STORED_TIME, type AlignedTime } from './aligned-time.ts';
 import type { Revision } from './clocks.ts';
@@ -106,9 +107,20 @@ function toConditions(query: BootsLogQuery, aligned: AlignedTime): Conditions {
     .addEqual('Stream', 'stream', 'String', query.stream)
     .addNames('EventName', 'event', query.event)
     .addSearch('Body', query.search);
+  if (query.uid !== undefined) addUid(where, query.uid);
   if (query.level !== undefined && query.level < 7) where.add('Level <= {level:UInt8}', { level: query.level });
   if (query.regex !== undefined) where.add('match(Body, {regex:String})', { regex: query.regex });
   return where;
+}
+
+/** By the columns that a name is made of, which are read far faster than the name itself. */
+function addUid(where: Conditions, name: string): void {
+  const uid = parseLogUid(name);
+  if (uid === undefined) return void where.add('false');
+  where.add('BootId = {uidBoot:String} AND Stream = {uidStream:String}', { uidBoot: uid.bootId, uidStream: uid.stream });
+  if ('sequence' in uid) return void where.add('Sequence = {uidSequence:UInt64}', { uidSequence: uid.sequence });
+  const { unixNs, bodyCrc } = uid;
+  where.add('Timestamp = fromUnixTimestamp64Nano({uidNs:Int64}) AND CRC32(Body) = {uidCrc:UInt32}', { uidNs: unixNs, uidCrc: bodyCrc });
 }
 
 function toLogRow({ tie: _tie, position: _position, ...row }: StoredRow): LogRow {

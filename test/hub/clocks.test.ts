@@ -72,6 +72,15 @@ test('aligned logs: pages come in the order of the line that is known now, in bo
   }
 });
 
+test('aligned logs: a row is found by its name at the time that it has now', async () => {
+  const revisions = await queryRevisions(hub.store);
+  for (const { uid, body, unixNs } of (await queryLogs(hub.store, { limit: 1000 })).rows.slice(0, 6)) {
+    const { rows } = await queryLogs(hub.store, { uid }, revisions);
+    assert.deepEqual(bodies(rows), [body]);
+    assert.equal(BigInt(unixNs) - BigInt(rows[0]?.unixNs ?? 0), rows[0]?.bootId === SPAWN.bootId ? WRONG_NS : 0n);
+  }
+});
+
 test('aligned logs: a range is one of aligned times', async () => {
   const revisions = await queryRevisions(hub.store);
   const query = { from: String(trueNs(20)), to: String(trueNs(29)), limit: 100 };

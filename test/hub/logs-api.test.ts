@@ -75,12 +75,29 @@ test('logs: each filter keeps what it says', async () => {
   assert.deepEqual([...new Set(window.map((row) => row.unixNs))], [`${from}`, `${from + 500_000n}`, `${from + 1_000_000n}`]);
 });
 
+test('logs: a row is found by its name, one that its sender did not number by its time and text', async () => {
+  const foreign = { resourceLogs: [{ scopeLogs: [{ logRecords: [{ timeUnixNano: `${BASE_NS}`, body: { stringValue: 'a:b:7\nc' } }] }] }] };
+  await post(`${hub.addresses.otlp}/v1/logs`, JSON.stringify(foreign), { 'content-type': 'application/json' });
+  const { rows } = await getJson<LogPage>(hub, `/api/logs?limit=5000&to=${BASE_NS + 2_000_000n}`);
+  assert.ok(rows.some(({ body, stream }) => body === 'a:b:7\nc' && stream === ''));
+  for (const row of rows) {
+    const found = await getJson<LogPage>(hub, `/api/logs?uid=${encodeURIComponent(row.uid)}`);
+    assert.deepEqual(found.rows, [row]);
+  }
+  const others = ['b:kmsg:1', `${HOST.bootId}:kmsg:999999`, `${HOST.bootId}:other:1`, `${HOST.bootId}::${BASE_NS}:1`];
+  for (const uid of others) assert.deepEqual((await getJson<LogPage>(hub, `/api/logs?uid=${encodeURIComponent(uid)}`)).rows, [], uid);
+  const narrowed = await getJson<LogPage>(hub, `/api/logs?uid=${encodeURIComponent(rows[0]?.uid ?? '')}&search=no such text`);
+  assert.deepEqual(narrowed.rows, []);
+});
+
 test('logs: a wrong parameter is a problem that names it', async () => {
   for (const [query, named] of [
     ['kernal=0', /unknown parameter kernal/],
     ['level=loud', /level/],
     ['from=yesterday', /from/],
     ['from=99999999999999999999', /from/],
+    ['uid=x', /uid/],
+    [`uid=${HOST.bootId}:kmsg:18446744073709551616`, /uid/],
     ['limit=0', /limit/],
     ['limit=1000000', /limit/],
     ['limit=1&limit=2', /limit is given twice/],

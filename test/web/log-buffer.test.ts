@@ -81,11 +81,13 @@ test('log buffer: finds a moment', () => {
   }
 });
 
-test('log buffer: of rows with one stamp the moment is the one that was opened', () => {
+test('log buffer: the moment is that of the row that was opened, also where its time is another now, else the first at or after it', () => {
   const buffer = new LogBuffer();
   buffer.insert([9n, 10n, 10n, 10n, 11n].map((time, index) => toRow(index, time)));
   for (const at of [1, 2, 3]) assert.equal(buffer.indexOfMoment('10', buffer.rows[at]?.uid), at);
-  assert.equal(buffer.indexOfMoment('10', buffer.rows[4]?.uid), 1);
+  assert.equal(buffer.indexOfMoment('10', buffer.rows[4]?.uid), 4);
+  assert.equal(buffer.indexOfMoment('12', buffer.rows[1]?.uid), 1);
+  assert.equal(buffer.indexOfMoment('10', 'no such row'), 1);
   assert.equal(buffer.indexOfMoment('10', undefined), 1);
-  assert.equal(buffer.indexOfMoment('12', buffer.rows[1]?.uid), 5);
+  assert.equal(buffer.indexOfMoment('12', undefined), 5);
 });

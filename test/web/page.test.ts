@@ -255,9 +255,16 @@ test('page: a line opens to all about it, in context, and leads to the timeline 
   await drawer.getByText('own stamp').waitFor();
   await page.getByRole('link', { name: 'In context' }).click();
   await page.waitForURL(/at=\d{19}/);
-  await page.locator('.log-row.is-moment', { hasText: `${marker}-moment` }).waitFor();
+  const moment = page.locator('.log-row.is-moment', { hasText: `${marker}-moment` });
+  await moment.waitFor();
   await page.locator('.log-row').nth(5).waitFor();
   await open.keep('logs-context');
+  // The link of somebody who saw it before its clock was drawn anew: the line is meant, not what is at that moment now.
+  const link = new URLSearchParams(new URL(page.url()).hash.replace(/^.*\?/, ''));
+  link.set('at', String(BigInt(link.get('at') ?? 0) - 1_000_000_000n));
+  await visit(page, open.url, `#/logs?${link}`);
+  await moment.waitFor();
+  await moment.click();
   await drawer.getByRole('link', { name: 'Timeline' }).click();
   await page.getByText('in sight').first().waitFor();
   await page.waitForURL(/#\/timeline\?.*from=\d{19}/);

@@ -15,14 +15,10 @@ function compareRows(a: LogRow, b: LogRow): number {
 
 export class LogBuffer {
   readonly rows: LogRow[] = [];
-  readonly #known = new Set<string>();
+  readonly #known = new Map<string, LogRow>();
 
   get length(): number {
     return this.rows.length;
-  }
-
-  has(uid: string): boolean {
-    return this.#known.has(uid);
   }
 
   clear(): void {
@@ -33,7 +29,7 @@ export class LogBuffer {
   /** Adds rows where they belong; returns how many are new and how many of those stand before the row that was first. */
   insert(rows: readonly LogRow[]): { readonly added: number; readonly before: number } {
     const first = this.rows[0];
-    const fresh = rows.filter((row) => !this.#known.has(row.uid) && this.#known.add(row.uid));
+    const fresh = rows.filter((row) => !this.#known.has(row.uid) && this.#known.set(row.uid, row));
     if (fresh.length === 0) return { added: 0, before: 0 };
     fresh.sort(compareRows);
     const before = first === undefined ? 0 : fresh.findLastIndex((row) => compareRows(row, first) < 0) + 1;
@@ -62,11 +58,10 @@ export class LogBuffer {
     return low;
   }
 
-  /** The row of a moment: of those with its very time the one with this uid, else the first at or after it. */
+  /** The row of a moment: the one with this name, else the first at or after it. */
   indexOfMoment(unixNs: string, uid: string | undefined): number {
-    const first = this.indexAt(unixNs);
-    for (let at = first; this.rows[at]?.unixNs === unixNs; at++) if (this.rows[at]?.uid === uid) return at;
-    return first;
+    const row = uid === undefined ? undefined : this.#known.get(uid);
+    return row === undefined ? this.indexAt(unixNs) : this.rows.indexOf(row, this.indexAt(row.unixNs));
   }
 
   #merge(fresh: readonly LogRow[]): void {

@@ -12,14 +12,17 @@ export interface FeedQuery {
   readonly to?: string;
   /** Moment to open at; without it the feed opens at the newest row. */
   readonly at?: string;
-  /** The row of that moment, where it is known: the live tail shows lines that are not stored yet, so it is waited for. */
+  /**
+   * The row that the moment is of. It is opened where it is now: its time may have been drawn anew along a better clock. The live
+   * tail shows lines that are not stored yet, so one that is not there is waited for.
+   */
   readonly uid?: string;
   /** Follow the tail: only without an upper bound and a moment. */
   readonly live: boolean;
 }
 
 export interface FeedState {
-  /** Counts up with each `open`: the rows are others. */
+  /** Counts up when the rows are others. */
   readonly opens: number;
   /** Counts up with each change of the rows. */
   readonly version: number;
@@ -43,6 +46,8 @@ const MAX_REACH_NS = 10n ** 17n;
 /** The hub stores a line within seconds; one that this long after its moment is not there will not come by waiting. */
 const STORED_WITHIN_MS = 60_000;
 const RETRY_MS = 400;
+/** A line is looked for this far around the time that it was shown with: no clock that is told at all moves further. */
+const MAX_MOVE_NS = 86_400_000_000_000n;
 /** After a longer silence than these hold, the list starts again at the newest rows. */
 const MAX_CATCH_UP_PAGES = 20;
 /** Live rows are handed to the view this often. */
@@ -93,15 +98,34 @@ export class LogFeed {
 
   async #openAround(atNs: bigint, uid: string | undefined): Promise<void> {
     const { signal } = this.#abort;
+    if (uid === undefined) return this.#loadAround(atNs);
     const untilMs = Number(atNs / 1_000_000n) + STORED_WITHIN_MS;
-    await this.#loadAround(atNs);
-    if (uid === undefined) return;
-    while (!this.buffer.has(uid) && Date.now() < untilMs && this.state.get().error === undefined) {
+    const row = await this.#find(uid, atNs);
+    if (this.#isOver(signal)) return;
+    await this.#loadAround(row === undefined ? atNs : BigInt(row.unixNs));
+    for (let found = row; found === undefined && Date.now() < untilMs && !this.#isOver(signal);) {
       await new Promise((resolve) => {
         window.setTimeout(resolve, RETRY_MS);
       });
-      if (signal.aborted) return;
-      await this.#loadAround(atNs);
+      found = this.#isOver(signal) ? undefined : await this.#find(uid, atNs);
+      if (found !== undefined) await this.#loadAround(BigInt(found.unixNs));
+    }
+  }
+
+  #isOver(signal: AbortSignal): boolean {
+    return signal.aborted || this.state.get().error !== undefined;
+  }
+
+  /** The row of that name as it is now. */
+  async #find(uid: string, atNs: bigint): Promise<LogRow | undefined> {
+    const { signal } = this.#abort;
+    try {
+      const near = { from: (atNs < MAX_MOVE_NS ? 0n : atNs - MAX_MOVE_NS).toString(), to: (atNs + MAX_MOVE_NS).toString() };
+      const { rows } = await getJson<LogPage>('/api/logs', { ...this.#query.filter, ...near, uid }, signal);
+      return signal.aborted ? undefined : rows[0];
+    } catch (error) {
+      if (!isAborted(error) && !signal.aborted) this.state.set({ loading: undefined, error: toApiError(error) });
+      return undefined;
     }
   }
 
@@ -117,17 +141,22 @@ export class LogFeed {
       if (edge === undefined) return;
       if (edge.older === undefined) {
         if (reachNs < MAX_REACH_NS) continue;
-        return this.#take(edge);
+        return this.#show(edge, undefined);
       }
       const before = await this.#load({ cursor: edge.older, limit: PAGE_ROWS / 2 }, 'first');
       if (before === undefined) return;
       const after = before.newer === undefined ? edge : await this.#load({ cursor: before.newer, limit: PAGE_ROWS / 2 }, 'first');
       if (after === undefined) return;
-      this.#older = before.older;
-      this.#newer = after.newer;
-      this.buffer.insert(before.rows);
-      return this.#take(after);
+      return this.#show({ ...after, rows: [...before.rows, ...after.rows] }, before.older);
     }
+  }
+
+  /** This instead of what is shown: the view goes to the moment again. */
+  #show(page: LogPage, older: string | undefined): void {
+    this.buffer.clear();
+    this.#older = older;
+    this.#newer = page.newer;
+    this.#take(page, this.state.get().opens + 1);
   }
 
   async loadOlder(): Promise<void> {
@@ -175,10 +204,11 @@ export class LogFeed {
     }
   }
 
-  #take(page: LogPage): void {
+  #take(page: LogPage, opens = this.state.get().opens): void {
     const { before } = this.buffer.insert(page.rows);
     const { shift, version } = this.state.get();
     this.state.set({
+      opens,
       version: version + 1,
       loading: undefined,
       hasOlder: this.#older !== undefined && this.buffer.length < MAX_ROWS,

@@ -40,7 +40,7 @@ export function LogDetail({ row, onClose }: { readonly row: LogRow; readonly onC
         <a class="button" href={formatRoute('timeline', { boot: row.bootId, at: row.unixNs })} title="Timeline at this moment  ·  t">
           <TimelineIcon /> Timeline
         </a>
-        <a class="button" href={formatRoute('logs', { at: row.unixNs })} title="All kernels around this moment, no filters">
+        <a class="button" href={formatRoute('logs', { at: row.unixNs, line: row.uid })} title="All kernels around this moment, no filters">
           In context
         </a>
       </div>

@@ -23,7 +23,9 @@ const MAX_SHOWN_CHARS = 800;
 
 interface LogListProps {
   readonly feed: LogFeed;
+  /** The moment that is shown, decimal Unix ns, and the name of its row where it is known. */
   readonly at: string | undefined;
+  readonly line: string | undefined;
   readonly raw: boolean;
   readonly highlight: RegExp | undefined;
   readonly selectedUid: string | undefined;
@@ -42,7 +44,7 @@ export function LogList(props: LogListProps) {
   const shown = useRef({ shift: 0, opens: 0 });
   const { rows } = feed.buffer;
   const win = toWindow(scrollTop, height, ROW_PX, rows.length);
-  const atIndex = props.at === undefined ? -1 : feed.buffer.indexOfMoment(props.at, props.selectedUid);
+  const atIndex = props.at === undefined ? -1 : feed.buffer.indexOfMoment(props.at, props.line);
 
   useEffect(() => {
     const element = box.current;

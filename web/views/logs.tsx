@@ -28,17 +28,18 @@ export function LogsView() {
   const filter = toLogFilter(params);
   const range = toCommandRange(params);
   const at = parseUnixNs(params['at'])?.toString();
+  const line = at === undefined ? undefined : params['line'];
   const live = range.until === undefined && at === undefined;
   const [reloads, setReloads] = useState(0);
   const [selected, setSelected] = useState<LogRow | undefined>(undefined);
-  const query = JSON.stringify([toLogQuery(filter), params['range'], params['from'], params['to'], at, reloads]);
+  const query = JSON.stringify([toLogQuery(filter), params['range'], params['from'], params['to'], at, line, reloads]);
   useEffect(() => {
     void feed.open({
       filter: toLogQuery(filter),
       live,
       ...toBounds(params, Date.now()),
       ...(at === undefined ? {} : { at }),
-      ...(at !== undefined && selected?.unixNs === at ? { uid: selected.uid } : {}),
+      ...(line === undefined ? {} : { uid: line }),
     });
   }, [query, feed]);
   useEffect(() => () => feed.close(), [feed]);
@@ -76,12 +77,13 @@ export function LogsView() {
             <LogList
               feed={feed}
               at={at}
+              line={line}
               raw={raw}
               highlight={highlight}
               selectedUid={selected?.uid}
               onSelect={setSelected}
               onOpen={() => setDetailOpen(true)}
-              onLive={() => app.setParams({ at: undefined, from: undefined, to: undefined })}
+              onLive={() => app.setParams({ at: undefined, line: undefined, from: undefined, to: undefined })}
             />
           )}
         </div>
@@ -146,7 +148,7 @@ function FilterBar(props: {
         label="Time"
         value={from === undefined && to === undefined ? (params['range'] ?? '') : ''}
         choices={LOG_RANGES}
-        onChange={(range) => app.setParams({ range, from: undefined, to: undefined, at: undefined })}
+        onChange={(range) => app.setParams({ range, from: undefined, to: undefined, at: undefined, line: undefined })}
       />
       {filter.boot !== undefined && (
         <FilterChip
@@ -160,7 +162,9 @@ function FilterBar(props: {
           onRemove={() => app.setParams({ from: undefined, to: undefined })}
         />
       )}
-      {at !== undefined && <FilterChip label={`at ${formatDateTime(at, 6)}`} onRemove={() => app.setParams({ at: undefined })} />}
+      {at !== undefined && (
+        <FilterChip label={`at ${formatDateTime(at, 6)}`} onRemove={() => app.setParams({ at: undefined, line: undefined })} />
+      )}
       <button
         class="reports-switch"
         type="button"

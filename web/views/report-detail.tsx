@@ -47,7 +47,7 @@ export function ReportDetail({ row }: { readonly row: LogRow }) {
         </details>
       )}
       <p class="report-lines">
-        <a href={formatRoute('logs', { boot: row.bootId, at: row.unixNs })}>Its {count} lines in the log</a>{' '}
+        <a href={formatRoute('logs', { boot: row.bootId, at: row.unixNs, line: row.uid })}>Its {count} lines in the log</a>{' '}
         <span class="muted">{row.attributes['mk.stream']}</span>
       </p>
     </section>

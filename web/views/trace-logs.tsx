@@ -66,7 +66,10 @@ function Line({ row, waterfall }: { readonly row: LogRow; readonly waterfall: Wa
   return (
     <tr class={`${levelClass(row.level)} ${isWithin ? 'is-within' : ''}`}>
       <td class="mono">
-        <a href={formatRoute('logs', { at: row.unixNs })} title={`${formatDateTime(unixNs, 9)} ${formatClockError(row.errorNs)}`}>
+        <a
+          href={formatRoute('logs', { at: row.unixNs, line: row.uid })}
+          title={`${formatDateTime(unixNs, 9)} ${formatClockError(row.errorNs)}`}
+        >
           {formatWall(unixNs, 6)}
         </a>
       </td>
