@@ -10,9 +10,9 @@ import type { ReportOptions } from './report-options.ts';
 import type { TaskName } from './report-tasks.ts';
 import type { TextOut } from './text-out.ts';
 
-/** Where a report goes on that has come so far by another way. */
+/** Where a report goes on that has come so far by another way, its head included. */
 export interface ReportStart {
-  /** The first time that is not printed yet; undefined = nothing is. */
+  /** The first time that is not printed yet; undefined = no line is. */
   readonly since: Moment | undefined;
   /** What the lines before have told of threads. */
   readonly names: readonly TaskName[];
@@ -47,7 +47,7 @@ export class Reporter {
     this.#lines.names.add(start?.names ?? []);
     if (start?.state !== undefined) this.#lines.state = start.state;
     this.#merge = new CursorMerge(cursors, start?.since);
-    this.#header = start?.since === undefined ? headerOf(file) : '';
+    this.#header = start === undefined ? headerOf(file) : '';
   }
 
   /** Lines written, notices of losses not counted. */

@@ -121,7 +121,8 @@ function readParts(source: ByteSource): DatParts {
 function toInfo(parts: DatParts): EventFileInfo {
   const { options, compression, version, longBytes, pageSizeBytes, comms } = parts;
   const { uname, writer, dateOffsetNs, offsetNs, tscToNs, traceId, timeShift, guests, hooks, procMaps, raw } = options;
-  const cpuCount = options.cpuCount ?? parts.buffers.reduce((most, { cpus }) => Math.max(most, cpus.length), 0);
+  const cpuCount =
+    options.cpuCount ?? parts.buffers.reduce((most, { cpus }) => cpus.reduce((above, { cpu }) => Math.max(above, cpu + 1), most), 0);
   const clock = toClock(parts, options.clock || (parts.buffers[0]?.clock ?? ''));
   return {
     version,

@@ -23,6 +23,7 @@ import { openTracefsCopy } from '../../parsers/tracefs-copy.ts';
 import { toTestSource } from '../support/event-file-suite.ts';
 import { openFolderFiles, unpackFolder } from '../support/folder-file.ts';
 import { createRandom, randomBytes } from '../support/random.ts';
+import { repeatPages } from '../support/repeat-pages.ts';
 import { readRingFixture } from '../support/ring-fixture.ts';
 import { readBytes } from '../support/trace-cmd.ts';
 import { writeTraceDat } from '../support/trace-dat-writer.ts';
@@ -112,7 +113,7 @@ function writeWindows(bytes: Uint8Array, options: ReportOptions, windowBytes: nu
   let windows = 0;
   const goOn = (start: ReportStart): Windowed => {
     return {
-      text: (start.since === undefined ? '' : text) + writeAll(bytes, options, start),
+      text: text + writeAll(bytes, options, start),
       windows,
       native: countNative(),
       isCutToEnd: false,
@@ -213,14 +214,7 @@ function repeatFixture(copies: number, stepNs: bigint): Uint8Array {
   let at = 0;
   const cpus = chunks.map(({ cpu, pages }) => {
     const own = segment.pages.subarray(at, (at += pages * pageSizeBytes));
-    const many = new Uint8Array(own.length * copies);
-    const view = new DataView(many.buffer);
-    for (let i = 0; i < copies; i++) {
-      many.set(own, i * own.length);
-      for (let page = i * own.length; page < (i + 1) * own.length; page += pageSizeBytes)
-        view.setBigUint64(page, view.getBigUint64(page, true) + BigInt(i) * stepNs, true);
-    }
-    return { cpu, pages: many };
+    return { cpu, pages: repeatPages(own, pageSizeBytes, copies, stepNs) };
   });
   return writeTraceDat({
     formats: set,
