@@ -113,12 +113,14 @@ export class ReportThreads {
       // While a text is written, the next windows are unpacked and printed.
       const [{ isWhole, text, notes, told, state: next, ...counted }] = await Promise.all([first.answer, written]);
       for (const problem of counted.problems) problems.add(problem);
-      if (!isWhole) return { records, rest: { since: first.since, names: this.#names, state }, problems: [...problems] };
+      // What lines take from those before is known to a thread that printed all of them.
+      if (!isWhole || (next !== undefined && this.#threads.length > 1))
+        return { records, rest: { since: first.since, names: this.#names, state }, problems: [...problems] };
       records += counted.records;
       written = writeAll(names.rename(text, notes, told), write).then(() => void first.thread.slots.push(first.slot));
       this.#names.push(...told);
       state = next;
-      if (pace.isTooSlow(counted.cpuMicros)) {
+      if (pace.isTooSlow(counted.cpuMicros) && next === undefined) {
         while (this.#threads.length < this.#most) tell(this.#add());
       }
     }

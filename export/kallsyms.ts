@@ -18,6 +18,8 @@ const PAGE_BYTES = 4096;
 /** The symbol that an address lies in. */
 export class KernelSymbol {
   readonly name: string;
+  /** Of the name: functions of one name are told apart by nobody. */
+  readonly nameId: number;
   readonly module: string;
   /** Address − address of the symbol. */
   readonly offset: number;
@@ -27,8 +29,9 @@ export class KernelSymbol {
   readonly piece: Piece;
   #withOffset: Piece | undefined;
 
-  constructor(name: string, module: string, offset: number, size: number) {
+  constructor(name: string, nameId: number, module: string, offset: number, size: number) {
     this.name = name;
+    this.nameId = nameId;
     this.module = module;
     this.offset = offset;
     this.size = size;
@@ -77,6 +80,8 @@ export class Kallsyms {
   #addressHigh = 0;
   #isRead = false;
   readonly #found = new Map<number, Map<number, KernelSymbol | undefined>>();
+  readonly #names: string[] = [];
+  readonly #nameIds = new Map<string, number>();
   #cached = 0;
   /** What was found last, by some bits of the address: a tenth of the time of a map whose keys are beyond 31 bits. */
   #recent = NO_SYMBOLS;
@@ -129,6 +134,17 @@ export class Kallsyms {
     return symbol;
   }
 
+  /** The number of a name, be it one of a symbol or not. */
+  idOf(name: string): number {
+    const id = this.#nameIds.get(name) ?? this.#names.push(name) - 1;
+    this.#nameIds.set(name, id);
+    return id;
+  }
+
+  nameOf(id: number): string {
+    return this.#names[id] as string;
+  }
+
   /** The address of a symbol by its name. */
   addressOf(name: string): bigint | undefined {
     if (!this.#addresses.has(name)) this.#addresses.set(name, this.#findAddress(name));
@@ -159,7 +175,7 @@ export class Kallsyms {
     const size =
       next < this.#low.length ? ((this.#high[next] as number) - baseHigh) * TWO_POW_32 + ((this.#low[next] as number) - baseLow) : 0;
     const { name, module } = this.#nameAt(at);
-    return new KernelSymbol(name, module, offset, size);
+    return new KernelSymbol(name, this.idOf(name), module, offset, size);
   }
 
   /** bsearch(3) over half-open intervals, step by step. */

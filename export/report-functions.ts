@@ -12,6 +12,7 @@
  */
 import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventFormat } from '../parsers/event-format.ts';
+import type { Kallsyms } from './kallsyms.ts';
 import type { CursorMerge } from './page-cursor.ts';
 import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
 import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-handler.ts';
@@ -24,6 +25,8 @@ const GRAPH_INDENT = 2;
 const MAX_DEPTH = 256;
 
 export interface FunctionTools extends ReportTools {
+  /** Repeated calls are among the others. */
+  readonly calls: CallStacks;
   /** Records in their order, to look at the one that follows. */
   readonly merge: () => CursorMerge | undefined;
   /** Are two sources of records CPUs of one instance? */
@@ -54,14 +57,32 @@ export function compileFunctionEvent(format: EventFormat, of: Arithmetic, tools:
   }
 }
 
+/** The calls on each CPU, from the outermost inwards: their names. */
+export type CallState = readonly (readonly [cpu: number, names: readonly string[]])[];
+
 /** Which function called which on each CPU, as far as parents tell. */
-class CallStacks {
-  readonly #stacks = new Map<number, string[]>();
+export class CallStacks {
+  readonly #symbols: Kallsyms;
+  /** Numbers of names. */
+  #stacks: (number[] | undefined)[] = [];
+
+  constructor(symbols: Kallsyms) {
+    this.#symbols = symbols;
+  }
+
+  /** What lines behind go on from. */
+  get state(): CallState {
+    return this.#stacks.flatMap((stack, cpu) => (stack === undefined ? [] : [[cpu, stack.map((id) => this.#symbols.nameOf(id))] as const]));
+  }
+
+  set state(state: CallState) {
+    this.#stacks = [];
+    for (const [cpu, names] of state) this.#stacks[cpu] = names.map((name) => this.#symbols.idOf(name));
+  }
 
   /** Notes the call and returns its depth. */
-  note(cpu: number, parent: string, child: string | undefined): number {
-    const stack = this.#stacks.get(cpu) ?? [];
-    this.#stacks.set(cpu, stack);
+  note(cpu: number, parent: number, child: number | undefined): number {
+    const stack = (this.#stacks[cpu] ??= []);
     const at = stack.indexOf(parent);
     if (at < 0) stack[0] = parent;
     const depth = Math.max(0, at);
@@ -70,18 +91,16 @@ class CallStacks {
   }
 }
 
-function functionHandler(of: Arithmetic, { symbols, notePast }: FunctionTools): ReportHandler | undefined {
+function functionHandler(of: Arithmetic, { symbols, calls }: FunctionTools): ReportHandler | undefined {
   const readIp = fieldReader('ip', of);
   const readParent = fieldReader('parent_ip', of);
   if (readIp === undefined || readParent === undefined) return undefined;
-  const stacks = new CallStacks();
   return ({ record, cpu }, out) => {
     const low = readIp(record);
     const { high } = record;
     const called = symbols.find(low, high);
     const parent = symbols.find(readParent(record), record.high);
-    notePast();
-    if (parent !== undefined) out.putFill(32, stacks.note(cpu, parent.name, called?.name) * FUNCTION_INDENT);
+    if (parent !== undefined) out.putFill(32, calls.note(cpu, parent.nameId, called?.nameId) * FUNCTION_INDENT);
     if (called === undefined) putHex(out, low, high);
     else out.putPiece(called.piece);
     return false;

@@ -27,7 +27,7 @@ import { compilePrintFormat, joinParts, toArithmetic, toLine, type PrintContext,
 import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { FLAG } from './report-flags.ts';
-import { compileFunctionEvent, type FunctionTools } from './report-functions.ts';
+import { CallStacks, compileFunctionEvent, type CallState, type FunctionTools } from './report-functions.ts';
 import type { ReportHandler } from './report-handler.ts';
 import { compilePlugin } from './report-plugins.ts';
 import { showsSeconds, type NamedFormat, type ReportFilter, type ReportOptions, type ReportSource } from './report-options.ts';
@@ -43,7 +43,7 @@ export interface EventPrinter {
   /** The same as `put`. */
   readonly line: readonly LinePart[];
   readonly isShown: boolean;
-  /** What the handler prints depends on records before this one or behind it. */
+  /** What the handler prints depends on the record behind this one. */
   readonly looksAround: boolean;
   /** There is no format of the event. */
   readonly isUnknown: boolean;
@@ -52,8 +52,9 @@ export interface EventPrinter {
 /** A CPU by the number of its cursor, and a record of it. */
 export type LanePlace = Pick<PageCursor, 'source' | 'cpu' | 'record'>;
 
-/** What a line takes from those before it, where there is a filter or times are differences. */
+/** What a line takes from those before it, where there is a filter, times are differences, or functions call each other. */
 export interface LineState {
+  readonly calls: CallState;
   readonly lastShown: bigint;
   /** CPUs whose last record was shown. */
   readonly wasShown: readonly number[];
@@ -87,8 +88,9 @@ export class ReportLines {
   readonly names: TaskNames;
   /** Lines written, notices of losses not counted. */
   count = 0;
-  /** A line was printed that may take something from records before it, other than names: functions by what called them. */
+  /** A line was printed that may take something from records before it, other than names and its state, or from one behind the window. */
   hasPast = false;
+  readonly #calls: CallStacks;
   /** What is wrong with formats that were asked for. */
   readonly problems: string[] = [];
   readonly #options: ReportOptions;
@@ -125,6 +127,7 @@ export class ReportLines {
     const layout = parseHeaderPage(formats.headerPage);
     const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
     const symbols = new Kallsyms(info.readKallsyms, 'bisected');
+    this.#calls = new CallStacks(symbols);
     this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(formats.printkFormats) };
     // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
     for (const named of formats.events) this.#texts[readFormatId(named)] = named;
@@ -143,6 +146,7 @@ export class ReportLines {
       symbols,
       longBytes,
       names: this.names,
+      calls: this.#calls,
       merge: () => this.#merge,
       isSameBuffer: (source, other) => prefixes[source] === prefixes[other],
       notePast: () => (this.hasPast = true),
@@ -153,10 +157,11 @@ export class ReportLines {
 
   /** What lines go on from, other than names. */
   get state(): LineState {
-    return { lastShown: this.lastShown, wasShown: [...this.#shown].sort((a, b) => a - b) };
+    return { calls: this.#calls.state, lastShown: this.lastShown, wasShown: [...this.#shown].sort((a, b) => a - b) };
   }
 
-  set state({ lastShown, wasShown }: LineState) {
+  set state({ calls, lastShown, wasShown }: LineState) {
+    this.#calls.state = calls;
     this.lastShown = lastShown;
     this.#shown = new Set(wasShown);
   }
@@ -465,9 +470,9 @@ function toPrinter(
   return { ...common, handler, put: compileLine(line), line, looksAround: false, isUnknown: false };
 }
 
-/** Calls of functions do; stacks and raw data are printed as they are. */
+/** Whether a call has a line of its own for its end is told by the record behind it. */
 function looksAround({ event }: EventFormat): boolean {
-  return event.startsWith('func');
+  return event === 'funcgraph_entry';
 }
 
 /** `0xffffffff8225d1b8 : "count %d\n"` → address → text, without the quotes and a line end. */

@@ -34,6 +34,8 @@ export const REGISTER = {
   since: 24,
   until: 32,
   lastShown: 40,
+  /** The lane whose record is printed. */
+  lane: 48,
 } as const;
 export const ORDER = 2048;
 /** The digits of each byte. */

@@ -247,6 +247,7 @@ function putLine({ commonPid, latency, timeDifference, filter }: WalkShape) {
     [I32],
     { start: I32, end: I32, id: I32, program: I32, limit: I32, pid: I32, entry: I32, body: I32, wanted: I32 },
     [
+      i32.store(M.REGISTERS, 'lane', REGISTER.lane),
       set('start', lane(LANE.start)),
       set('end', lane(LANE.recordEnd)),
       set('id', i32.shl(i32.load16U('start'), 2)),

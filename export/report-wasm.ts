@@ -5,7 +5,7 @@
  *   pages in its memory → records in order of time → head · time · program of the event → text in its memory
  *
  * It asks for what it does not have: programs of events, heads of threads, texts of symbols and flags that it has not met, and steps
- * that only JavaScript can do. What it is not made for (damage, functions of the function tracers, a window whose text finds no
+ * that only JavaScript can do. What it is not made for (damage, calls of the function graph, a window whose text finds no
  * room or, with -R, has characters that cannot be printed, times that are converted, pages of a big-endian kernel) is printed by
  * ReportLines alone: the same bytes, some three times as slow.
  */
@@ -73,8 +73,8 @@ export class WasmPrinter {
   #out: TextOut;
   readonly #instance: WasmInstance;
   readonly #programs: ProgramWriter;
-  /** Of the record at hand; CPU, time and source are asked for by events that are not printed here. */
-  readonly #place: RecordPlace;
+  /** The record at hand. */
+  readonly #place: { -readonly [name in keyof RecordPlace]: RecordPlace[name] };
   /** Threads that a filter lets through. */
   readonly #pids: readonly number[];
   readonly #puts: Put[] = [];
@@ -260,9 +260,20 @@ export class WasmPrinter {
   /** A handler is one step. */
   #toLine({ handler, put }: EventPrinter): EventPrinter['line'] {
     const putAll: Put = (record, out) => {
+      this.#findPlace();
       if (handler?.(this.#place, out) === true) put(record, out);
     };
     return [{ text: '', step: { kind: 'put', put: putAll } }];
+  }
+
+  /** The rest of the record that is being printed. */
+  #findPlace(): void {
+    const place = this.#place;
+    const lane = this.#view.getUint32(M.REGISTERS + M.REGISTER.lane, true);
+    place.source = this.#view.getUint32(lane + M.LANE.source, true);
+    place.cpu = (this.#lanes[place.source] as WasmLane).cpu;
+    place.low = this.#view.getUint32(lane + M.LANE.time, true);
+    place.high = this.#view.getUint32(lane + M.LANE.time + 4, true);
   }
 
   #addText(step: LineStep): number {

@@ -87,9 +87,13 @@ export class WindowPrinter {
   /** The same of a window that lies in memory, into it; undefined where only `print` can. */
   printInMemory(window: ReportWindow, names: readonly TaskName[], slot: WasmSlot): (WindowText & { readonly textEnd: number }) | undefined {
     if (this.#wasm === undefined || this.#lines.hasPast) return undefined;
+    const { state } = this.#lines;
     this.#lines.names.startPart(names);
     const printed = this.#wasm.print(window, slot);
-    if (printed === undefined) return undefined;
+    if (printed === undefined) {
+      this.#lines.state = state;
+      return undefined;
+    }
     const { end: textEnd, records, notes, stops } = printed;
     const { problems, names: tasks } = this.#lines;
     return {
@@ -103,7 +107,8 @@ export class WindowPrinter {
   }
 
   get #state(): LineState | undefined {
-    return this.#isSequential ? this.#lines.state : undefined;
+    const { state } = this.#lines;
+    return this.#isSequential || state.calls.length > 0 ? state : undefined;
   }
 
   #areEndsKnown({ lanes }: ReportWindow, stops: readonly (CursorStop | undefined)[]): boolean {
