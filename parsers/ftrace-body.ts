@@ -18,7 +18,16 @@ import { Interner } from '../base/interner.ts';
 import type { EventField } from '../model/event-batch.ts';
 import { startsWith } from './boot-phase.ts';
 import type { BodyReader } from './ftrace-compile.ts';
-import { learnBareCall, learnCall, learnKeyValues, learnReturn, type Learn } from './ftrace-learn.ts';
+import {
+  CALLEE,
+  CALLEE_AND_CALLER,
+  learnBareCall,
+  learnCall,
+  learnFunction,
+  learnKeyValues,
+  learnReturn,
+  type Learn,
+} from './ftrace-learn.ts';
 import { FtraceOwn } from './ftrace-own.ts';
 import { compileProgram, type Program } from './ftrace-program.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
@@ -323,7 +332,7 @@ export class FtraceBodies {
   #plainEntry(event: string): EventEntry {
     if (event.startsWith(ENTER)) return this.#entry('syscalls', event, learnBareCall);
     if (event.startsWith(EXIT)) return this.#entry('syscalls', event, learnReturn);
-    return this.#entry('', event, learnKeyValues);
+    return event === 'function' ? this.#entry('ftrace', event, learnFunction) : this.#entry('', event, learnKeyValues);
   }
 
   #createEntry(system: string, event: string, learn: Learn): EventEntry {
@@ -412,11 +421,17 @@ export class FtraceBodies {
   /** A shape that fits this line; undefined when none can be learnt. */
   #learnShape(entry: EventEntry, learn: Learn, bytes: Uint8Array, at: number, end: number): LearntShape | undefined {
     if (!canLearn(entry) || end - at > MAX_LEARNT_BYTES) return undefined;
-    const { shapes, system, event } = entry;
+    const { shapes } = entry;
     entry.learntLines++;
     this.changed.add(entry);
     const template = learn(bytes, at, end, shapes.at(-1)?.template);
     if (template.fields.length === 0 || matchTemplate(template, bytes, at, end, false, this.#values) < 0) return undefined;
+    const learnt = this.#addShape(entry, template);
+    if (template === CALLEE) this.#addShape(entry, CALLEE_AND_CALLER);
+    return learnt;
+  }
+
+  #addShape({ shapes, system, event }: EventEntry, template: Template): LearntShape {
     const learnt: LearntShape = {
       template,
       program: compileProgram(template),

@@ -99,6 +99,19 @@ export function learnReturn(bytes: Uint8Array, at: number, end: number, known: T
   return raw.fields.length > 0 ? raw : RETURN;
 }
 
+/** From the call of a function as trace-cmd prints it: its name, and its caller's where that is asked for (`-O parent`); or raw fields. */
+export function learnFunction(bytes: Uint8Array, at: number, end: number, known: Template | undefined): Template {
+  const raw = learnKeyValues(bytes, at, end, known);
+  if (raw.fields.length > 0) return raw;
+  return latin1(bytes, at, end).includes(CALLED_BY) ? CALLEE_AND_CALLER : CALLEE;
+}
+
+const CALLED_BY = ' <-- ';
+const IP: TemplateField = { label: '', field: { name: 'ip', kind: 'string', type: '', hex: false }, form: VALUE.text };
+const PARENT_IP: TemplateField = { label: CALLED_BY, field: { name: 'parent_ip', kind: 'string', type: '', hex: false }, form: VALUE.text };
+export const CALLEE = createTemplate([IP], '');
+/** Tried before the other one, which any text fits. */
+export const CALLEE_AND_CALLER = createTemplate([IP, PARENT_IP], '');
 const RETURN = createTemplate([{ label: '', field: { name: 'ret', kind: 'int64', type: '', hex: true }, form: VALUE.hex }], '');
 
 function build(

@@ -285,7 +285,13 @@ const PLUGIN_RULES: Readonly<Record<string, readonly Rule[]>> = {
   ],
   sched_wakeup: [wakeup('sched_wakeup')],
   sched_wakeup_new: [wakeup('sched_wakeup_new')],
-  function: [{ ...FUNCTION, pattern: /^(\S+) <-- (\S+)$/ }],
+  func_repeats: [
+    {
+      pattern: /^(\S+)(?: <-- (\S+))? \(count: (\d{1,15}) +last_ts: *(\d{1,10}\.\d{1,9})\)$/,
+      event: 'func_repeats',
+      fields: REPEATS.fields,
+    },
+  ],
 };
 
 function wakeup(event: string): Rule {

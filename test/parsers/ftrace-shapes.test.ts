@@ -200,6 +200,44 @@ test('ftrace_text: what a plugin of trace-cmd prints is read as that, however ma
   }
 });
 
+/** Recorded on 6.12 with `-p function -O func-no-repeats`: `trace-cmd report`, with `-O parent`, and `-R`. */
+const CALLS = [
+  '              sh-156   [000]    15.698773: function:             security_vm_enough_memory_mm',
+  '              sh-156   [000]    15.698776: function:                static_key_count',
+  '              sh-156   [000]    15.698783: function:                bpf_lsm_vm_enough_memory <-- security_vm_enough_memory_mm',
+  '              sh-156   [000]    15.698791: func_repeats:            static_key_count (count: 8  last_ts:    15.698789)',
+  '              sh-156   [000]    15.698791: func_repeats:            static_key_count <-- cap_capable (count: 8  last_ts:    15.698789)',
+  '              sh-156   [000]    15.698872: function:             __vm_enough_memory <-- insert_vm_struct',
+  '              sh-156   [000]    15.698881: function:             vma_link',
+];
+
+test('ftrace_text: calls as trace-cmd prints them have their function, and its caller where that is shown', () => {
+  const [first = '', ...rest] = CALLS;
+  // Whichever comes first, and by the quick ways, which begin after some lines of a kind.
+  for (const lines of [CALLS, [...rest, first], Array.from({ length: 40 }, () => CALLS).flat()]) {
+    const { batch } = parse(`${lines.join('\n')}\n`);
+    const copies = lines.length / CALLS.length;
+    const called = Map.groupBy(rowsOf(batch, 'ftrace:function'), ({ ip = '', parent_ip: parent = '-' }) => `${ip} ${parent}`);
+    assert.deepEqual(Object.fromEntries([...called].map(([calls, rows]) => [calls, rows.length]).sort()), {
+      '__vm_enough_memory insert_vm_struct': copies,
+      'bpf_lsm_vm_enough_memory security_vm_enough_memory_mm': copies,
+      'security_vm_enough_memory_mm -': copies,
+      'static_key_count -': copies,
+      'vma_link -': copies,
+    });
+    assert.deepEqual(rowsOf(batch, 'func_repeats').slice(0, 2), [
+      { ip: 'static_key_count', parent_ip: '', count: '8', last_ts: '15698789000' },
+      { ip: 'static_key_count', parent_ip: 'cap_capable', count: '8', last_ts: '15698789000' },
+    ]);
+  }
+  const raw =
+    '       trace-cmd-151   [001]    14.554736: function:              ip=static_key_count parent_ip=security_vm_enough_memory_mm\n';
+  assert.deepEqual(rowsOf(parse(raw.repeat(9)).batch, 'ftrace:function')[8], {
+    ip: 'static_key_count',
+    parent_ip: 'security_vm_enough_memory_mm',
+  });
+});
+
 test('ftrace_text: the quick way and the careful one give the same rows', () => {
   const random = createRandom(5);
   for (const { name, bytes } of loadFixtures('ftrace', '.txt')) {
