@@ -11,7 +11,7 @@
  * `until` are printed, on each CPU at the first record that is not below: a window begins and ends there, whatever clocks do.
  * That this record is where the times of pages let it be looked for is checked by who prints the window; where it is not
  * (`isWhole` is false) the rest of the recording has to be printed in one go. So it has where lines depend on more of what was
- * printed before than names: calls of functions, losses over several pages, damage.
+ * printed before than names and LineState, or on what is behind it: the function graph, losses over several pages, damage.
  */
 import { parseHeaderPage, type PageLayout } from '../parsers/page-header.ts';
 import { COMMIT_BYTES_MASK } from '../parsers/page-records.ts';
