@@ -340,6 +340,24 @@ test('ring buffer: renders arrays, bytes, masks, relative locations and pointers
   });
 });
 
+test('ring buffer: hexadecimal lists are the numbers, of any width and byte order', () => {
+  const random = createRandom(3);
+  const fields = [2, 4, 8].map((width, i) => `\tfield:u${width * 8} w${width}[4];\toffset:${8 + i * 32};\tsize:${width * 4};\tsigned:0;\n`);
+  const format = formatOf('lists', 12, fields.join(''), '"%x %x %llx", REC->w2[0], REC->w4[0], REC->w8[0]');
+  for (let run = 0; run < 400; run++) {
+    const form = { ...THIS_KERNEL, little: run % 2 === 0 };
+    // Many zeros: small numbers, and those that end with them.
+    const bytes = randomBytes(random, 96).map((byte) => (random() < 0.6 ? 0 : byte));
+    const payload = payloadOf(12, 1, 104, form.little, (view) => bytes.forEach((byte, i) => view.setUint8(8 + i, byte)));
+    const batch = readPages(openOf([format], form), [new PageWriter(0n, form).event(1, payload).finish()]);
+    const listOf = (width: number, from: number): string => {
+      const numbers = [0, 1, 2, 3].map((i) => Buffer.from(bytes.slice(from + i * width, from + (i + 1) * width)));
+      return `{${numbers.map((own) => `0x${BigInt(`0x${(form.little ? own.reverse() : own).toString('hex')}`).toString(16)}`).join(',')}}`;
+    };
+    assert.deepEqual(rowText(batch, tableOf(batch, 'lab:lists')), { w2: listOf(2, 0), w4: listOf(4, 32), w8: listOf(8, 64) });
+  }
+});
+
 test('ring buffer: remote events have no common fields but the type, and lie unaligned', () => {
   const common = '\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n';
   const reader = openOf([formatOf('ffa', 13, '\tfield:u64 func;\toffset:2;\tsize:8;\tsigned:0;\n', '""', common)]);
