@@ -217,10 +217,25 @@ export class CursorMerge {
   /** The earliest of the others, up to which the current one may go on; -1 = there is no other. */
   #bound = -1;
   #isBack = false;
+  /** Those that have met the end of the window. */
+  readonly #stopped: PageCursor[] = [];
+  readonly #taken: number[];
 
-  /** From the first records on that are not before `since`. */
-  constructor(cursors: readonly PageCursor[], since?: Moment) {
-    this.#cursors = cursors.filter((cursor) => (since === undefined ? cursor.next() : cursor.seek(since)));
+  /** From the first records on that are not before `since`, without those of the sources in `taken`. */
+  constructor(cursors: readonly PageCursor[], since?: Moment, taken: readonly number[] = []) {
+    const left = new Set(taken);
+    const start = (cursor: PageCursor): boolean => (since === undefined ? cursor.next() : cursor.seek(since));
+    this.#cursors = cursors.filter((cursor) => {
+      if (start(cursor) && (!left.delete(cursor.source) || cursor.next())) return true;
+      this.#noteStop(cursor);
+      return false;
+    });
+    this.#taken = [...left];
+  }
+
+  /** Sources whose first record behind the window is left out, since `skip` took it. */
+  get taken(): readonly number[] {
+    return this.#taken;
   }
 
   /** The cursor whose record is next; undefined at the end. */
@@ -231,26 +246,40 @@ export class CursorMerge {
       return current;
     }
     if (current !== undefined) {
-      if (!current.next()) this.#cursors.splice(this.#index, 1);
+      if (!current.next()) this.#end(this.#index);
       else if (this.#bound < 0 || isBefore(current, this.#cursors[this.#bound] as PageCursor, this.#index < this.#bound)) return current;
     }
     return this.#select();
   }
 
-  /** The next record of those cursors, whatever others have before it; undefined where they have none. `skip` takes it out. */
+  /**
+   * The next record of those cursors, whatever others have before it, be it the first one behind the window; undefined where they
+   * have none. `skip` takes it out.
+   */
   peek(isWanted: (cursor: PageCursor) => boolean): PageCursor | undefined {
     if (!this.#isBack) this.#isBack = this.next() !== undefined;
-    let first: PageCursor | undefined;
-    for (const cursor of this.#cursors) {
-      if (isWanted(cursor) && (first === undefined || isBefore(cursor, first, false))) first = cursor;
-    }
-    return first;
+    return earliestOf(this.#cursors, isWanted) ?? earliestOf(this.#stopped, isWanted);
   }
 
   /** Leaves out the record that `peek` gave. */
   skip(cursor: PageCursor): void {
-    if (!cursor.next()) this.#cursors.splice(this.#cursors.indexOf(cursor), 1);
+    if (cursor.stop !== undefined) {
+      this.#taken.push(cursor.source);
+      return;
+    }
+    if (!cursor.next()) this.#end(this.#cursors.indexOf(cursor));
     this.#isBack = this.#select() !== undefined;
+  }
+
+  #end(index: number): void {
+    for (const cursor of this.#cursors.splice(index, 1)) this.#noteStop(cursor);
+  }
+
+  /** In the order of their list, as records of one time are. */
+  #noteStop(cursor: PageCursor): void {
+    if (cursor.stop === undefined) return;
+    const behind = this.#stopped.findIndex(({ source }) => source > cursor.source);
+    this.#stopped.splice(behind < 0 ? this.#stopped.length : behind, 0, cursor);
   }
 
   #select(): PageCursor | undefined {
@@ -269,4 +298,13 @@ export class CursorMerge {
     this.#bound = second;
     return (this.#current = cursors[first]);
   }
+}
+
+/** Of equal times, the one that stands first. */
+function earliestOf(cursors: readonly PageCursor[], isWanted: (cursor: PageCursor) => boolean): PageCursor | undefined {
+  let first: PageCursor | undefined;
+  for (const cursor of cursors) {
+    if (isWanted(cursor) && (first === undefined || isBefore(cursor, first, false))) first = cursor;
+  }
+  return first;
 }

@@ -3,38 +3,27 @@
  *
  *   function            "      vfs_read"        indented by what called what on this CPU
  *   func_repeats        vfs_read (count: 12  last_ts: 13432.829484)
- *   funcgraph_entry     "  1.234 us    |    mutex_lock();"  or  "             |    vfs_read() {"
- *   funcgraph_exit      "+ 12.345 us   |  }"
+ *   funcgraph_…         report-graph.ts
  *   kernel_stack        <stack trace >, then => symbol (address) on lines of their own
  *   raw_data            # 2a 01 02 03
  *
  * Source: libtraceevent 1.7 plugins/plugin_function.c, trace-cmd 3.1 lib/trace-cmd/trace-ftrace.c.
  */
-import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventFormat } from '../parsers/event-format.ts';
 import type { Kallsyms } from './kallsyms.ts';
-import type { CursorMerge } from './page-cursor.ts';
 import { compileFieldRegion, type Arithmetic, type EventRecord } from './print-fmt-numbers.ts';
-import { fieldReader, type FieldReader, type ReportHandler, type ReportTools } from './report-handler.ts';
+import { graphEntryHandler, graphExitHandler, MAX_DEPTH, type GraphTools } from './report-graph.ts';
+import { fieldReader, type FieldReader, type ReportHandler } from './report-handler.ts';
 import type { TextOut } from './text-out.ts';
 
 /** Blanks per depth of calls. */
 const FUNCTION_INDENT = 3;
-const GRAPH_INDENT = 2;
-/** Deeper, the indent would be all there is. */
-const MAX_DEPTH = 256;
 
-export interface FunctionTools extends ReportTools {
+export interface FunctionTools extends GraphTools {
   /** Repeated calls are among the others. */
   readonly calls: CallStacks;
-  /** Records in their order, to look at the one that follows. */
-  readonly merge: () => CursorMerge | undefined;
-  /** Are two sources of records CPUs of one instance? */
-  readonly isSameBuffer: (source: number, other: number) => boolean;
   /** Prints a time as lines show it. */
   readonly putTime: (out: TextOut, low: number, high: number) => void;
-  /** The format of `ftrace:funcgraph_exit`, and how to compute with it. */
-  readonly graphExit: Arithmetic | undefined;
 }
 
 export function compileFunctionEvent(format: EventFormat, of: Arithmetic, tools: FunctionTools): ReportHandler | undefined {
@@ -130,97 +119,6 @@ function repeatsHandler(of: Arithmetic, tools: FunctionTools): ReportHandler | u
 function putHex(out: TextOut, low: number, high: number): void {
   out.putText('0x');
   out.putHexWords(low, high);
-}
-
-/** Nanoseconds between two fields of the exit of a function. */
-function durationReader(of: Arithmetic): ((record: EventRecord) => number) | undefined {
-  const readStart = fieldReader('calltime', of);
-  const readEnd = fieldReader('rettime', of);
-  if (readStart === undefined || readEnd === undefined) return undefined;
-  return (record) => {
-    const low = readEnd(record) >>> 0;
-    const high = record.high >>> 0;
-    const startLow = readStart(record) >>> 0;
-    return (high - (record.high >>> 0)) * TWO_POW_32 + (low - startLow);
-  };
-}
-
-const OVERHEADS: readonly (readonly [number, string])[] = [
-  [1e9, '$ '],
-  [1e6, '# '],
-  [1e5, '! '],
-  [1e4, '+ '],
-];
-
-function putDuration(out: TextOut, durationNs: number): void {
-  out.putText(OVERHEADS.find(([least]) => durationNs > least)?.[1] ?? '  ');
-  const mark = out.length;
-  const micros = Math.floor(durationNs / 1000);
-  out.putDecimal(micros);
-  if (out.length - mark < 7) {
-    out.putByte(46);
-    out.putPaddedDecimal(durationNs - micros * 1000, 3);
-  }
-  const written = out.length - mark;
-  out.putText(' us ');
-  out.putFill(32, 7 - written);
-  out.putText('|  ');
-}
-
-function graphEntryHandler(of: Arithmetic, tools: FunctionTools): ReportHandler | undefined {
-  const { symbols, graphExit, notePast } = tools;
-  const readFunction = fieldReader('func', of);
-  const readDepth = fieldReader('depth', of);
-  const readExitFunction = graphExit === undefined ? undefined : fieldReader('func', graphExit);
-  const readDuration = graphExit === undefined ? undefined : durationReader(graphExit);
-  if (readFunction === undefined || readDepth === undefined || graphExit === undefined) return undefined;
-  /** The exit of the function entered: the very next record of the buffer, which then has no line of its own. */
-  const takeLeaf = (low: number, high: number, pid: number, source: number): number | undefined => {
-    const merge = tools.merge();
-    const next = merge?.peek((cursor) => tools.isSameBuffer(cursor.source, source));
-    if (merge === undefined || next === undefined) {
-      // Where a window ends, the exit may stand in the next one.
-      notePast();
-      return undefined;
-    }
-    const { record } = next;
-    const isExit = record.view.getUint16(record.start, record.little) === graphExit.format.id && readPid(graphExit, record) === pid;
-    if (!isExit || readExitFunction?.(record) !== low || record.high !== high) return undefined;
-    const duration = readDuration?.(record) ?? 0;
-    merge.skip(next);
-    return duration;
-  };
-  return ({ record, source }, out) => {
-    const low = readFunction(record);
-    const { high } = record;
-    const depth = Math.min(MAX_DEPTH, Math.max(0, readDepth(record)));
-    const duration = takeLeaf(low, high, readPid(of, record), source);
-    if (duration === undefined) out.putText('             |  ');
-    else putDuration(out, duration);
-    out.putFill(32, depth * GRAPH_INDENT);
-    const symbol = symbols.find(low, high);
-    if (symbol === undefined) out.putHexWords(low, high);
-    else out.putPiece(symbol.piece);
-    out.putText(duration === undefined ? '() {' : '();');
-    return false;
-  };
-}
-
-function readPid({ format }: Arithmetic, { view, start, little }: EventRecord): number {
-  const offset = format.common.find(({ name }) => name === 'common_pid')?.offsetBytes ?? 4;
-  return view.getInt32(start + offset, little);
-}
-
-function graphExitHandler(of: Arithmetic): ReportHandler | undefined {
-  const readDuration = durationReader(of);
-  const readDepth = fieldReader('depth', of);
-  if (readDuration === undefined || readDepth === undefined) return undefined;
-  return ({ record }, out) => {
-    putDuration(out, readDuration(record));
-    out.putFill(32, Math.min(MAX_DEPTH, Math.max(0, readDepth(record))) * GRAPH_INDENT);
-    out.putByte(125);
-    return false;
-  };
 }
 
 function stackHandler(format: EventFormat, of: Arithmetic, { symbols, longBytes }: FunctionTools): ReportHandler | undefined {

@@ -28,6 +28,7 @@ import { compileBprint } from './report-bprint.ts';
 import { compileFields } from './report-fields.ts';
 import { FLAG } from './report-flags.ts';
 import { CallStacks, compileFunctionEvent, type CallState, type FunctionTools } from './report-functions.ts';
+import { toGraphShape, type GraphShape } from './report-graph.ts';
 import type { ReportHandler } from './report-handler.ts';
 import { compilePlugin } from './report-plugins.ts';
 import { showsSeconds, type NamedFormat, type ReportFilter, type ReportOptions, type ReportSource } from './report-options.ts';
@@ -58,6 +59,8 @@ export interface LineState {
   readonly lastShown: bigint;
   /** CPUs whose last record was shown. */
   readonly wasShown: readonly number[];
+  /** Sources whose next record has no line, since it is the end of a call that is printed (report-graph.ts). */
+  readonly taken: readonly number[];
 }
 
 /** What stands in front of the time, and of the flags where they are shown. */
@@ -88,8 +91,9 @@ export class ReportLines {
   readonly names: TaskNames;
   /** Lines written, notices of losses not counted. */
   count = 0;
-  /** A line was printed that may take something from records before it, other than names and its state, or from one behind the window. */
+  /** A line was printed that may take something from records before it, other than names and its state. */
   hasPast = false;
+  readonly symbols: Kallsyms;
   readonly #calls: CallStacks;
   /** What is wrong with formats that were asked for. */
   readonly problems: string[] = [];
@@ -118,8 +122,14 @@ export class ReportLines {
   lastShown = 0n;
   /** CPUs whose record before was shown. */
   #shown = new Set<number>();
+  /** As in LineState. */
+  taken: readonly number[] = [];
+  /** A call came whose line depends on the record behind it. */
+  hasLookedAhead = false;
   /** The event of stacks, or -1. */
   readonly stackId: number;
+  /** undefined: calls of function_graph are printed by their handlers only. */
+  readonly graph: GraphShape | undefined;
 
   constructor({ info, formats }: ReportSource, options: ReportOptions, prefixes: readonly string[]) {
     this.#options = options;
@@ -127,6 +137,7 @@ export class ReportLines {
     const layout = parseHeaderPage(formats.headerPage);
     const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
     const symbols = new Kallsyms(info.readKallsyms, 'bisected');
+    this.symbols = symbols;
     this.#calls = new CallStacks(symbols);
     this.#context = { dialect: 'trace-cmd', longBytes, symbols, strings: readStrings(formats.printkFormats) };
     // Parsed when their first record comes: a kernel has 2,300, a recording some dozens.
@@ -140,7 +151,9 @@ export class ReportLines {
     this.commonPid = offsetOf('common_pid', 4);
     this.commonFlags = offsetOf('common_flags', 2);
     this.commonPreempt = offsetOf('common_preempt_count', 3);
-    const exit = this.#parse(this.#idOf('funcgraph_exit'));
+    const [entryId, exitId] = [this.#idOf('funcgraph_entry'), this.#idOf('funcgraph_exit')];
+    const exit = this.#parse(exitId);
+    this.graph = toGraphShape(entryId, this.#parse(entryId), exitId, exit);
     this.stackId = this.#idOf('kernel_stack');
     this.#tools = {
       symbols,
@@ -157,13 +170,15 @@ export class ReportLines {
 
   /** What lines go on from, other than names. */
   get state(): LineState {
-    return { calls: this.#calls.state, lastShown: this.lastShown, wasShown: [...this.#shown].sort((a, b) => a - b) };
+    const { lastShown, taken } = this;
+    return { calls: this.#calls.state, lastShown, wasShown: [...this.#shown].sort((a, b) => a - b), taken };
   }
 
-  set state({ calls, lastShown, wasShown }: LineState) {
+  set state({ calls, lastShown, wasShown, taken }: LineState) {
     this.#calls.state = calls;
     this.lastShown = lastShown;
     this.#shown = new Set(wasShown);
+    this.taken = taken;
   }
 
   /** Was the record before on this CPU shown? Its stack goes with it. */
@@ -182,7 +197,10 @@ export class ReportLines {
     this.#merge = merge;
     while (out.length < end) {
       const cursor = merge.next();
-      if (cursor === undefined) return false;
+      if (cursor === undefined) {
+        this.taken = merge.taken;
+        return false;
+      }
       this.#writeRecord(cursor, out);
     }
     return true;
@@ -411,7 +429,10 @@ export class ReportLines {
     const common = { name: padName(format.event, timeDifference), isShown: filter?.events?.(format.system, format.event) ?? true };
     if (raw) return toPrinter(common, undefined, fields);
     const handler = compileFunctionEvent(format, of, this.#tools);
-    if (handler !== undefined) return { ...toPrinter(common, handler, []), looksAround: looksAround(format) };
+    if (handler !== undefined) {
+      this.hasLookedAhead ||= looksAhead(format);
+      return { ...toPrinter(common, handler, []), looksAround: looksAhead(format) };
+    }
     const plugin = compilePlugin(format, of, this.#tools);
     const line = this.#compileLine(format, parts, fields, of);
     if (typeof plugin === 'function') return toPrinter(common, plugin, line);
@@ -471,7 +492,7 @@ function toPrinter(
 }
 
 /** Whether a call has a line of its own for its end is told by the record behind it. */
-function looksAround({ event }: EventFormat): boolean {
+function looksAhead({ event }: EventFormat): boolean {
   return event === 'funcgraph_entry';
 }
 

@@ -3,6 +3,7 @@
  * `out` is where the next byte goes, and each function returns where it goes then, or FAILED. Numbers and texts of programs have
  * their room (`limit` is that much before the end); what is as long as the record says is measured against it first.
  */
+import { DURATION_WIDTH, GRAPH_INDENT, MAX_DEPTH, NO_DURATION, NO_OVERHEAD, OVERHEADS } from './report-graph.ts';
 import * as M from './report-wasm-memory.ts';
 import { toBytes } from './text-out.ts';
 import {
@@ -30,7 +31,7 @@ import {
 } from '../base/wasm-assembler.ts';
 
 export const FAILED = -1;
-const { STEP, KIND, PADDED, OPERATION } = M;
+const { STEP, KIND, PADDED, OPERATION, REGISTER } = M;
 
 /** Sixteen bytes to a store: 4 ns for what takes 9 in JavaScript, where a store has eight. */
 const copy = defineFunction('copy', { from: I32, bytes: I32, out: I32 }, [I32], { at: I32 }, [
@@ -198,6 +199,10 @@ function littleEndian(text: string): bigint {
   return toBytes(text).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 }
 
+function word(text: string): Code {
+  return i32.const(Number(littleEndian(text)));
+}
+
 const fill = defineFunction('fill', { byte: I32, count: I32, out: I32 }, [I32], { end: I32 }, [
   set('end', i32.add('out', 'count')),
   block('done', loop('next', brIf('done', i32.geU('out', 'end')), i32.store8('out', 'byte'), set('out', i32.add('out', 1)), br('next'))),
@@ -234,6 +239,45 @@ const putPadded = defineFunction(
     get('out'),
   ],
 );
+
+const MAX_DURATION = 2n ** 53n;
+
+/** 64 bits of a record; 0 where it is too short. */
+export function loadOf(start: Code | string, end: Code | string, offset: Code | number): Code {
+  const value = typeof offset === 'number' ? i64.load(start, offset) : i64.load(i32.add(start, offset));
+  return choose(i32.geU(end, i32.add(start, i32.add(offset, 8))), value, i64.const(0));
+}
+
+/** Nanoseconds from one time to the other; 2^53 where JavaScript has to count them. */
+const durationOf = defineFunction('durationOf', { from: I64, to: I64 }, [I64], {}, [
+  choose(i32.and(i64.geU('to', 'from'), i64.ltU(i64.sub('to', 'from'), MAX_DURATION)), i64.sub('to', 'from'), i64.const(MAX_DURATION)),
+]);
+
+/** `+ 12.345 us   |  ` */
+const putDuration = defineFunction('putDuration', { ns: I64, out: I32 }, [I32], { micros: I64, mark: I32 }, [
+  when(i64.geU('ns', MAX_DURATION), [ret(FAILED)]),
+  i32.store16('out', Number(littleEndian(NO_OVERHEAD))),
+  ...OVERHEADS.toReversed().map(([least, text]) => when(i64.gtU('ns', least), [i32.store16('out', Number(littleEndian(text)))])),
+  set('mark', i32.add('out', 2)),
+  set('micros', i64.divU('ns', 1000)),
+  set('out', call('putUnsigned', 'micros', 'mark')),
+  when(i32.ltU(i32.sub('out', 'mark'), DURATION_WIDTH), [
+    i32.store8('out', 46),
+    set('out', call('putDigits', i32.wrap(i64.sub('ns', i64.mul('micros', 1000))), 3, i32.add('out', 1))),
+  ]),
+  set('mark', i32.sub('out', 'mark')),
+  i32.store('out', Number(littleEndian(' us '))),
+  set('out', i32.add('out', 4)),
+  when(i32.ltU('mark', DURATION_WIDTH), [set('out', call('fill', 32, i32.sub(DURATION_WIDTH, 'mark'), 'out'))]),
+  i32.store('out', Number(littleEndian('|  '))),
+  i32.add('out', 3),
+]);
+
+/** Blanks for the depth of a call. */
+const putIndent = defineFunction('putIndent', { depth: I32, out: I32 }, [I32], {}, [
+  when(i32.ltS('depth', 1), [ret('out')]),
+  call('fill', 32, i32.mul(choose(i32.gtS('depth', MAX_DEPTH), i32.const(MAX_DEPTH), get('depth')), GRAPH_INDENT), 'out'),
+]);
 
 /** Bytes of a number to the lower end, and zeros above them. */
 function cut(value: Code, shift: Code): Code {
@@ -428,6 +472,32 @@ const taskArm: readonly Code[] = [
   ),
 ];
 
+const indent = [when(i32.ne('out', FAILED), [set('out', call('putIndent', i32.wrap(value), 'out'))])];
+
+const calledArm: readonly Code[] = [
+  when(
+    i32.load(M.REGISTERS, REGISTER.isLeaf),
+    [set('out', call('putDuration', i64.load(M.REGISTERS, REGISTER.duration), 'out'))],
+    [
+      i64.store('out', littleEndian(NO_DURATION.slice(0, 8))),
+      i64.store('out', littleEndian(NO_DURATION.slice(8)), 8),
+      set('out', i32.add('out', NO_DURATION.length)),
+    ],
+  ),
+  ...indent,
+];
+
+const returnedArm: readonly Code[] = [
+  set('number', call('durationOf', loadOf('start', 'end', field(STEP.a)), loadOf('start', 'end', field(STEP.b)))),
+  set('out', call('putDuration', 'number', 'out')),
+  ...indent,
+];
+
+const braceArm: readonly Code[] = [
+  i32.store('out', choose(i32.load(M.REGISTERS, REGISTER.isLeaf), word('();'), word('() {'))),
+  set('out', i32.sub(i32.add('out', 4), i32.load(M.REGISTERS, REGISTER.isLeaf))),
+];
+
 /** By the numbers of KIND. */
 const ARMS: readonly (readonly [number, readonly Code[]])[] = [
   [KIND.end, [ret('out')]],
@@ -449,6 +519,9 @@ const ARMS: readonly (readonly [number, readonly Code[]])[] = [
   [KIND.bytes, [...locateField, set('out', call('putBytes', 'from', 'to', 'out', 'limit'))]],
   [KIND.characters, charactersArm],
   [KIND.other, [set('out', call('putOther', field(STEP.a), 'start', 'end', 'out', 'limit'))]],
+  [KIND.called, calledArm],
+  [KIND.returned, returnedArm],
+  [KIND.brace, braceArm],
 ];
 
 const putBody = defineFunction(
@@ -486,6 +559,9 @@ export const LINE_FUNCTIONS = [
   putPointer,
   fill,
   putPadded,
+  durationOf,
+  putDuration,
+  putIndent,
   compute,
   valueOf,
   placeOf,

@@ -36,7 +36,14 @@ export const REGISTER = {
   lastShown: 40,
   /** The lane whose record is printed. */
   lane: 48,
+  /** Whether the record behind a call is its end, and what it took, in ns. */
+  isLeaf: 52,
+  duration: 56,
+  /** The source whose next record is such an end, in this window or the next one; -1 = none. */
+  taken: 64,
 } as const;
+/** A lane as it was, while the record behind it is looked at. */
+export const HELD = 1280;
 export const ORDER = 2048;
 /** The digits of each byte. */
 export const HEX_PAIRS = 0x7000;
@@ -97,6 +104,9 @@ export const STEP = { kind: 0, text: 4, length: 8, at: 12, least: 16, shift: 20,
  *   padded                a: 64 − bits shown, b: width, c: flags
  *   bytes characters      a: offset, b: bytes; where c is 1 as of `located`
  *   other                 a: who puts it
+ *   called                duration, if the record behind is the end of the call, and indent by the value
+ *   returned              a, b: offsets of when it began and ended; duration and indent by the value
+ *   brace                 of a call that is not its own end, or both
  */
 export const KIND = {
   end: 0,
@@ -112,6 +122,9 @@ export const KIND = {
   bytes: 10,
   characters: 11,
   other: 12,
+  called: 13,
+  returned: 14,
+  brace: 15,
 } as const;
 export const PADDED = { signed: 1, hex: 2, zero: 4, left: 8, alternate: 16 } as const;
 /** Of a step that has no offset but a computation. */

@@ -1,15 +1,30 @@
 /** Programs of lines as bytes, in the form that report-wasm-memory.ts draws. */
-import { compileLine, type LinePart, type LineStep, type NativeStep } from './line-program.ts';
+import type { Kallsyms } from './kallsyms.ts';
+import { compileLine, type LineStep, type NativeStep } from './line-program.ts';
 import type { Load } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
+import { GRAPH_INDENT, MAX_DEPTH } from './report-graph.ts';
 import * as M from './report-wasm-memory.ts';
 import { toBytes } from './text-out.ts';
 import type { ValueOperation } from './value-operations.ts';
 
+/** What stands in a line of function_graph (report-graph.ts). */
+export type CallStep =
+  | { readonly kind: 'called'; readonly depth: Load }
+  | { readonly kind: 'callee'; readonly func: Load; readonly symbols: Kallsyms }
+  | { readonly kind: 'returned'; readonly depth: Load; readonly calltime: Load; readonly rettime: Load }
+  | { readonly kind: 'brace' };
+
+/** A text, and what stands behind it. */
+export interface ProgramPart {
+  readonly text: string;
+  readonly step: LineStep | CallStep | undefined;
+}
+
 /** Who is called for what the record does not say, and for what no step can do; numbers to be called by. */
 export interface StepCallbacks {
   /** The tag of texts that are made of a number and kept. */
-  addText(step: LineStep): number;
+  addText(step: LineStep | CallStep): number;
   addPut(put: Put): number;
   /** A put that tells the name of the thread whose number lies there. */
   addTask(put: Put, load: Load): number;
@@ -17,6 +32,8 @@ export interface StepCallbacks {
 
 /** Digits of a number, its sign and `0x`. */
 const NUMBER_ROOM = 32;
+/** A duration and blanks for its depth. */
+const CALL_ROOM = 2 * NUMBER_ROOM + MAX_DEPTH * GRAPH_INDENT;
 /** More than any line takes; a program that needs more is put by one call. */
 const MAX_ROOM = 1 << 19;
 
@@ -34,7 +51,7 @@ export class ProgramWriter {
   }
 
   /** Where the program is; 0 where there is no room left for it. `name`: stands in front of the body. */
-  write(name: Uint8Array, line: readonly LinePart[]): number {
+  write(name: Uint8Array, line: readonly ProgramPart[]): number {
     const program = (this.#at + 15) & ~15;
     const steps = toSteps(name, line);
     const bytes = steps.reduce(
@@ -70,7 +87,11 @@ export class ProgramWriter {
     else this.#set(at, { at: M.COMPUTED, least: this.#writeOperations(value) });
   }
 
-  #writeStep(at: number, step: LineStep): void {
+  #writeStep(at: number, step: LineStep | CallStep): void {
+    if (isCall(step)) {
+      this.#writeCall(at, step);
+      return;
+    }
     if (step.kind === 'put') {
       if (step.native === undefined) this.#set(at, { kind: M.KIND.other, a: this.#callbacks.addPut(step.put) });
       else this.#writeNative(at, step, step.native);
@@ -81,6 +102,25 @@ export class ProgramWriter {
     else {
       const kind = step.kind === 'hex' ? M.KIND.hex : step.signed ? M.KIND.signed : M.KIND.unsigned;
       this.#set(at, { kind, a: 64 - 8 * step.sizeBytes });
+    }
+  }
+
+  #writeCall(at: number, step: CallStep): void {
+    switch (step.kind) {
+      case 'callee':
+        this.#setValue(at, [{ kind: 'load', load: step.func }]);
+        this.#set(at, { kind: M.KIND.kept, a: this.#callbacks.addText(step) });
+        return;
+      case 'called':
+        this.#setValue(at, [{ kind: 'load', load: step.depth }]);
+        this.#set(at, { kind: M.KIND.called });
+        return;
+      case 'returned':
+        this.#setValue(at, [{ kind: 'load', load: step.depth }]);
+        this.#set(at, { kind: M.KIND.returned, a: step.calltime.at, b: step.rettime.at });
+        return;
+      default:
+        this.#set(at, { kind: M.KIND.brace });
     }
   }
 
@@ -158,20 +198,25 @@ export class ProgramWriter {
 interface ProgramStep {
   readonly text: Uint8Array;
   /** undefined = the end. */
-  readonly step: LineStep | undefined;
+  readonly step: LineStep | CallStep | undefined;
 }
 
 /** Texts without a step go in front of the next one; the last step is the end. */
-function toSteps(name: Uint8Array, line: readonly LinePart[]): ProgramStep[] {
+function toSteps(name: Uint8Array, line: readonly ProgramPart[]): ProgramStep[] {
   const steps: ProgramStep[] = [];
   let text = name;
   for (const part of line) {
     text = Uint8Array.from([...text, ...toBytes(part.text)]);
     if (part.step === undefined) continue;
-    steps.push({ text, step: hasKind(part.step) ? part.step : { kind: 'put', put: compileLine([{ text: '', step: part.step }]) } });
+    const { step } = part;
+    steps.push({ text, step: isCall(step) || hasKind(step) ? step : { kind: 'put', put: compileLine([{ text: '', step }]) } });
     text = new Uint8Array(0);
   }
   return [...steps, { text, step: undefined }];
+}
+
+function isCall(step: LineStep | CallStep): step is CallStep {
+  return step.kind === 'called' || step.kind === 'callee' || step.kind === 'returned' || step.kind === 'brace';
 }
 
 /** Capitals and numbers that are loaded with their sign are rare or none where lines are those of libtraceevent. */
@@ -194,11 +239,12 @@ function valueOf(native: NativeValue): readonly ValueOperation[] {
   return native.kind === 'task' ? [{ kind: 'load', load: native.load }] : native.value;
 }
 
-function operationsOf(step: LineStep | undefined): readonly ValueOperation[] {
+function operationsOf(step: LineStep | CallStep | undefined): readonly ValueOperation[] {
   return step?.kind === 'put' && step.native !== undefined && hasValue(step.native) ? valueOf(step.native) : [];
 }
 
-function roomOf(step: LineStep | undefined): number {
+function roomOf(step: LineStep | CallStep | undefined): number {
+  if (step?.kind === 'called' || step?.kind === 'returned') return CALL_ROOM;
   const width = step?.kind === 'put' && step.native?.kind === 'number' ? step.native.width : 0;
   return NUMBER_ROOM + width;
 }

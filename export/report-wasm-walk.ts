@@ -7,7 +7,8 @@ import { ABSOLUTE, COMMIT_BYTES_MASK, LOST_FLAG, LOST_STORED_FLAG, PADDING } fro
 import type { PageLayout } from '../parsers/page-header.ts';
 import * as M from './report-wasm-memory.ts';
 import { FLAG } from './report-flags.ts';
-import { FAILED } from './report-wasm-lines.ts';
+import { FAILED, loadOf } from './report-wasm-lines.ts';
+import type { GraphShape } from './report-graph.ts';
 import {
   block,
   br,
@@ -41,6 +42,8 @@ export interface WalkShape {
   /** The time since the line before stands behind the time, in ns or in µs. */
   readonly timeDifference: 'nanos' | 'micros' | undefined;
   readonly filter: WalkFilter | undefined;
+  /** Calls of function_graph, whose lines depend on the record behind them. */
+  readonly graph: GraphShape | undefined;
 }
 
 /** Which records are lines; events that are not have the program HIDDEN. */
@@ -420,67 +423,170 @@ const select: readonly Code[] = [
   ),
 ];
 
-/** Takes the lane that has ended out of the order. */
-const remove: readonly Code[] = [
+/** Takes a lane that has ended out of the order; how many are left. */
+const remove = defineFunction('remove', { at: I32, count: I32 }, [I32], {}, [
   set('count', i32.sub('count', 1)),
   block(
     'removed',
     loop(
       'next',
-      brIf('removed', i32.geU('first', 'count')),
-      i32.store(i32.shl('first', 2), laneAt(i32.add('first', 1)), M.ORDER),
-      set('first', i32.add('first', 1)),
+      brIf('removed', i32.geU('at', 'count')),
+      i32.store(i32.shl('at', 2), laneAt(i32.add('at', 1)), M.ORDER),
+      set('at', i32.add('at', 1)),
       br('next'),
     ),
   ),
-];
+  get('count'),
+]);
+
+/** The lane with the earliest record behind the window; 0 where there is none. */
+const firstBehind = defineFunction('firstBehind', { lanes: I32 }, [I32], { i: I32, lane: I32, first: I32 }, [
+  block(
+    'found',
+    loop(
+      'next',
+      brIf('found', i32.geU('i', 'lanes')),
+      set('lane', i32.add(M.LANES, i32.mul('i', M.LANE_BYTES))),
+      when(i32.geS(lane(LANE.stopPage), 0), [
+        when(i32.eqz('first'), [set('first', get('lane'))]),
+        when(i64.ltU(i64.load('lane', LANE.time), i64.load('first', LANE.time)), [set('first', get('lane'))]),
+      ]),
+      set('i', i32.add('i', 1)),
+      br('next'),
+    ),
+  ),
+  get('first'),
+]);
+
+/** Is the record of one lane the end of the call that the other one has? Then its duration is noted. */
+function isEndOf({ exitId, entry, exit }: GraphShape, commonPid: number) {
+  const pidOf = (start: string, end: string): Code =>
+    choose(i32.geU(end, i32.add(start, commonPid + 4)), i32.load(start, commonPid), i32.const(0));
+  return defineFunction('isEndOf', { next: I32, lane: I32 }, [I32], { start: I32, end: I32, callStart: I32, callEnd: I32, duration: I64 }, [
+    set('start', i32.load('next', LANE.start)),
+    set('end', i32.load('next', LANE.recordEnd)),
+    set('callStart', lane(LANE.start)),
+    set('callEnd', lane(LANE.recordEnd)),
+    when(i32.ne(i32.load16U('start'), exitId), [ret(0)]),
+    when(i32.ne(pidOf('start', 'end'), pidOf('callStart', 'callEnd')), [ret(0)]),
+    when(i64.ne(loadOf('start', 'end', exit.func.at), loadOf('callStart', 'callEnd', entry.func.at)), [ret(0)]),
+    set('duration', call('durationOf', loadOf('start', 'end', exit.calltime.at), loadOf('start', 'end', exit.rettime.at))),
+    i64.store(M.REGISTERS, 'duration', REGISTER.duration),
+    i32.const(1),
+  ]);
+}
+
+/** A call: with its end, if that is the next record of all CPUs, be it the first one behind the window. */
+function putCall({ entryId }: GraphShape): Code {
+  return when(i32.eq(i32.load16U(lane(LANE.start)), entryId), [
+    set('next', call('copy', 'lane', M.LANE_BYTES, M.HELD)),
+    set('hasMore', call('advance', 'lane')),
+    set('next', choose('hasMore', get('lane'), i32.const(0))),
+    when(i32.geS('second', 0), [
+      when(i32.or(i32.eqz('hasMore'), i64.gtU(i64.load('lane', LANE.time), 'bound')), [set('next', laneAt('second'))]),
+    ]),
+    set('isBehind', i32.eqz('next')),
+    when('isBehind', [set('next', call('firstBehind', 'lanes'))]),
+    set('isLeaf', i32.const(0)),
+    when('next', [set('isLeaf', call('isEndOf', 'next', M.HELD))]),
+    i32.store(M.REGISTERS, 'isLeaf', REGISTER.isLeaf),
+    set('before', get('out')),
+    set('out', call('putLine', M.HELD, 'out', 'outEnd')),
+    when(i32.eq('out', FAILED), [ret(FAILED)]),
+    setLane(LANE.wasShown, i32.load(M.HELD, LANE.wasShown)),
+    when(i32.eqz('hasMore'), [
+      set('count', call('remove', 'first', 'count')),
+      set('second', i32.sub('second', i32.gtS('second', 'first'))),
+    ]),
+    // A call that is left out leaves its end where it is.
+    when(i32.and('isLeaf', i32.ne('out', 'before')), [
+      when(
+        'isBehind',
+        [i32.store(M.REGISTERS, i32.load('next', LANE.source), REGISTER.taken)],
+        [
+          when(i32.eqz(call('advance', 'next')), [
+            set('count', call('remove', choose(i32.eq('next', 'lane'), get('first'), get('second')), 'count')),
+          ]),
+        ],
+      ),
+    ]),
+    br('merge'),
+  ]);
+}
+
+const addToOrder: readonly Code[] = [i32.store(i32.shl('count', 2), 'lane', M.ORDER), set('count', i32.add('count', 1))];
 
 /** The CPUs that have a record in the window, one behind the other. */
-const collect: readonly Code[] = [
-  block(
+function collect(hasGraph: boolean): Code {
+  const add = hasGraph
+    ? [
+        when(
+          i32.eq(lane(LANE.source), register(REGISTER.taken)),
+          [i32.store(M.REGISTERS, -1, REGISTER.taken), when(call('advance', 'lane'), addToOrder)],
+          addToOrder,
+        ),
+      ]
+    : addToOrder;
+  return block(
     'collected',
     loop(
       'next',
       brIf('collected', i32.geU('i', 'lanes')),
       set('lane', i32.add(M.LANES, i32.mul('i', M.LANE_BYTES))),
-      when(call('seek', 'lane'), [i32.store(i32.shl('count', 2), 'lane', M.ORDER), set('count', i32.add('count', 1))]),
+      when(call('seek', 'lane'), add),
       set('i', i32.add('i', 1)),
       br('next'),
     ),
-  ),
-];
+  );
+}
 
 /** Prints a window from `out` on; FAILED where JavaScript has to. */
-const printWindow = defineFunction(
-  'printWindow',
-  { lanes: I32, out: I32, outEnd: I32 },
-  [I32],
-  { lane: I32, i: I32, count: I32, first: I32, second: I32, time: I64, bound: I64 },
-  [
-    ...collect,
-    block(
-      'printed',
-      loop(
-        'merge',
-        brIf('printed', i32.eqz('count')),
-        ...select,
-        set('lane', laneAt('first')),
-        // Up to the next one's time; with it where this one stands before it, and otherwise its time is later, so not 0.
-        set('bound', i64.const(-1)),
-        when(i32.geS('second', 0), [set('bound', i64.sub(timeOf('second'), i64.extendU(i32.gtS('first', 'second'))))]),
+function printWindow({ graph }: WalkShape) {
+  return defineFunction(
+    'printWindow',
+    { lanes: I32, out: I32, outEnd: I32 },
+    [I32],
+    {
+      lane: I32,
+      i: I32,
+      count: I32,
+      first: I32,
+      second: I32,
+      next: I32,
+      hasMore: I32,
+      isBehind: I32,
+      isLeaf: I32,
+      before: I32,
+      time: I64,
+      bound: I64,
+    },
+    [
+      collect(graph !== undefined),
+      block(
+        'printed',
         loop(
-          'same lane',
-          set('out', call('putLine', 'lane', 'out', 'outEnd')),
-          when(i32.eq('out', FAILED), [ret(FAILED)]),
-          when(i32.eqz(call('advance', 'lane')), [...remove, br('merge')]),
-          brIf('same lane', i64.leU(i64.load('lane', LANE.time), 'bound')),
+          'merge',
+          brIf('printed', i32.eqz('count')),
+          ...select,
+          set('lane', laneAt('first')),
+          // Up to the next one's time; with it where this one stands before it, and otherwise its time is later, so not 0.
+          set('bound', i64.const(-1)),
+          when(i32.geS('second', 0), [set('bound', i64.sub(timeOf('second'), i64.extendU(i32.gtS('first', 'second'))))]),
+          loop(
+            'same lane',
+            ...(graph === undefined ? [] : [putCall(graph)]),
+            set('out', call('putLine', 'lane', 'out', 'outEnd')),
+            when(i32.eq('out', FAILED), [ret(FAILED)]),
+            when(i32.eqz(call('advance', 'lane')), [set('count', call('remove', 'first', 'count')), br('merge')]),
+            brIf('same lane', i64.leU(i64.load('lane', LANE.time), 'bound')),
+          ),
+          br('merge'),
         ),
-        br('merge'),
       ),
-    ),
-    choose(register(REGISTER.damaged), i32.const(FAILED), get('out')),
-  ],
-);
+      choose(register(REGISTER.damaged), i32.const(FAILED), get('out')),
+    ],
+  );
+}
 
 export function walkFunctions(shape: WalkShape) {
   const putTime = defineFunction('putTime', { time: I64, out: I32 }, [I32], { within: I64 }, TIMES[shape.times]);
@@ -495,6 +601,8 @@ export function walkFunctions(shape: WalkShape) {
     ...(timeDifference === undefined ? [] : [putDifference(timeDifference === 'nanos')]),
     putLine(shape),
     seek,
-    printWindow,
+    remove,
+    ...(shape.graph === undefined ? [] : [firstBehind, isEndOf(shape.graph, shape.commonPid)]),
+    printWindow(shape),
   ];
 }

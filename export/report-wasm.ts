@@ -5,11 +5,13 @@
  *   pages in its memory → records in order of time → head · time · program of the event → text in its memory
  *
  * It asks for what it does not have: programs of events, heads of threads, texts of symbols and flags that it has not met, and steps
- * that only JavaScript can do. What it is not made for (damage, calls of the function graph, a window whose text finds no
- * room or, with -R, has characters that cannot be printed, times that are converted, pages of a big-endian kernel) is printed by
+ * that only JavaScript can do. What it is not made for (damage, calls of the function graph in several instances or of chosen CPUs, a
+ * window whose text finds no room or, with -R, has characters that cannot be printed, times that are converted, pages of a big-endian
+ * kernel) is printed by
  * ReportLines alone: the same bytes, some three times as slow.
  */
 import { parseHeaderPage } from '../parsers/page-header.ts';
+import type { Kallsyms } from './kallsyms.ts';
 import { putSymbolOrAddress, type LineStep } from './line-program.ts';
 import { EventRecord, loadNarrow, type Load } from './print-fmt-numbers.ts';
 import type { Put } from './print-fmt-strings.ts';
@@ -18,16 +20,19 @@ import type { CursorStop } from './page-cursor.ts';
 import type { EventPrinter, ReportLines } from './report-lines.ts';
 import type { RecordPlace } from './report-handler.ts';
 import type { ReportFilter, ReportOptions, ReportSource } from './report-options.ts';
+import { putCallee, type GraphShape } from './report-graph.ts';
 import { FAILED, LINE_FUNCTIONS } from './report-wasm-lines.ts';
 import * as M from './report-wasm-memory.ts';
 import type { WasmSlot } from './report-wasm-memory.ts';
-import { ProgramWriter } from './report-wasm-program.ts';
+import { ProgramWriter, type CallStep, type ProgramPart } from './report-wasm-program.ts';
 import { walkFunctions, type WalkShape } from './report-wasm-walk.ts';
 import type { TaskNote } from './report-tasks.ts';
 import { toBytes, TextOut } from './text-out.ts';
 import { encodeModule, I32 } from '../base/wasm-assembler.ts';
 import { Instance, Module, type WasmInstance, type WasmMemory } from '../base/wasm-runtime.ts';
 
+/** No source. */
+const NONE = -1;
 const NO_TEXT = new Uint8Array(0);
 /** Texts of one tag; what comes behind is made each time. */
 const MAX_KEPT = 1024;
@@ -44,6 +49,8 @@ export interface WasmWindow {
 }
 
 export interface WasmLane {
+  /** Names the instance. */
+  readonly prefix: string;
   readonly cpu: number;
   readonly pageSizeBytes: number;
 }
@@ -73,6 +80,7 @@ export class WasmPrinter {
   #out: TextOut;
   readonly #instance: WasmInstance;
   readonly #programs: ProgramWriter;
+  readonly #graph: GraphShape | undefined;
   /** The record at hand. */
   readonly #place: { -readonly [name in keyof RecordPlace]: RecordPlace[name] };
   /** Threads that a filter lets through. */
@@ -118,6 +126,7 @@ export class WasmPrinter {
         until: filter.until ?? LAST_TIME,
         stackId: lines.stackId,
       },
+      graph: !raw && filter?.cpus === undefined && new Set(lanes.map(({ prefix }) => prefix)).size === 1 ? lines.graph : undefined,
     };
     return new WasmPrinter(shape, filter?.pids ?? [], lines, lanes, memory);
   }
@@ -125,6 +134,7 @@ export class WasmPrinter {
   constructor(shape: WalkShape, pids: Iterable<number>, lines: ReportLines, lanes: readonly WasmLane[], memory: WasmMemory) {
     this.#lines = lines;
     this.#lanes = lanes;
+    this.#graph = shape.graph;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#out = new TextOut(0, this.#bytes);
@@ -146,7 +156,7 @@ export class WasmPrinter {
           this.#makeText(tag as number, low as number, high as number, start as number, end as number),
         putLostHead: (source, pid, lost, out, limit) => {
           const { cpu } = this.#lanes[source as number] as WasmLane;
-          const lane = M.LANES + (source as number) * M.LANE_BYTES;
+          const lane = this.#view.getUint32(M.REGISTERS + M.REGISTER.lane, true);
           const record = this.#recordAt(
             this.#view.getUint32(lane + M.LANE.start, true),
             this.#view.getUint32(lane + M.LANE.recordEnd, true),
@@ -183,6 +193,7 @@ export class WasmPrinter {
     this.#told = this.#lines.names.toldCount;
     this.#writeLanes(window, pagesAt);
     view.setBigUint64(M.REGISTERS + REGISTER.lastShown, this.#lines.lastShown, true);
+    view.setInt32(M.REGISTERS + REGISTER.taken, this.#lines.taken[0] ?? NONE, true);
     const end = this.#call('printWindow', window.lanes.length, textAt, textEnd - M.SLACK_BYTES);
     if (end === FAILED || this.#lines.hasPast) return undefined;
     this.#readState();
@@ -227,6 +238,8 @@ export class WasmPrinter {
   /** Back to where JavaScript would have it: a window that is printed by it goes on from there. */
   #readState(): void {
     this.#lines.lastShown = this.#view.getBigUint64(M.REGISTERS + M.REGISTER.lastShown, true);
+    const taken = this.#view.getInt32(M.REGISTERS + M.REGISTER.taken, true);
+    this.#lines.taken = taken === NONE ? [] : [taken];
     for (const [i, { cpu }] of this.#lanes.entries())
       this.#lines.noteShown(cpu, this.#view.getUint32(M.LANES + i * M.LANE_BYTES + M.LANE.wasShown, true) !== 0);
   }
@@ -249,12 +262,18 @@ export class WasmPrinter {
   #compileEvent(id: number): number {
     const printer = this.#lines.printerOf(id);
     const isHidden = !printer.isShown && id !== this.#lines.stackId;
-    if (printer.looksAround && !isHidden) return 0;
-    const program = isHidden
-      ? M.HIDDEN
-      : this.#programs.write(printer.name.bytes, printer.handler === undefined ? printer.line : this.#toLine(printer));
+    const program = isHidden ? M.HIDDEN : this.#writeProgram(id, printer);
     if (program !== 0) this.#view.setUint32(M.FORMATS + id * 4, program, true);
     return program;
+  }
+
+  #writeProgram(id: number, printer: EventPrinter): number {
+    const graph = this.#graph;
+    const { bytes } = printer.name;
+    if (id === graph?.entryId) return this.#programs.write(bytes, callLine(graph, this.#lines.symbols));
+    if (id === graph?.exitId) return this.#programs.write(bytes, returnLine(graph));
+    if (printer.looksAround) return 0;
+    return this.#programs.write(bytes, printer.handler === undefined ? printer.line : this.#toLine(printer));
   }
 
   /** A handler is one step. */
@@ -276,7 +295,11 @@ export class WasmPrinter {
     place.high = this.#view.getUint32(lane + M.LANE.time + 4, true);
   }
 
-  #addText(step: LineStep): number {
+  #addText(step: LineStep | CallStep): number {
+    if (step.kind === 'callee') {
+      const { symbols } = step;
+      return this.#addTag((low, high, _record, out) => putCallee(out, symbols, low, high), MAX_SYMBOLS);
+    }
     if (step.kind === 'put' || step.kind === 'kept') {
       const { put } = step;
       return this.#addTag((_low, _high, record, out) => put(record, out), MAX_KEPT);
@@ -391,6 +414,21 @@ export class WasmPrinter {
     this.#out = new TextOut(0, this.#bytes);
     return FAILED;
   }
+}
+
+function callLine({ entry: { depth, func } }: GraphShape, symbols: Kallsyms): readonly ProgramPart[] {
+  return [
+    { text: '', step: { kind: 'called', depth } },
+    { text: '', step: { kind: 'callee', func, symbols } },
+    { text: '', step: { kind: 'brace' } },
+  ];
+}
+
+function returnLine({ exit: { depth, calltime, rettime } }: GraphShape): readonly ProgramPart[] {
+  return [
+    { text: '', step: { kind: 'returned', depth, calltime, rettime } },
+    { text: '}', step: undefined },
+  ];
 }
 
 /** What is shown of a stack is told by CPU, in one lane each; and the table of texts has room for some threads more. */

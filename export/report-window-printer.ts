@@ -38,6 +38,7 @@ export class WindowPrinter {
   readonly #convert: TimeConversion | undefined;
   readonly #wasm: WasmPrinter | undefined;
   readonly #isSequential: boolean;
+  readonly #leavesOutCpus: boolean;
 
   /** `memory`: for `printInMemory`. */
   constructor(source: ReportSource, options: ReportOptions, lanes: readonly PrintedLane[], memory?: WasmMemory) {
@@ -51,6 +52,7 @@ export class WindowPrinter {
     this.#little = source.formats.endian === 'little';
     this.#convert = options.convert;
     this.#isSequential = isSequential(options);
+    this.#leavesOutCpus = options.filter?.cpus !== undefined;
     this.#wasm = memory && WasmPrinter.open(source, options, this.#lines, lanes, memory);
   }
 
@@ -72,7 +74,7 @@ export class WindowPrinter {
     });
     const lines = this.#lines;
     lines.names.startPart(names);
-    const merge = new CursorMerge(cursors, window.since);
+    const merge = new CursorMerge(cursors, window.since, lines.taken);
     while (!lines.hasPast && lines.write(merge, out, 1 << 16));
     const isWhole =
       !lines.hasPast &&
@@ -107,11 +109,13 @@ export class WindowPrinter {
   }
 
   get #state(): LineState | undefined {
-    const { state } = this.#lines;
-    return this.#isSequential || state.calls.length > 0 ? state : undefined;
+    const { state, hasLookedAhead } = this.#lines;
+    return this.#isSequential || hasLookedAhead || state.calls.length > 0 ? state : undefined;
   }
 
   #areEndsKnown({ lanes }: ReportWindow, stops: readonly (CursorStop | undefined)[]): boolean {
+    // The record behind a call may be of any CPU.
+    if (this.#lines.hasLookedAhead && this.#leavesOutCpus) return false;
     return stops.every((stop, i) => isEndKnown(stop, lanes[i] as WindowLane, this.#lanes[i] as PrintedLane));
   }
 }

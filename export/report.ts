@@ -46,7 +46,7 @@ export class Reporter {
     );
     this.#lines.names.add(start?.names ?? []);
     if (start?.state !== undefined) this.#lines.state = start.state;
-    this.#merge = new CursorMerge(cursors, start?.since);
+    this.#merge = new CursorMerge(cursors, start?.since, start?.state?.taken);
     this.#header = start === undefined ? headerOf(file) : '';
   }
 

@@ -61,10 +61,12 @@ test('stream: a guest’s log, pages, formats and books arrive under its own ide
   const { instance, end } = startForwarder(t, nextInstance(t), `unix:${path}`, EVENTS);
   const mark = `mkfwd-test-${process.pid}-${Date.now()}`;
   await until('hello', () => collector.status().guests[0]?.identity, 5000);
-  const before = Date.now();
+  const beforeMs = Date.now();
   say(mark);
+  const afterMs = Date.now();
   const found = await until('its log', () => receiver.logs().find(({ text }) => text === mark), 2000);
-  assert.ok(Math.abs(Number(found.unixNs) / 1e6 - before) < 50, `${found.unixNs} is not ${before} ms`);
+  const foundMs = Number(found.unixNs) / 1e6;
+  assert.ok(foundMs > beforeMs - 50 && foundMs < afterMs + 50, `${foundMs} is not ${beforeMs} to ${afterMs} ms`);
   await until('segments', () => receiver.segments().length > 2);
   const { header } = receiver.segments()[0] as ReturnType<typeof receiver.segments>[number];
   assert.equal(header.identity.kernelId, 3);
@@ -175,17 +177,22 @@ test('stream: cut in the middle of frames and fed with garbage, nothing is lost 
   };
   const { instance } = startForwarder(t, nextInstance(t), `unix:${meddler.path}`, NOISY);
   await until('hello', () => collector.status().guests[0]?.identity, 20_000);
-  for (let i = 0; i < 150; i++) {
-    say(`cut ${i}`);
+  // How many bytes a time of noise is, and in how many pieces they come, is the machine's: it goes on until enough was done to them.
+  const isEnough = (): boolean => meddler.cuts > 10 && garbage > 10;
+  const deadlineMs = Date.now() + 60_000;
+  let said = 0;
+  while (said < 150 || (!isEnough() && Date.now() < deadlineMs)) {
+    say(`cut ${said++}`);
     makeNoise(300);
     await sleep(10);
   }
-  t.diagnostic(`${meddler.cuts} cuts, garbage put in ${garbage} times`);
-  assert.ok(meddler.cuts > 10 && garbage > 10);
+  const doneTo = `${meddler.cuts} cuts, garbage put in ${garbage} times`;
+  t.diagnostic(doneTo);
+  assert.ok(isEnough(), doneTo);
   meddler.meddle = (bytes) => [bytes];
   await settleBooks(collector, receiver, instance);
   assert.equal(gapsOf(receiver, 'tracefs:').size, 0, 'only the ring itself lost events');
-  await until('the log', () => receiver.logs().some(({ text }) => text === 'cut 149'));
+  await until('the log', () => receiver.logs().some(({ text }) => text === `cut ${said - 1}`));
   assertKmsgWhole(kmsgSequences(receiver));
 });
 

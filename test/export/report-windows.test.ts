@@ -15,6 +15,7 @@ import { WindowPrinter, type PrintedLane, type WindowText } from '../../export/r
 import { WindowCutter, type ReportWindow } from '../../export/report-windows.ts';
 import { TextOut } from '../../export/text-out.ts';
 import { packTraceDat } from '../../export/trace-dat-pack.ts';
+import type { PageSequence } from '../../model/event-file.ts';
 import { createCounts } from '../../model/parser.ts';
 import { parseEventFormat } from '../../parsers/event-format.ts';
 import { parseHeaderPage, type PageLayout } from '../../parsers/page-header.ts';
@@ -195,7 +196,7 @@ test('report windows: with filters and differences of time, windows that are pri
   }
 });
 
-test('report windows: where lines look back, as those of functions do, the rest is printed in one go', (t) => {
+test('report windows: where lines look back or ahead, as those of functions do, one printer has to print all of them', (t) => {
   const folder = join(import.meta.dirname, '../fixtures/tracefs');
   for (const name of readdirSync(folder).filter((file) => file.endsWith('.zst'))) {
     const files = openFolderFiles(unpackFolder(join(folder, name)));
@@ -279,6 +280,64 @@ test('report windows: in WebAssembly, records with any bytes are the lines that 
   assert.equal(both.native, runs);
   assert.ok(rawNative > runs && rawLeft > 0);
 });
+
+test('report windows: in WebAssembly, calls of function_graph with any bytes are the lines that JavaScript makes of them', (t) => {
+  const random = createRandom(Number(process.env['MKSCOPE_SEED'] ?? 10));
+  const bytes = readBytes(join(FIXTURES, 'v7-6.12-graph.dat'));
+  const file = traceDat.open(toTestSource(bytes));
+  const layout = parseHeaderPage(file.formats.headerPage) as PageLayout;
+  const lanes = openLanes(file, undefined).map(({ prefix, pageSizeBytes, pages }) => ({ prefix, pageSizeBytes, cpu: pages.cpu, pages }));
+  const cpus = lanes.map(({ pages }) => Buffer.concat([...takeAll(pages)]));
+  const ids = file.formats.events.filter(({ format }) => /^name: (funcgraph_e|sched_switch)/.test(format)).map(readFormatId);
+  const runs = Number(process.env['MKSCOPE_RUNS'] ?? 20);
+  let native = 0;
+  let windows = 0;
+  for (let run = 0; run < runs; run++) {
+    const options: ReportOptions = {
+      ...PLAIN,
+      latency: run % 3 === 1,
+      filter: run % 4 === 3 ? { ...ALL, pids: new Set([0, 1]) } : undefined,
+    };
+    const both = new BothPrinter(file, options, lanes);
+    const spoiled = cpus.map((pages) => Buffer.from(pages));
+    for (const pages of spoiled) spoilRecords(pages, layout, ids, random, run % 2 === 0 ? 0.02 : 0.5);
+    for (let page = 0; page * layout.pageSizeBytes < (spoiled[0]?.length ?? 0); page++) {
+      // What is not native is printed by both, too, and takes the state with it.
+      const some = spoiled.map((pages) => pages.subarray(page * layout.pageSizeBytes, (page + 1) * layout.pageSizeBytes));
+      const window = some.map(({ length }) => ({ bytes: length, nextPage: 0, hasEnd: false }));
+      both.print({ pages: Buffer.concat(some), lanes: window, since: undefined, until: undefined }, []);
+      windows++;
+    }
+    native += both.native;
+  }
+  t.diagnostic(`${native} of ${windows} windows`);
+  assert.ok(native > windows / 2 && native < windows);
+});
+
+test('report windows: calls that end before their thread is told, up to the last byte of a page, are lines of thread 0', () => {
+  const file = traceDat.open(toTestSource(readBytes(join(FIXTURES, 'v7-6.12-graph.dat'))));
+  const { pageSizeBytes, dataOffset, commitOffset } = parseHeaderPage(file.formats.headerPage) as PageLayout;
+  const records = (pageSizeBytes - dataOffset) / 8;
+  const entry = readFormatId(file.formats.events.find(({ format }) => format.startsWith('name: funcgraph_entry')) as NamedFormat);
+  const pages = new Uint8Array(pageSizeBytes);
+  const view = new DataView(pages.buffer);
+  view.setUint32(commitOffset, records * 8, true);
+  for (let at = dataOffset; at < pageSizeBytes; at += 8) {
+    // Four bytes, no time since the one before.
+    view.setUint32(at, 1, true);
+    view.setUint16(at + 4, entry, true);
+  }
+  const both = new BothPrinter(file, PLAIN, [{ prefix: '', pageSizeBytes, cpu: 0 }]);
+  const window = { pages, lanes: [{ bytes: pageSizeBytes, nextPage: 0, hasEnd: false }], since: undefined, until: undefined };
+  const lines = Buffer.from(both.print(window, []).out.view()).toString('latin1').split('\n').slice(0, -1);
+  assert.equal(both.native, 1);
+  assert.equal(lines.length, records);
+  assert.match(lines.at(-1) ?? '', /-0 .* funcgraph_entry: +\| +0\(\) \{$/);
+});
+
+function* takeAll(pages: PageSequence): Generator<Uint8Array> {
+  for (let run = pages.take(1 << 20); run.length > 0; run = pages.take(1 << 20)) yield run.slice();
+}
 
 const CONVERSIONS =
   '%d %u %x %X %o %5d %-6u| %08x %#x %#12x %-#9x| %03d %+d %.4d %ld %lu %lx %08lx %-20lx| %020llu %lld %hd %hhu %hx %p %ps %pS'.split(' ');

@@ -94,14 +94,15 @@ labTest('it knows who it is, and installs its probes; functions that this kernel
 
 labTest('the pings of the hub alone bound its clock', async (t, of) => {
   let last: ClockRow | undefined;
+  // The first pings of a kernel that is busy with its start bound little.
   const isBound = async (): Promise<boolean> => {
     last = (await spawnClock(of)).row;
-    return last?.evidence === 'hub pings';
+    if (last?.evidence !== 'hub pings') return false;
+    const { errorNs, toHostNs } = last;
+    return errorNs > 0 && errorNs < PING_BOUND_NS && toHostNs > 0 && toHostNs < PING_BOUND_NS;
   };
-  await until('a clock that is known by pings', isBound, 60_000, () => JSON.stringify(last));
-  const { row } = await spawnClock(of);
-  t.diagnostic(JSON.stringify(row));
-  assert.ok(row !== undefined && row.errorNs > 0 && row.errorNs < PING_BOUND_NS && row.toHostNs > 0 && row.toHostNs < PING_BOUND_NS);
+  await until('a clock that is bound by pings', isBound, 60_000, () => JSON.stringify(last));
+  t.diagnostic(JSON.stringify(last));
 });
 
 labTest('messages are matched with the host’s, and the truth agrees', async (t, of, { truth: truthPath }) => {
