@@ -1,19 +1,23 @@
 /**
  * Traces and logs that were copied out of a mail, a commit or an issue, where something stands in front of each line:
  *
- *   > > # tracer: nop                        | [   12.345678] usb 1-1: …             cpus=8
- *   > >      cat-135  [003] 16.185: …        | [   12.345690] usb 1-1: …             bash-812 [001] …
+ *   > > # tracer: nop                 | [   12.345678] usb 1-1: …      cpus=8                > BUG: kernel NULL pointer dereference, …
+ *   > >      cat-135  [003] 16.185:   | [   12.345690] usb 1-1: …      bash-812 [001] …      > CPU: 1 PID: 96 Comm: sh
  *
  * What that is tells the first line whose begin is known; it is removed where it stands, and what people wrote around it is left.
  *
  * Not handled: lines that the mail's writer has wrapped, and quoting that changes in the middle of a trace.
  */
+import { REPORT_EDGE } from '../parsers/console-sniff.ts';
+
 /** Bytes that a file begins with and that tell what it is. */
 export const HEAD_BYTES = 64 << 10;
 const MAX_PREFIX_CHARS = 32;
 const NEWLINE = 10;
 /** Begins of lines that no blank, `>` or `|` stands in front of where they come from. */
-const KNOWN_LINE = /^([ \t>|]*)(?:# tracer: \S|\[ {0,7}\d{1,10}\.\d{6}\][ [\]]|<\d{1,3}>\[ {0,7}\d{1,10}\.\d{6}\]|cpus=\d+\r?$)/;
+const KNOWN_LINE = new RegExp(
+  String.raw`^([ \t>|]*)(?:# tracer: \S|\[ {0,7}\d{1,10}\.\d{6}\][ [\]]|<\d{1,3}>\[ {0,7}\d{1,10}\.\d{6}\]|cpus=\d+\r?$|${REPORT_EDGE.source})`,
+);
 
 /** What stands in front of the lines; undefined where nothing does, or not in front of all that are known. */
 export function findQuote(head: Uint8Array): string | undefined {

@@ -20,6 +20,8 @@ const CALLED_FROM = /^\s*(?:\[<([0-9a-f]+)>\] )?\(?([A-Za-z_.$][\w.$]*)\)? (?:\[
 const DECODED = /^\s*(\? )?([A-Za-z_.$][\w.$]*) (?:\(?[\w./-]+\.[chS]:\d+|\?\?:\?).*?(?: \[([\w-]+)\])?$/;
 const BARE = new RegExp(String.raw`^\s*(?:${ADDRESS})+|^ (\? )?(?:0x)?([0-9a-f]{8,16})$`);
 const LOCATION = new RegExp(SYMBOL);
+/** What scripts/decode_stacktrace.sh makes of it: the line of the source instead of the offset. */
+const DECODED_LOCATION = /(?<symbol>[A-Za-z_.$][\w.$]*) \((?:[\w./-]+\.[chS]:\d+|\?\?:\?)/;
 
 /** The frame that a line is, if it is one. */
 export function parseFrame(line: string): StackFrame | undefined {
@@ -44,9 +46,9 @@ export function parseFrame(line: string): StackFrame | undefined {
   return address === undefined ? undefined : { symbol: '', address, certain: bare[2] === undefined };
 }
 
-/** `func+0x12/0x40 [module]` anywhere in a text. */
+/** `func+0x12/0x40 [module]` or `func (mm/memory.c:2856)` anywhere in a text. */
 export function findLocation(text: string): StackFrame | undefined {
-  const groups = LOCATION.exec(text)?.groups;
+  const groups = (LOCATION.exec(text) ?? DECODED_LOCATION.exec(text))?.groups;
   return groups === undefined ? undefined : { ...toLocation(groups), certain: true };
 }
 

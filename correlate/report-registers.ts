@@ -6,7 +6,7 @@
 const PAIRS =
   /(?:^|\s)([A-Za-z][A-Za-z_]{0,7}\d{0,2}|\$ ?\d+)\s?:\s{0,2}(?:\[<)?((?:0x)?[0-9a-f]{2,16}(?:\([0-9a-f]+\))?|[0-9a-f]{4}:[0-9a-f]+)(?:>\])?(?=\s|$)/g;
 const LOCATED =
-  /^\s*(RIP|EIP|NIP|LR|pc|lr|epc|ra|PC is at|LR is at)\s?:?\s*(?:[0-9a-f]{2,4}:|\[[0-9a-f]+\] )?([A-Za-z_.$][\w.$]*\+0x[0-9a-f]+(?:\/0x[0-9a-f]+)?.*)$/;
+  /^\s*(RIP|EIP|NIP|LR|pc|lr|epc|ra|PC is at|LR is at)\s?:?\s*(?:[0-9a-f]{2,4}:|\[[0-9a-f]+\] )?([A-Za-z_.$][\w.$]*(?:\+0x[0-9a-f]+(?:\/0x[0-9a-f]+)?| \((?:[\w./-]+\.[chS]:\d+|\?\?:\?)).*)$/;
 const MANY = /^(GPR\d\d|Krnl GPRS ?|\$ ?\d+ +): ((?:[0-9a-f]{8,16} )*[0-9a-f]{8,16} ?)$/;
 /** s390: the rest of the registers, four to a line. */
 const CONTINUED = /^\s{8,}((?:[0-9a-f]{16} ?){2,4})$/;

@@ -62,6 +62,7 @@ const PRINT = encodeUtf8('print');
 const FUNCTION_GRAPH = encodeUtf8('funcgraph_');
 const TYPE = encodeUtf8('type: ');
 const STACK = encodeUtf8('<stack trace>');
+const STACK_FIELD = encodeUtf8('=STACK:');
 const USER_STACK = encodeUtf8('<user stack trace>');
 const TEXT_FIELD: EventField = { name: 'buf', kind: 'string', type: '', hex: false };
 const OF_FIELD: EventField = { name: 'event', kind: 'string', type: '', hex: false };
@@ -222,6 +223,8 @@ export class FtraceBodies {
     if (isMarker(bytes, at, p)) return true;
     let textAt = p + 1;
     while (bytes[textAt] === SPACE && textAt < lineEnd) textAt++;
+    // A stack among the fields of a synthetic event: each call on a line.
+    if (startsWith(bytes, lineEnd - STACK_FIELD.length, lineEnd, STACK_FIELD)) return true;
     // The text of a probe's argument has lines of its own until its quotes end.
     if (isInQuotes(bytes, textAt, lineEnd)) return true;
     const entry = this.#plain[this.#names.find(bytes, at, p)];
@@ -301,10 +304,17 @@ export class FtraceBodies {
   }
 
   #addOwn(bytes: Uint8Array, prefix: FtracePrefix, end: number): string | undefined {
-    const event = this.#own.add(bytes, prefix, prefix.bodyStart, end);
+    const event = this.#own.add(bytes, prefix, prefix.bodyStart, end) ?? this.#addTrimmed(bytes, prefix, end);
     if (event === undefined) return 'no event name';
     this.#lastOf[prefix.cpu] = event;
     return undefined;
+  }
+
+  /** What was copied from a terminal or a page may have blanks behind it. */
+  #addTrimmed(bytes: Uint8Array, prefix: FtracePrefix, end: number): ReturnType<FtraceOwn['add']> {
+    let textEnd = end;
+    while (textEnd > prefix.bodyStart && bytes[textEnd - 1] === SPACE) textEnd--;
+    return textEnd < end ? this.#own.add(bytes, prefix, prefix.bodyStart, textEnd) : undefined;
   }
 
   /** Events that the tracer itself prints. */

@@ -8,7 +8,8 @@
  *         +------+-- as behind it
  *  ------------------------------------------
  */
-import { isDigit } from '../base/bytes.ts';
+import { encodeUtf8, isDigit } from '../base/bytes.ts';
+import { startsWith } from './boot-phase.ts';
 import { MAX_CPU, TIME, type FtracePrefix } from './ftrace-prefix.ts';
 
 const NEWLINE = 10;
@@ -22,6 +23,8 @@ const BAR = 124;
 const SHORTEST_RULE = 20;
 const LONGEST_SWITCH = 80;
 const MOST_PID_DIGITS = 10;
+const COLON = 58;
+const GRAPH_EVENT = encodeUtf8('funcgraph_');
 
 /** A task, whose name is `[start, end)`. */
 class SwitchedTask {
@@ -137,4 +140,20 @@ export function readFlags(bytes: Uint8Array, at: number, end: number, into: Ftra
   if (count < 4 || count > 8 || bytes[p] !== SPACE || bytes[p + 1] !== BAR) return at;
   into.readFlags(bytes, from, p);
   return p + 2;
+}
+
+/**
+ * Where duration and function of a body begin: trace-cmd's `funcgraph_entry:        1.234 us   |  func();`, or ` 7)   1.692 us    |  func();`
+ * where another tracer prints what function_graph has recorded. -1 = it is neither.
+ */
+export function findGraphText(bytes: Uint8Array, at: number, end: number): number {
+  if (startsWith(bytes, at, end, GRAPH_EVENT)) {
+    const colon = bytes.indexOf(COLON, at);
+    return colon < 0 || colon >= end ? -1 : colon + 1;
+  }
+  let p = at;
+  while (bytes[p] === SPACE && p < end) p++;
+  const digits = p;
+  while (isDigit(bytes[p]) && p < end) p++;
+  return p > digits && p < end && bytes[p] === CLOSE_PAREN ? p + 1 : -1;
 }

@@ -21,13 +21,13 @@
  * blk_classic and mmiotrace: ftrace-tracers.ts. Not handled: the counters of the tracer's own files (`stats`, `trace_stat/`). Histograms: ftrace-hist.ts.
  * Spec: kernel/trace/trace_output.c, trace.c (trace_print_context, print_trace_header), trace_functions_graph.c.
  */
-import { decodeUtf8, encodeUtf8 } from '../base/bytes.ts';
+import { decodeUtf8 } from '../base/bytes.ts';
 import type { EventBatch, EventField } from '../model/event-batch.ts';
 import { countMalformed, createCounts, type EventTextParser, type InputLoss, type ParserSession } from '../model/parser.ts';
-import { startsWith } from './boot-phase.ts';
 import { readAddresses, readBinRecord } from './ftrace-bin.ts';
 import { FtraceBodies } from './ftrace-body.ts';
 import { FtraceGraph, GRAPH } from './ftrace-graph.ts';
+import { findGraphText } from './ftrace-graph-columns.ts';
 import { FtraceHeader, LATENCY_NAMES, type LatencyTrace } from './ftrace-header.ts';
 import { readLatency, readVerbose } from './ftrace-latency.ts';
 import { readLost } from './ftrace-lost.ts';
@@ -62,7 +62,6 @@ const STARTED = /^##### CPU \d+ buffer started ####/;
 const REPORT_HEADER =
   /^(?: *\S{1,64}: )?(?:cpus=\d+|version = \d+|CPU \d+ is empty|trace-cmd version .*|registering plugin: .*|overriding event .*)?\s*$/;
 const TRACER = '# tracer: ';
-const GRAPH_EVENT = encodeUtf8('funcgraph_');
 
 /** Shapes of lines; `any` lines may stand beside each other, lines of the others only among their like. */
 const SHAPE = { unknown: 0, any: 1, raw: 2, hex: 3, bin: 4, bare: 5 } as const;
@@ -437,7 +436,8 @@ export class FtraceSession implements ParserSession<EventBatch> {
       return;
     }
     this.#addLatency(prefix, bytes);
-    if (startsWith(bytes, prefix.bodyStart, bodyEnd, GRAPH_EVENT) && this.#addGraphEvent(bytes, prefix, bodyEnd, batch)) {
+    const graphAt = this.#isComment ? -1 : findGraphText(bytes, prefix.bodyStart, bodyEnd);
+    if (graphAt >= 0 && this.#addGraphEvent(bytes, prefix, graphAt, bodyEnd, batch)) {
       this.counts.parsedBytes += end - at;
       return;
     }
@@ -478,13 +478,11 @@ export class FtraceSession implements ParserSession<EventBatch> {
     return undefined;
   }
 
-  /** trace-cmd's `funcgraph_entry:        1.234 us   |  func();` */
-  #addGraphEvent(bytes: Uint8Array, prefix: FtracePrefix, end: number, batch: EventBatch): boolean {
-    const colon = bytes.indexOf(58, prefix.bodyStart);
-    if (colon < 0 || colon >= end) return false;
-    const kind = this.#graph.readText(bytes, colon + 1, end);
+  /** A call or its end, whose duration and function begin at `at`. */
+  #addGraphEvent(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number, batch: EventBatch): boolean {
+    const kind = this.#graph.readText(bytes, at, end);
     if (kind !== GRAPH.entry && kind !== GRAPH.exit && kind !== GRAPH.leaf) return false;
-    this.#addFunction(kind, bytes, prefix, colon + 1, end, batch);
+    this.#addFunction(kind, bytes, prefix, at, end, batch);
     return true;
   }
 

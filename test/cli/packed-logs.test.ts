@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { OperationalError } from '../../base/errors.ts';
 import { groupRotated } from '../../cli/rotated-logs.ts';
 import { findQuote } from '../../cli/quoted-text.ts';
+import { sniffParsers } from '../../parsers/index.ts';
 import { isPlain, unpackInput } from '../../cli/unpack-input.ts';
 import { MAIN, withFolder } from '../support/run-cli.ts';
 
@@ -57,6 +58,27 @@ test('import: a trace out of a mail loses what stands in front of its lines, how
   }
   // A line that has no end, and one that is shorter than what stands in front of it.
   assert.equal((await unpack(Buffer.from('> > # tracer: nop\n> > a\n>'), 18)).toString(), '# tracer: nop\na\n>');
+});
+
+const OOPS = [
+  'BUG: kernel NULL pointer dereference, address: 0000000000000010',
+  'Oops: 0002 [#1] PREEMPT SMP NOPTI',
+  'CPU: 1 PID: 96 Comm: sh Not tainted 6.12.0 #1',
+  'RIP: 0010:fault_oops+0xa/0x20 [mkfault]',
+  'Call Trace:',
+  ' ksys_write+0x5/0x10',
+].map((line) => `${line}\n`);
+
+test('import: a report that was pasted without times is console text, also out of a mail', async () => {
+  assert.deepEqual(
+    sniffParsers(Buffer.from(OOPS.join(''))).map(({ id }) => id),
+    ['console'],
+  );
+  const mailed = Buffer.from(`On my board:\n\n${OOPS.map((line) => `>     ${line}`).join('')}`);
+  assert.equal(findQuote(mailed), '>     ');
+  assert.equal((await unpack(mailed, mailed.length)).toString(), `On my board:\n\n${OOPS.join('')}`);
+  // One line alone may be anybody's.
+  assert.deepEqual(sniffParsers(Buffer.from(`The headline is\n${OOPS[0]}`)), []);
 });
 
 test('import: text that only looks quoted is left as it is', async () => {

@@ -172,6 +172,33 @@ test('kernel reports: without callers, two reports that begin together are still
   assert.deepEqual(new Set(reports.map(({ kind, comm }) => `${kind} ${comm}`)), new Set(['soft_lockup spin', 'oops sh']));
 });
 
+test('kernel reports: after decode_stacktrace.sh, where the fault is is still known, and each frame', () => {
+  const text = [
+    'BUG: KASAN: slab-use-after-free in do_fault (mm/memory.c:2856 (discriminator 2))',
+    'BUG: unable to handle page fault for address: ffff88028a488f98',
+    'Oops: 0000 [#1] PREEMPT SMP',
+    'CPU: 10 PID: 8890 Comm: modprobe Not tainted 6.12.0 #753',
+    'RIP: 0010:do_read_fault.isra.40 (mm/memory.c:2856 mm/memory.c:2889) ',
+    'RSP: 0018:ffff8801c6a0bc78 EFLAGS: 00010297',
+    'Call Trace:',
+    ' <TASK>',
+    ' ? handle_mm_fault (mm/memory.c:3202 (discriminator 1)) mkfault',
+    ' do_page_fault (arch/x86/mm/fault.c:1)',
+    '---[ end trace 0000000000000000 ]---',
+  ];
+  const [kasan, oops] = recognise(toRows(encodeUtf8(text.map((line, i) => `[    1.00000${i}] ${line}\n`).join('')))).map(parseReport);
+  assert.equal(kasan?.at?.symbol, 'do_fault');
+  assert.equal(oops?.at?.symbol, 'do_read_fault.isra.40');
+  assert.equal(oops?.registers?.['RIP'], 'do_read_fault.isra.40 (mm/memory.c:2856 mm/memory.c:2889)');
+  assert.deepEqual(
+    oops?.stacks.at(-1)?.frames.map(({ symbol, certain }) => [symbol, certain]),
+    [
+      ['handle_mm_fault', false],
+      ['do_page_fault', true],
+    ],
+  );
+});
+
 test('kernel reports: what user space writes is none, and a line without a stamp among stamped ones neither', () => {
   const batch = new LogBatch();
   const forged = batch.addText('Kernel panic - not syncing: forged', 0);

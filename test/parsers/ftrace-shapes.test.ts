@@ -238,6 +238,53 @@ test('ftrace_text: calls as trace-cmd prints them have their function, and its c
   });
 });
 
+test('ftrace_text: a stack among the fields of an event belongs to it, from the first one on', () => {
+  const stack = 'STACK:\n=> __schedule+0x448/0x7b0\n=> schedule+0x5a/0xb0';
+  const lines = [1, 2].map((pid) => `${PREFIX}1.00000${pid}: block_lat: pid=${pid} delta=8322 stack=${stack}\n\n`);
+  const { batch, session } = parse(lines.join(''));
+  assert.deepEqual(
+    rowsOf(batch, 'block_lat'),
+    [1, 2].map((pid) => ({ pid: `${pid}`, delta: '8322', stack })),
+  );
+  assert.equal(session.counts.malformedBytes, 0);
+});
+
+test('ftrace_text: what function_graph has recorded, printed by another tracer, has the context of its line', () => {
+  const { batch, session } = parse(
+    [
+      '# tracer: nop',
+      '#',
+      `${PREFIX}1.000001:  1)               |  tmigr_cpu_deactivate(nextexp=357988000000) {`,
+      `${PREFIX}1.000002:  1)   0.981 us    |    preempt_count_add(val=1);`,
+      `${PREFIX}1.000005:  1) + 15.824 us   |  }`,
+      `${PREFIX}1.000006: x: y=1) z`,
+    ]
+      .map((line) => `${line}\n`)
+      .join(''),
+  );
+  assert.deepEqual(rowsOf(batch, 'ftrace:funcgraph_entry'), [
+    { func: 'tmigr_cpu_deactivate', depth: '0', args: 'nextexp=357988000000' },
+    { func: 'preempt_count_add', depth: '1', args: 'val=1' },
+  ]);
+  const exits = rowsOf(batch, 'ftrace:funcgraph_exit').map(({ func, depth, duration }) => [func, depth, duration]);
+  assert.deepEqual(exits, [
+    ['preempt_count_add', '1', '981'],
+    ['tmigr_cpu_deactivate', '0', '15824'],
+  ]);
+  assert.deepEqual(rawsOf(batch, 'ftrace:funcgraph_entry'), [1_000_001_000n, 1_000_002_000n]);
+  const [table] = batch.tables;
+  assert.deepEqual([table?.pid[0], table?.cpu[0]], [1, 1]);
+  assert.equal(session.counts.malformedBytes, 0);
+});
+
+test('ftrace_text: blanks behind a line that was copied hide no function', () => {
+  const { batch } = parse(`${PREFIX}1.000001: mutex_unlock <-rb_simple_write  \n${PREFIX}1.000002: fsnotify <-vfs_write\n`);
+  assert.deepEqual(rowsOf(batch, 'ftrace:function'), [
+    { ip: 'mutex_unlock', parent_ip: 'rb_simple_write' },
+    { ip: 'fsnotify', parent_ip: 'vfs_write' },
+  ]);
+});
+
 test('ftrace_text: the quick way and the careful one give the same rows', () => {
   const random = createRandom(5);
   for (const { name, bytes } of loadFixtures('ftrace', '.txt')) {
