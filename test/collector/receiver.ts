@@ -67,7 +67,15 @@ export class Receiver {
     await new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())));
   }
 
-  logs(): { text: string; sequence: number; stream: string; eventName: string; unixNs: bigint; attributes: Record<string, string> }[] {
+  logs(): {
+    text: string;
+    sequence: number;
+    stream: string;
+    eventName: string;
+    unixNs: bigint;
+    errorNs: number;
+    attributes: Record<string, string>;
+  }[] {
     return this.#bodies('/v1/logs').flatMap((body) => {
       const decoded = decodeLogs(body);
       if (!decoded.ok) throw new Error(decoded.failure.message);
@@ -78,6 +86,7 @@ export class Receiver {
           stream: scope.attributes['mk.stream'] ?? '',
           eventName: batch.strings.get(batch.eventName[row] as number),
           unixNs: batch.unixTime.getBigint(row),
+          errorNs: Number(scope.attributes['mk.clock.error_ns'] ?? 0),
           attributes: batch.attributes.rowOf(row),
         })),
       );
