@@ -273,12 +273,14 @@ export function flagBits(columns: readonly number[] | undefined, count: number, 
   return column === undefined ? NO_BITS : (COLUMN_BITS[column] as Uint16Array);
 }
 
-/** trace-cmd report --ts-diff: `(+37)    ` or as many spaces in front of the event; anything else is left. */
+/** trace-cmd report --ts-diff: `(+37)    `, `(+-37)   ` or as many spaces in front of the event; anything else is left. */
 function skipDifference(bytes: Uint8Array, at: number): number {
   let p = at;
   if (bytes[p] === OPEN_PAREN) {
     if (bytes[++p] !== PLUS) return at;
     let byte = bytes[++p] as number;
+    // Times run backwards where trace-cmd has merged them so.
+    if (byte === DASH) byte = bytes[++p] as number;
     while (byte >= 48 && byte <= 57) byte = bytes[++p] as number;
     if (byte !== CLOSE_PAREN) return at;
     p++;

@@ -277,6 +277,20 @@ test('ftrace_text: what function_graph has recorded, printed by another tracer, 
   assert.equal(session.counts.malformedBytes, 0);
 });
 
+test('ftrace_text: with --ts-diff, trace-cmd has times that run backwards', () => {
+  const { batch, session } = parse(
+    [
+      '            bash-1     [001]     1.000005: (+5)     x:                    y=1',
+      '            bash-1     [000]     1.000001: (+-4)    x:                    y=2',
+    ]
+      .map((line) => `${line}\n`)
+      .join(''),
+  );
+  assert.deepEqual(rowsOf(batch, 'x'), [{ y: '1' }, { y: '2' }]);
+  assert.deepEqual(rawsOf(batch, 'x'), [1_000_005_000n, 1_000_001_000n]);
+  assert.equal(session.counts.malformedBytes, 0);
+});
+
 test('ftrace_text: blanks behind a line that was copied hide no function', () => {
   const { batch } = parse(`${PREFIX}1.000001: mutex_unlock <-rb_simple_write  \n${PREFIX}1.000002: fsnotify <-vfs_write\n`);
   assert.deepEqual(rowsOf(batch, 'ftrace:function'), [
