@@ -13,7 +13,7 @@
  */
 import type { TimeShift, TimeShiftSample } from '../model/event-file.ts';
 import type { DatCursor } from './trace-dat-cursor.ts';
-import { MAX_CPUS, MAX_NAME_BYTES, MAX_OPTION_BYTES, type DatOptions } from './trace-dat-parts.ts';
+import { MAX_CPUS, MAX_NAME_BYTES, MAX_OPTION_BYTES, type CpuStat, type DatOptions } from './trace-dat-parts.ts';
 
 export const OPTION = {
   done: 0,
@@ -140,8 +140,16 @@ function readCpuStat(text: string, options: DatOptions): boolean {
     dropped: counter('dropped events'),
     read: counter('read events'),
     left: counter('entries'),
+    oldest: readOldest(text),
   });
   return true;
+}
+
+/** `oldest event ts:  5432.123457`, which is rounded to µs, or the number that the clock counts. */
+function readOldest(text: string): CpuStat['oldest'] {
+  const [, whole, micros] = /^oldest event ts: {1,5}(\d{1,19})(?:\.(\d{6}))?$/m.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  return micros === undefined ? { time: BigInt(whole), doubt: 0n } : { time: BigInt(`${whole}${micros}000`), doubt: 500n };
 }
 
 function readTimeShift(cursor: DatCursor): TimeShift | undefined {

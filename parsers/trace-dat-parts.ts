@@ -42,6 +42,8 @@ export interface CpuStat {
   /** Read from the buffer, and left in it. */
   readonly read: number;
   readonly left: number;
+  /** When what was left in it began, in the clock's unit, as precise as it was printed. */
+  readonly oldest?: { readonly time: bigint; readonly doubt: bigint } | undefined;
 }
 
 export interface DatOptions {

@@ -17,6 +17,8 @@
  * the pages of the cut one as far as they go.
  */
 import type { ByteSource } from '../model/event-file.ts';
+import { parseHeaderPage } from './page-header.ts';
+import { COMMIT_BYTES_MASK } from './page-records.ts';
 import { unpack } from './trace-dat-unpack.ts';
 import { DatCursor, toSource, toTextSource } from './trace-dat-cursor.ts';
 import { readCmdlines, readEventFormats, readFtraceFormats, readHeaderInfo, readPrintkFormats } from './trace-dat-formats.ts';
@@ -29,6 +31,7 @@ import {
   MAX_OPTION_BYTES,
   MAX_SECTION_BYTES,
   type CpuExtent,
+  type CpuStat,
   type DatParts,
 } from './trace-dat-parts.ts';
 
@@ -61,7 +64,7 @@ export function readV7(source: ByteSource, cursor: DatCursor, parts: DatParts): 
   if (cursor.failed) return addProblem(parts, 'the file is cut in its head', cursor.at);
   const sections = new Map<number, number>();
   const whole = readOptionSections(source, parts, first, sections);
-  if (!whole) findSections(source, parts, cursor.at, sections);
+  const pages = whole ? [] : findSections(source, parts, cursor.at, sections);
   for (const [id, read] of TEXT_SECTIONS) {
     const offset = sections.get(id);
     const content = offset === undefined ? undefined : readSection(source, parts, offset, id);
@@ -70,6 +73,7 @@ export function readV7(source: ByteSource, cursor: DatCursor, parts: DatParts): 
     read(new DatCursor(toTextSource(content), parts.little, 0), parts);
     parts.where = '';
   }
+  for (const section of pages) findPages(source, parts, section);
   const kallsyms = sections.get(OPTION.kallsyms);
   if (kallsyms !== undefined) parts.readKallsyms = () => readKallsyms(source, parts, kallsyms);
 }
@@ -182,53 +186,128 @@ function readKallsyms(source: ByteSource, parts: DatParts, offset: number): Uint
   return sizeBytes <= cursor.left ? content.subarray(cursor.at, cursor.at + sizeBytes) : new Uint8Array(0);
 }
 
+/** Pages that no option tells of, the so-manieth of the file. */
+interface PageSection extends SectionHeader {
+  readonly at: number;
+  readonly index: number;
+}
+
 /** Walks the sections of a file with broken options, from `offset` on, as far as their sizes lead. */
-function findSections(source: ByteSource, parts: DatParts, offset: number, sections: Map<number, number>): void {
+function findSections(source: ByteSource, parts: DatParts, offset: number, sections: Map<number, number>): PageSection[] {
   const known = [...parts.buffers];
+  const pages: PageSection[] = [];
   let at = offset;
   let buffers = 0;
   for (let count = 0; count < MAX_OPTION_SECTIONS; count++) {
     const header = readSectionHeader(source, parts, at);
-    if (header === undefined || header.id > OPTION.bufferText) return;
+    if (header === undefined || header.id > OPTION.bufferText) break;
     const next = at + SECTION_HEADER_BYTES + header.sizeBytes;
     if (header.id === OPTION.buffer) {
       const isKnown = known.some(({ cpus }) => cpus.some((cpu) => cpu.offset > at && cpu.offset < next));
-      if (!isKnown) findPages(source, parts, at, header, buffers);
+      if (!isKnown) pages.push({ ...header, at, index: buffers });
       buffers++;
     } else if (!sections.has(header.id)) sections.set(header.id, at);
-    if (next > source.sizeBytes) return;
+    if (next > source.sizeBytes) break;
     at = next;
   }
+  return pages;
 }
 
 /**
- * The pages of a section whose BUFFER option is lost: those of each CPU begin at a multiple of the page size. Only compressed
- * ones can be told apart, by their counts of chunks; whose they are, the counters of the kernel tell, which stand in front.
+ * The pages of a section whose BUFFER option is lost: those of each CPU begin at a multiple of the page size. Compressed ones are
+ * told apart by their counts of chunks, others by their times; whose they are, the counters of the kernel tell, which stand in front.
  */
-function findPages(source: ByteSource, parts: DatParts, sectionAt: number, section: SectionHeader, index: number): void {
+function findPages(source: ByteSource, parts: DatParts, section: PageSection): void {
   const { pageSizeBytes, options } = parts;
+  const { at: sectionAt, index } = section;
   if (section.sizeBytes === 0 || parts.buffers.length >= MAX_BUFFERS) return;
-  if (!section.compressed || pageSizeBytes < 64) return addProblem(parts, 'pages without their table of CPUs', sectionAt);
+  if (pageSizeBytes < 64) return addProblem(parts, 'pages without their table of CPUs', sectionAt);
   const instance = ['', ...new Set(options.stats.map((stat) => stat.instance).filter((name) => name !== ''))][index] ?? '';
   const stats = options.stats.filter((stat) => stat.instance === instance && stat.cpu >= 0);
-  // `record` counts before it ends what it has read, `extract` before it begins what there is.
-  const counted = stats.some(({ read }) => read > 0) ? stats.filter(({ read }) => read > 0) : stats.filter(({ left }) => left > 0);
+  const counted = stats.filter(({ read, left }) => read + left > 0);
   const end = Math.min(source.sizeBytes, sectionAt + SECTION_HEADER_BYTES + section.sizeBytes);
-  const cpus: CpuExtent[] = [];
-  let at = Math.ceil((sectionAt + SECTION_HEADER_BYTES) / pageSizeBytes) * pageSizeBytes;
-  while (at + COUNT_BYTES < end && cpus.length < MAX_CPUS) {
-    const sizeBytes = measureChunks(source, parts, at, end);
-    if (sizeBytes === 0) break;
-    cpus.push({ cpu: counted[cpus.length]?.cpu ?? cpus.length, offset: at, sizeBytes: sizeBytes - COUNT_BYTES });
-    at = Math.ceil((at + sizeBytes) / pageSizeBytes) * pageSizeBytes;
-  }
-  if (cpus.length === 0) return;
+  const from = Math.ceil((sectionAt + SECTION_HEADER_BYTES) / pageSizeBytes) * pageSizeBytes;
+  const extents = section.compressed
+    ? findPackedExtents(source, parts, from, end)
+    : findPlainExtents(source, parts, from, end, counted.length || MAX_CPUS);
+  const cpus = nameExtents(extents, counted);
+  if (cpus.length === 0) return addProblem(parts, 'pages without their table of CPUs', sectionAt);
   addProblem(
     parts,
     `the table of CPUs is lost: ${counted.length === 0 ? 'they are numbered from 0' : 'they are told by counters'}`,
     sectionAt,
   );
-  parts.buffers.push({ instance, clock: '', pageSizeBytes, compressed: true, cpus });
+  parts.buffers.push({ instance, clock: '', pageSizeBytes, compressed: section.compressed, cpus });
+}
+
+interface Extent {
+  readonly offset: number;
+  readonly sizeBytes: number;
+  /** Of its first page. */
+  readonly firstTime: bigint | undefined;
+}
+
+/**
+ * Whose pages they are, in the order of the CPUs that have counted events. Where some of those have no pages, as when the recorder left
+ * what it had not read yet, those are skipped whose events began at another time.
+ */
+function nameExtents(extents: readonly Extent[], counted: readonly CpuStat[]): CpuExtent[] {
+  let next = 0;
+  return extents.map(({ offset, sizeBytes, firstTime }, i) => {
+    while (counted.length - next > extents.length - i && beginsElsewhere(counted[next] as CpuStat, firstTime)) next++;
+    return { cpu: counted[next++]?.cpu ?? i, offset, sizeBytes };
+  });
+}
+
+/** Only of a CPU of which nothing was read is known when its events began. */
+function beginsElsewhere({ read, oldest }: CpuStat, firstTime: bigint | undefined): boolean {
+  if (read > 0 || oldest === undefined || firstTime === undefined) return false;
+  return firstTime < oldest.time - oldest.doubt || firstTime > oldest.time + oldest.doubt;
+}
+
+function findPackedExtents(source: ByteSource, parts: DatParts, from: number, end: number): Extent[] {
+  const { pageSizeBytes } = parts;
+  const extents: Extent[] = [];
+  const layout = parseHeaderPage(parts.headerPage);
+  for (let at = from; at + COUNT_BYTES < end && extents.length < MAX_CPUS;) {
+    const sizeBytes = measureChunks(source, parts, at, end);
+    if (sizeBytes === 0) break;
+    const firstTime = typeof layout === 'string' ? undefined : readFirstTime(source, parts, at + COUNT_BYTES, layout.timestampOffset);
+    extents.push({ offset: at, sizeBytes: sizeBytes - COUNT_BYTES, firstTime });
+    at = Math.ceil((at + sizeBytes) / pageSizeBytes) * pageSizeBytes;
+  }
+  return extents;
+}
+
+/** The time of the first page in a chunk. */
+function readFirstTime(source: ByteSource, { compression, little }: DatParts, chunkAt: number, offset: number): bigint | undefined {
+  const cursor = new DatCursor(source, little, chunkAt);
+  const packedBytes = cursor.readU32();
+  const sizeBytes = cursor.readU32();
+  if (cursor.failed || packedBytes > MAX_SECTION_BYTES || sizeBytes > MAX_SECTION_BYTES) return undefined;
+  const chunk = unpack(compression, source.read(cursor.at, packedBytes), sizeBytes);
+  if (typeof chunk === 'string' || chunk.length < offset + 8) return undefined;
+  return new DataView(chunk.buffer, chunk.byteOffset).getBigUint64(offset, little);
+}
+
+/** Pages that lie there as they are: a CPU's are in the order of their times, so where those go back the next CPU's begin. */
+function findPlainExtents(source: ByteSource, parts: DatParts, from: number, end: number, most: number): Extent[] {
+  const { pageSizeBytes, little } = parts;
+  const layout = parseHeaderPage(parts.headerPage);
+  if (typeof layout === 'string') return [];
+  const starts: { readonly offset: number; readonly firstTime: bigint }[] = [];
+  let last = 0n;
+  for (let at = from; at + layout.dataOffset <= end; at += pageSizeBytes) {
+    const { buffer, byteOffset, length } = source.read(at, layout.dataOffset);
+    if (length < layout.dataOffset) break;
+    const view = new DataView(buffer, byteOffset, length);
+    const commitAt = layout.commitOffset + (little || layout.longBytes === 4 ? 0 : 4);
+    const isPage = (view.getUint32(commitAt, little) & COMMIT_BYTES_MASK) <= pageSizeBytes - layout.dataOffset;
+    const time = view.getBigUint64(layout.timestampOffset, little);
+    if (starts.length === 0 || (isPage && time < last && starts.length < most)) starts.push({ offset: at, firstTime: time });
+    if (isPage) last = time;
+  }
+  return starts.map(({ offset, firstTime }, i) => ({ offset, firstTime, sizeBytes: (starts[i + 1]?.offset ?? end) - offset }));
 }
 
 /** Bytes of a CPU's chunks, up to `end`; 0 where there are none. */

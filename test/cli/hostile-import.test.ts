@@ -183,13 +183,13 @@ function traceDatCases(): Case[] {
     {
       name: 'options-cycle',
       bytes: patch((file) => file.u64(file.nextAt(file.firstOptions), file.firstOptions)),
-      records: 0,
+      records: 20,
       told: /options point back at themselves at byte \d+/,
     },
     {
       name: 'options-far',
       bytes: patch((file) => file.u64(file.firstAt, 0xffff_ffff_ffff_fff0n)),
-      records: 0,
+      records: 20,
       told: /no section 0 at byte 1844674407370955\d+/,
     },
     {
@@ -246,7 +246,7 @@ function traceDatCases(): Case[] {
       told: /y:other has the ID 9 of x:good/,
     },
     { name: 'broken-page', bytes: brokenPage(), records: 57, told: /unknown_event/ },
-    { name: 'cut', bytes: datOf().subarray(0, length - 1000), records: 0, told: /is cut|no section|without their table/ },
+    { name: 'cut', bytes: datOf().subarray(0, length - 1000), records: 0, told: /is cut|no section|table of CPUs/ },
   ];
 }
 

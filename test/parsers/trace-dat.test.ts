@@ -243,8 +243,8 @@ test('trace.dat: what the counters of the kernel lost beyond the pages is a loss
   );
 });
 
-test('trace.dat: a compressed file that lost the options at its end keeps its events, with instance and CPU', () => {
-  for (const name of ['v7-lost', 'v7-zstd-instance']) {
+test('trace.dat: a file that lost the options at its end keeps its events, with instance and CPU', () => {
+  for (const name of ['v7-lost', 'v7-zstd-instance', 'v7-none-instance']) {
     const bytes = fixtureOf(name);
     const whole = toLines(readEvents(openBytes(bytes)).events);
     // The last options hold the clock of the last buffer, after its name and the offset of its section.
@@ -255,6 +255,28 @@ test('trace.dat: a compressed file that lost the options at its end keeps its ev
     assert.ok(kept.length > whole.length / 2, `${name}: ${kept.length} of ${whole.length}`);
     assert.match([...cut.counts.malformed.keys()].join(), /the table of CPUs is lost: they are told by counters/);
   }
+});
+
+test('trace.dat: of pages without a table, those of a CPU that was never read from are known by when its events began', () => {
+  const bytes = fixtureOf('v7-none-instance').slice();
+  const events = readEvents(openBytes(bytes)).events.filter(({ cpu, instance }) => cpu === 0 && instance === '');
+  const began = events.map(({ raw }) => raw).reduce((first, raw) => (raw < first ? raw : first));
+  const micros = String((began + 500n) / 1000n);
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  // The recorder stopped before it had read anything of CPU 0, and wrote what was left.
+  for (const [from, to] of [
+    ['entries: 0\n', 'entries: 9\n'],
+    ['oldest event ts:  5988.123435', `oldest event ts:  ${micros.slice(0, -6)}.${micros.slice(-6)}`],
+    ['read events: 180', 'read events: 000'],
+  ] as const) {
+    const at = text.indexOf(from, text.indexOf('CPU: 0\n'));
+    assert.ok(at > 0 && from.length === to.length);
+    text.write(to, at, 'latin1');
+  }
+  const known = new Set(toLines(readEvents(openBytes(bytes)).events));
+  const kept = toLines(readEvents(openBytes(bytes.subarray(0, text.lastIndexOf('local\0') - 20))).events);
+  assert.ok(kept.length > known.size / 2);
+  for (const line of kept) assert.ok(known.has(line), line);
 });
 
 test('trace.dat: chunks that cannot be unpacked are told with their place, and the others read', () => {
