@@ -15,7 +15,7 @@ const DECODED_LINE =
 export const REPORT_EDGE =
   /(?:Kernel panic - not syncing: |-{8,16}\[ cut here \]-{8,16}|---\[ end trace [0-9a-f]{1,16} \]---|BUG: (?:KASAN|KCSAN|KMSAN|KFENCE|[uU]nable to handle |[kK]ernel NULL pointer|(?:soft|workqueue) lockup|sleeping function called|scheduling while atomic|Bad page )|kernel BUG at \S+:\d+!|WARNING: (?:CPU: \d+ PID: \d+ at |possible (?:circular|recursive) lock|suspicious RCU usage)|Unable to handle kernel |INFO: task \S+:\d+ blocked for |(?:rcu: )?INFO: rcu_|(?:Internal error: |Oops|general protection fault|invalid opcode|divide error).{0,100}\[#\d+\])/;
 const REPORT_LINE = new RegExp(
-  `^(?:${REPORT_EDGE.source}|Call [Tt]race:\\s*$|CPU: \\d+ (?:UID: \\d+ )?PID: \\d+ Comm: |(?:RIP: [0-9a-f]{4}|pc |NIP \\[[0-9a-f]{8,16}\\]):)`,
+  `^(?:${REPORT_EDGE.source}|Call [Tt]race:\\s*$|CPU: \\d+ (?:UID: \\d+ )?PID: \\d+ Comm: |RIP: [0-9a-f]{4}:|pc : |NIP \\[[0-9a-f]{8,16}\\] )`,
 );
 /** A level in front of text, without a time: proves little alone. */
 const RAW_LINE = /^<\d{1,3}>\S/;

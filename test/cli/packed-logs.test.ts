@@ -77,6 +77,11 @@ test('import: a report that was pasted without times is console text, also out o
   const mailed = Buffer.from(`On my board:\n\n${OOPS.map((line) => `>     ${line}`).join('')}`);
   assert.equal(findQuote(mailed), '>     ');
   assert.equal((await unpack(mailed, mailed.length)).toString(), `On my board:\n\n${OOPS.join('')}`);
+  const powerpc = 'Oops: Kernel access of bad area, sig: 11 [#1]\nNIP [c01de598] kfence_protect+0x44/0x6c\n';
+  assert.deepEqual(
+    sniffParsers(Buffer.from(powerpc)).map(({ id }) => id),
+    ['console'],
+  );
   // One line alone may be anybody's.
   assert.deepEqual(sniffParsers(Buffer.from(`The headline is\n${OOPS[0]}`)), []);
 });
