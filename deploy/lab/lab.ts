@@ -227,9 +227,10 @@ export class Lab {
       machine: { id: this.machineId, name },
       collector: { to: this.#insideTo, tracefs: { events, clock, buffer: `${bufferKb}KiB` } },
     };
-    // Whole or not at all: the guest waits for the file. JSON is YAML.
+    // Whole or not at all: the guest waits for the file. JSON is YAML. A lab that is up is one whose collectors have been started.
     const path = '/run/mkscope.yaml';
-    await guest.run(`echo '${JSON.stringify(config).replaceAll("'", '')}' >${path}.new && mv ${path}.new ${path}`);
+    const write = `echo '${JSON.stringify(config).replaceAll("'", '')}' >${path}.new && mv ${path}.new ${path}`;
+    await guest.run(`${write} && while [ ! -e /run/reader.pid ]; do sleep 0.1; done`);
   }
 
   /** A kernel can be sent to once its own mkikc has joined the bus. */

@@ -56,13 +56,16 @@ fi
 
 stream=$(port stream)
 control=$(port control)
-# What observes this kernel writes its process id, so that the lab can kill it; it is started again, unless /run/hold is there.
+# The process id of what observes this kernel is kept, so that the lab can kill it; it is started again, unless /run/hold is there.
 keep_running() { # NAME COMMAND...
   reader=$1; shift
   while :; do
     while [ -e /run/hold ]; do sleep 0.2; done
-    "$@" 2>"/tmp/$reader.log" &
-    echo $! >/run/reader.pid
+    # Whoever reads the id finds a whole one, and the log of that process, not of the one before it.
+    : >"/tmp/$reader.log"
+    "$@" 2>>"/tmp/$reader.log" &
+    echo $! >/run/reader.pid.new
+    mv /run/reader.pid.new /run/reader.pid
     wait $!
     tail -n 3 "/tmp/$reader.log" >/dev/kmsg
     sleep 0.5
@@ -88,6 +91,7 @@ else
     keep_running mkfwd mkfwd --to "$stream" --id "$id" --name "$name" --events "$(setting mkscope.events sched:sched_switch)" \
       --clock "$(setting mkscope.clock mono)" --buffer-kb "$(setting mkscope.buffer_kb 1024)" --probes /lib/probes
   ) &
+  while [ ! -e /run/reader.pid ]; do sleep 0.02; done
 fi
 
 # For the lab's faults (deploy/lab/faults.ts).
