@@ -15,6 +15,7 @@ need gcc gcc
 need make make
 need device-tree-compiler dtc
 need cpio cpio
+need socat socat
 # The lab (deploy/lab/prerequisites.ts) boots x86-64 kernels only.
 stale=""
 exists() { [ -e "$1" ]; }

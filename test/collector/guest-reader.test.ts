@@ -1,7 +1,7 @@
 /** The same bytes read live, from a recording, and from a recording that nobody timed. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { appendFileSync, closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
@@ -157,7 +157,7 @@ test('guest reader: a device is read like a socket', async (t) => {
   const why = whyNoForwarder();
   if (why !== undefined) return t.skip(why);
   const pair = await openTerminalPair(t);
-  if (pair === undefined) return t.skip('needs python3 for a pair of terminals');
+  if (pair === undefined) return t.skip('needs socat for a pair of terminals');
   const receiver = await openReceiver(t);
   const collector = await startStream(t, receiver, { name: 'guest', from: pair.host });
   const { instance } = startForwarder(t, nextInstance(t), pair.guest, ['--events', 'irq']);
@@ -167,26 +167,16 @@ test('guest reader: a device is read like a socket', async (t) => {
   await until('the log', () => receiver.logs().length > 10);
 });
 
-/** Two terminals whose bytes go from one to the other: a serial line. */
+/** Two terminals whose bytes go from one to the other, as a serial line; undefined without socat. */
 async function openTerminalPair(t: TestContext): Promise<{ host: string; guest: string } | undefined> {
-  const script = `
-import os, pty, tty, select, sys
-a, sa = pty.openpty(); b, sb = pty.openpty()
-for fd in (sa, sb): tty.setraw(fd)
-print(os.ttyname(sa), os.ttyname(sb), flush=True)
-while True:
-    for fd in select.select([a, b], [], [])[0]:
-        os.write(b if fd == a else a, os.read(fd, 4096))
-`;
-  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const folder = tempFolder(t);
+  const [host, guest] = [join(folder, 'host'), join(folder, 'guest')];
+  const child = spawn('socat', [`pty,raw,echo=0,link=${host}`, `pty,raw,echo=0,link=${guest}`], { stdio: ['ignore', 'ignore', 'inherit'] });
   t.after(() => child.kill());
-  const line = await new Promise<string>((resolve) => {
-    child.stdout.once('data', (bytes) => resolve(String(bytes)));
-    child.once('error', () => resolve(''));
-    child.once('exit', () => resolve(''));
-  });
-  const [host, guest] = line.trim().split(' ');
-  return host === undefined || guest === undefined ? undefined : { host, guest };
+  let isThere = true;
+  for (const end of ['error', 'exit']) child.once(end, () => (isThere = false));
+  await until('a pair of terminals', () => !isThere || (existsSync(host) && existsSync(guest)));
+  return isThere ? { host, guest } : undefined;
 }
 
 const HELLO = 'version=1\nsession=77\nkernel_id=2\nboot_id=b1\nrelease=6.1\nmachine=aarch64\nfirst_frame=1\nkmsg=open\n';
