@@ -14,6 +14,7 @@
  *
  *   1) ! 119.557 us  |  } /* do_sys_openat2 *\/       with funcgraph-tail, or where the entry is not in the buffer
  *   1)   0.5 us      |  vfs_read(file=0x1, count=3); /* <-ksys_read ret=0x3 *\/       funcgraph-args, -retaddr, -retval
+ *   1)               |  virtnet_poll [virtio_net]() {                a function of a module, as in tails and callers
  *  ------------------------------------------
  *   0)    <idle>-0    =>     ls-534                   the CPU has switched tasks
  *  ------------------------------------------
@@ -26,7 +27,7 @@ import { decodeUtf8, isDigit } from '../base/bytes.ts';
 import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventField } from '../model/event-batch.ts';
 import { GraphStack } from './ftrace-graph-stack.ts';
-import { hasArrow, isRule, readCpu, readFlags, readStamp, readTask, TaskSwitch } from './ftrace-graph-columns.ts';
+import { hasArrow, isRule, readCpu, readFlags, readStamp, readTask, skipModule, TaskSwitch } from './ftrace-graph-columns.ts';
 import { FtracePrefix, TIME } from './ftrace-prefix.ts';
 import type { FtraceQuick } from './ftrace-quick.ts';
 import { createShape, RowHead, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
@@ -49,9 +50,10 @@ export const GRAPH = { none: 0, rule: 1, entry: 2, exit: 3, leaf: 4, comment: 5,
 type GraphKind = (typeof GRAPH)[keyof typeof GRAPH];
 
 const OVERRUNS = /^ \(Overruns: (\d{1,10})\)\s*$/;
-const CALL = /^([^\s(]+)\((.*)\)(;| \{)(?: +\/\* (.*) \*\/)?$/;
+const CALL = /^([^\s(]+(?: \[[^\s\]]+\])?)\((.*)\)(;| \{)(?: +\/\* (.*) \*\/)?$/;
 const END = /^\}(?: +\/\* (.*) \*\/)?$/;
-const CALLER = /<-(\S+)/;
+const CALLER = /<-(\S+(?: \[[^\s\]]+\])?)/;
+const TAIL_NAME = /^([^\s=<]+(?: \[[^\s\]]+\])?)/;
 const RETURN = /(?:^|\s)(?:ret=|= )(-?\d{1,19}|(?:0x)?[\da-fA-F]{1,16})(?=\s|$)/;
 
 /** `();` and the newline, `() {`, two spaces: as words. */
@@ -71,6 +73,7 @@ const LINE_MARGIN_BYTES = 512;
 const LONGEST_LINE = 1024;
 const LONGEST_RULE = 60;
 const LONGEST_STAMP = 30;
+const LONGEST_NAME = 100;
 /** Of which the ns are an exact double. */
 const EXACT_SECONDS = 9_000_000;
 const LONGEST_TASK = 40;
@@ -219,6 +222,7 @@ export class FtraceGraph {
     }
     let p = at;
     while (p < end && (bytes[p] as number) > SPACE && bytes[p] !== OPEN_PAREN) p++;
+    if (bytes[p] === SPACE) p = skipModule(bytes, p, end);
     this.#nameStart = at;
     this.#nameEnd = p;
     if (bytes[p] === OPEN_PAREN && bytes[p + 1] === CLOSE_PAREN) {
@@ -240,7 +244,7 @@ export class FtraceGraph {
     this.#caller = CALLER.exec(remark)?.[1] ?? '';
     this.#return = RETURN.exec(remark)?.[1];
     if (call !== null) return call[3] === ';' ? GRAPH.leaf : GRAPH.entry;
-    const name = /^([^\s=<]+)/.exec(remark)?.[1] ?? '';
+    const name = TAIL_NAME.exec(remark)?.[1] ?? '';
     this.#tail = name.startsWith('ret') && remark.startsWith('ret=') ? '' : name;
     this.#nameStart = this.#nameEnd = at;
     return GRAPH.exit;
@@ -452,12 +456,13 @@ export class FtraceGraph {
     const nameAt = p;
     byte = bytes[p] as number;
     if (byte === SLASH) return this.#addCommentLine(bytes, view, cpu, nameAt, times, quick);
-    while (byte > SPACE && byte !== OPEN_PAREN && p < nameAt + 100) byte = bytes[++p] as number;
+    while (byte > SPACE && byte !== OPEN_PAREN && p < nameAt + LONGEST_NAME) byte = bytes[++p] as number;
     const isExit = byte === NEWLINE && p === nameAt + 1 && bytes[nameAt] === CLOSE_BRACE;
     if (byte === SPACE && bytes[nameAt] === CLOSE_BRACE && p === nameAt + 1) return this.#addTail(bytes, view, cpu, at, p, times);
     if (isExit) return this.#addPlain(bytes, view, cpu, GRAPH.exit, at, nameAt, nameAt, p, times);
     // `();` and `() {` at the end of the line.
     if (p === nameAt) return -1;
+    if (byte === SPACE) p = skipModule(bytes, p, nameAt + LONGEST_NAME);
     const tail = view.getInt32(p, true);
     if (tail === LEAF_TAIL) return this.#addPlain(bytes, view, cpu, GRAPH.leaf, at, nameAt, p, p + 3, times);
     if (tail !== ENTRY_TAIL || bytes[p + 4] !== NEWLINE) return -1;
@@ -477,7 +482,8 @@ export class FtraceGraph {
     const nameAt = blank + 4;
     let p = nameAt;
     let byte = bytes[p] as number;
-    while (byte > SPACE && byte !== EQUALS && byte !== LESS && p < nameAt + 100) byte = bytes[++p] as number;
+    while (byte > SPACE && byte !== EQUALS && byte !== LESS && p < nameAt + LONGEST_NAME) byte = bytes[++p] as number;
+    if (byte === SPACE) p = skipModule(bytes, p, nameAt + LONGEST_NAME);
     if (p === nameAt || view.getInt32(p, true) !== TAIL_END) return -1;
     return this.#addPlain(bytes, view, cpu, GRAPH.exit, at, nameAt, p, p + 3, times);
   }

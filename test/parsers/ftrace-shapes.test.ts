@@ -160,6 +160,38 @@ test('ftrace_text: with funcgraph-abstime a leaf ends its duration after it bega
   assert.deepEqual(rowsOf(batch, 'x'), [{ y: '1' }]);
 });
 
+test('ftrace_text: functions of modules in function_graph have their module, as calls, ends and callers', () => {
+  const { batch, session } = parse(`# tracer: function_graph
+#
+# CPU  DURATION                  FUNCTION CALLS
+# |     |   |                     |   |   |   |
+ 1)               |  virtnet_poll [virtio_net]() {
+ 1)   2.644 us    |    detach_buf [virtio_ring]();
+ 1) ! 504.147 us  |  }
+ 1) ! 504.147 us  |  } /* virtnet_poll [virtio_net] */
+ 1)               |  clean [e1000](napi=0x1, budget=64) { /* <-napi_poll+0x3/0x7 [mod-x] */
+ 1)   1.000 us    |  } /* clean [e1000] ret=0x3 */
+ 1)   1.000 us    |  } /* clean [e1000] = 0x4 */
+ 1)   1.000 us    |  odd [x y]();
+`);
+  assert.deepEqual([...session.counts.malformed], [['no event line', 1]]);
+  const funcs = (name: string): (string | undefined)[] => rowsOf(batch, name).map(({ func }) => func);
+  assert.deepEqual(funcs('ftrace:funcgraph_entry'), ['virtnet_poll [virtio_net]', 'detach_buf [virtio_ring]', 'clean [e1000]']);
+  assert.deepEqual(funcs('ftrace:funcgraph_exit'), [
+    ...['detach_buf [virtio_ring]', 'virtnet_poll [virtio_net]', 'virtnet_poll [virtio_net]', 'clean [e1000]', 'clean [e1000]'],
+  ]);
+  assert.deepEqual(rowsOf(batch, 'ftrace:funcgraph_entry')[2], {
+    func: 'clean [e1000]',
+    depth: '0',
+    parent_ip: 'napi_poll+0x3/0x7 [mod-x]',
+    args: 'napi=0x1, budget=64',
+  });
+  assert.deepEqual(
+    rowsOf(batch, 'ftrace:funcgraph_exit').flatMap(({ retval }) => retval ?? []),
+    ['0x3', '0x4'],
+  );
+});
+
 test('ftrace_text: what was overwritten before a latency trace was read is a loss', () => {
   const { session } = parse(
     '# tracer: nop\n#\n# nop latency trace v1.1.5 on 6.18\n# latency: 0 us, #2/402, CPU#0 | (M:PREEMPT(none) VP:0, KP:0, SP:0 HP:0 #P:2)\n' +
@@ -325,7 +357,27 @@ function graphLine(pick: <T>(of: readonly T[]) => T, hasTime: boolean, hasTask: 
   const time = hasTime ? `${pick([true, true, true, false]) ? '  402.999999 |' : stamp} ` : '';
   const column = hasTask ? `  ${task}   |` : '';
   const duration = pick(['', '', '0.123 us ', '+ 13.215 us ', '$ 2345678.901 us ', '# 1500.5 us', '=====> ', '1.5 ms ']);
-  const call = pick(['f();', 'vfs_read() {', '}', '} /* vfs_read */', 'g(a=1); /* <-h ret=0x3 */', '/* x: y=1 */', 'f() ;', '', 'h']);
+  const ofModule = pick([
+    'f [mod]();',
+    'f [mod]() {',
+    '} /* f [mod] */',
+    'f [m o]() {',
+    'f [](a=1) {',
+    'f [mod](a=1) { /* <-g [m] */',
+    '} /* f [mod] ret=1 */',
+  ]);
+  const call = pick([
+    'f();',
+    'vfs_read() {',
+    '}',
+    '} /* vfs_read */',
+    'g(a=1); /* <-h ret=0x3 */',
+    '/* x: y=1 */',
+    'f() ;',
+    '',
+    'h',
+    ofModule,
+  ]);
   return `${time} ${cpu})${column} ${duration.padStart(13)}  |${pick(['  ', '    ', '', ' '])}${call}\n`;
 }
 
