@@ -174,12 +174,13 @@ export class FtracePrefix {
     if (bytes[start] === LESS && startsWith(bytes, start, dash, UNKNOWN_COMM)) this.commStart = dash;
   }
 
-  /** Nothing is known of the task and its state. */
+  /** Nothing is known of the task, its state and its time. */
   clear(): void {
     this.comm = undefined;
     this.commStart = this.commEnd = 0;
     this.pid = this.cpu = this.flags = this.preemptCount = 0;
     this.hasTgid = false;
+    this.time = TIME.none;
   }
 
   /** `(  11843) ` or `(-------) `; returns where the next column starts. */

@@ -255,14 +255,14 @@ export class FtraceQuick {
   }
 
   /** A row for the event whose text is at `at` in a comment of function_graph; returns where the text ends, or -1. */
-  addComment(bytes: Uint8Array, at: number, { low, high, cpu, pid, comm }: RowHead): number {
+  addComment(bytes: Uint8Array, at: number, { low, high, cpu, pid, bits, comm }: RowHead): number {
     const { head } = this.#predictor.line;
     head.low = low;
     head.high = high;
     head.cpu = cpu;
     head.pid = pid;
     head.comm = comm;
-    head.bits = 0;
+    head.bits = bits;
     head.tgid = UNKNOWN_TGID;
     this.#isComment = true;
     const end = this.#addBody(bytes, this.#view, at, bytes.length - QUICK_MARGIN_BYTES);

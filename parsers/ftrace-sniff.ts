@@ -9,7 +9,8 @@
  *   [   10.000400]     bash-123  0d..1 9999123us : sched_switch: …
  */
 import { decodeUtf8 } from '../base/bytes.ts';
-import { FtraceGraph, GRAPH } from './ftrace-graph.ts';
+import { FtraceGraph } from './ftrace-graph.ts';
+import { GRAPH } from './ftrace-graph-text.ts';
 import { readLatency, readVerbose } from './ftrace-latency.ts';
 import { FtracePrefix } from './ftrace-prefix.ts';
 import { FtraceRows } from './ftrace-rows.ts';

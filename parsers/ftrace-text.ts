@@ -26,8 +26,9 @@ import type { EventBatch, EventField } from '../model/event-batch.ts';
 import { countMalformed, createCounts, type EventTextParser, type InputLoss, type ParserSession } from '../model/parser.ts';
 import { readAddresses, readBinRecord } from './ftrace-bin.ts';
 import { FtraceBodies } from './ftrace-body.ts';
-import { FtraceGraph, GRAPH } from './ftrace-graph.ts';
+import { FtraceGraph } from './ftrace-graph.ts';
 import { findGraphText } from './ftrace-graph-columns.ts';
+import { GRAPH } from './ftrace-graph-text.ts';
 import { FtraceHeader, LATENCY_NAMES, type LatencyTrace } from './ftrace-header.ts';
 import { readLatency, readVerbose } from './ftrace-latency.ts';
 import { readLost } from './ftrace-lost.ts';
@@ -384,7 +385,6 @@ export class FtraceSession implements ParserSession<EventBatch> {
     const head = decodeUtf8(bytes, at, Math.min(lineEnd, at + 160));
     if (!BARE.test(head)) return false;
     into.clear();
-    into.time = TIME.none;
     into.bodyStart = at;
     return true;
   }
@@ -601,7 +601,7 @@ export class FtraceSession implements ParserSession<EventBatch> {
     const overwritten = this.#header.take(line);
     if (overwritten > 0) this.#times.openLoss(-1, overwritten);
     this.#current.columns = this.#next.columns = this.#header.columns;
-    this.#graph.setColumns(this.#header.graph);
+    this.#graph.setColumns(this.#header.graph, this.#header.columns);
     this.#latencyTrace = this.#header.latency;
     this.#quick.forget();
     this.#walker?.setColumns(this.#header.columns);

@@ -25,7 +25,6 @@ export function readTracerLine(tracer: string, bytes: Uint8Array, at: number, li
   if (found === null) return false;
   into.clear();
   into.bodyStart = at;
-  into.time = TIME.none;
   if (tracer === 'blk') {
     into.cpu = Number(found[1]);
     into.pid = Number(found[4]);

@@ -345,26 +345,59 @@ test('ftrace_text: the quick way and the careful one give the same rows', () => 
   }
 });
 
-const GRAPH_HEADER = (time: string, task: string): string =>
-  `# tracer: function_graph\n#\n# ${time}CPU  ${task}DURATION                  FUNCTION CALLS\n# |     |    |   |                     |   |   |   |\n`;
+const GRAPH_HEADER = (columns: string): string =>
+  `# tracer: function_graph\n#\n# ${columns}FUNCTION CALLS\n# |     |    |   |                     |   |   |   |\n`;
+
+interface GraphColumns {
+  readonly time: boolean;
+  readonly cpu: boolean;
+  readonly task: boolean;
+  readonly flags: boolean;
+  readonly duration: boolean;
+}
 
 /** A line of function_graph with these columns, or one that only nearly is. */
-function graphLine(pick: <T>(of: readonly T[]) => T, hasTime: boolean, hasTask: boolean): string {
-  const cpu = pick(['0', '1', '12']);
+function graphLine(pick: <T>(of: readonly T[]) => T, has: GraphColumns): string {
+  const cpu = has.cpu ? ` ${pick(['0', '1', '12'])})` : '';
   const task = pick(['sh-470', '<idle>-0', 'rcu_pre-15', 'a|b-7', 'x=>y-8', 'a b-9', '-10', 'node']);
-  if (pick([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]) === 1) return ` ${cpu})    ${task}    =>    ${pick(['ls-534', '<idle>-0', 'a => b-3'])}   \n`;
+  const between = pick([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  if (between === 1) return `${cpu || ' 0)'}    ${task}    =>    ${pick(['ls-534', '<idle>-0', 'a => b-3'])}   \n`;
+  if (between === 2)
+    return pick([' (Overruns: 0)\n', ' (Overruns: 0)\n', ' (Overruns: 17)\n', ' ------------------------------------------\n', ' (odd)\n']);
   const stamp = pick(['  402.924566 |', '  402.999999 |', ' 9000001.000001 |', '99999999.999999 |', '   12.5 |', '  402 |', '']);
-  const time = hasTime ? `${pick([true, true, true, false]) ? '  402.999999 |' : stamp} ` : '';
-  const column = hasTask ? `  ${task}   |` : '';
-  const duration = pick(['', '', '0.123 us ', '+ 13.215 us ', '$ 2345678.901 us ', '# 1500.5 us', '=====> ', '1.5 ms ']);
-  const ofModule = pick([
-    'f [mod]();',
-    'f [mod]() {',
-    '} /* f [mod] */',
-    'f [m o]() {',
-    'f [](a=1) {',
-    'f [mod](a=1) { /* <-g [m] */',
-    '} /* f [mod] ret=1 */',
+  const time = has.time ? `${pick([true, true, true, false]) ? '  402.999999 |' : stamp} ` : '';
+  const column = has.task ? `  ${task}   |` : '';
+  const flags = has.flags ? `  ${pick(['...1.', 'd.h2.', '..s1.', '....', '-'])} |` : '';
+  const duration = pick(['', '', '0.123 us ', '+ 13.215 us ', '$ 2345678.901 us ', '# 1500.5 us', '=====> ', '<===== ', '1.5 ms ']);
+  const ofModule = pick(['f [mod]();', 'f [mod]() {', '} /* f [mod] */', 'f [m o]() {', 'f [](a=1) {', 'f [mod](a=1) { /* <-g [m] */']);
+  const returned = pick([
+    'ret=0x3',
+    '= -22',
+    'ret=-22',
+    '= 0xffffffffffffffff',
+    'ret=9223372036854775807',
+    '= 12345678901234567',
+    'ret=',
+    '= x',
+    'ret=12ab',
+  ]);
+  const detailed = pick([
+    ...[
+      `f(); /* ${returned} */`,
+      `f(a=1, s="/* ) { */") { /* <-caller+0x1/0x2 [m] ${returned} */`,
+      `} /* f ${returned} */`,
+      `} /* ${returned} */`,
+    ],
+    ...[
+      'f(a=(1)); /* <-g */',
+      'f(a) {  /* a */ /* b */',
+      '}  /*  */',
+      '} /* */',
+      'f(/* ); */',
+      'f(a=1;',
+      'f(a=1);  ',
+      `f(${'a'.repeat(600)});`,
+    ],
   ]);
   const call = pick([
     'f();',
@@ -377,19 +410,22 @@ function graphLine(pick: <T>(of: readonly T[]) => T, hasTime: boolean, hasTask: 
     '',
     'h',
     ofModule,
+    detailed,
   ]);
-  return `${time} ${cpu})${column} ${duration.padStart(13)}  |${pick(['  ', '    ', '', ' '])}${call}\n`;
+  const lead = has.duration ? ` ${duration.padStart(13)}  |${pick(['  ', '    ', '', ' '])}` : pick(['  ', '    ', ' ', '']);
+  return `${time}${cpu}${column}${flags}${lead}${call}\n`;
 }
 
-test('ftrace_text: lines of function_graph with a time and a task, the quick way and the careful one', () => {
+test('ftrace_text: lines of function_graph with any columns, the quick way and the careful one', () => {
   const random = createRandom(11);
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
-  for (let run = 0; run < 60; run++) {
-    const [hasTime, hasTask] = [run % 2 === 0, run % 3 !== 0];
-    const lines = Array.from({ length: 200 }, () => graphLine(pick, hasTime, hasTask));
-    const text = encodeUtf8(GRAPH_HEADER(hasTime ? '    TIME        ' : '', hasTask ? 'TASK/PID         ' : '') + lines.join(''));
+  for (let run = 0; run < 96; run++) {
+    const has = { time: (run & 1) !== 0, cpu: (run & 2) === 0, task: (run & 4) !== 0, flags: (run & 8) !== 0, duration: (run & 16) === 0 };
+    const lines = Array.from({ length: 200 }, () => graphLine(pick, has));
+    const names = [has.time && 'TIME', has.cpu && 'CPU', has.task && 'TASK/PID', has.flags && '||||', has.duration && 'DURATION'];
+    const text = encodeUtf8(GRAPH_HEADER(names.flatMap((name) => (name === false ? [] : `${name}        `)).join('')) + lines.join(''));
     const short = Array.from({ length: Math.floor(text.length / 90) }, (_end, index) => index * 90);
-    assert.deepEqual(parseInChunks(ftraceText, text, short), parseInChunks(ftraceText, text, []), `run ${run}`);
+    assert.deepEqual(parseInChunks(ftraceText, text, short), parseInChunks(ftraceText, text, []), `run ${run}: ${JSON.stringify(has)}`);
   }
 });
 
