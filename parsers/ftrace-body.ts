@@ -28,7 +28,7 @@ import {
   learnReturn,
   type Learn,
 } from './ftrace-learn.ts';
-import { FtraceOwn } from './ftrace-own.ts';
+import { FtraceOwn, type OwnBody } from './ftrace-own.ts';
 import { compileProgram, type Program } from './ftrace-program.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
 import { createShape, toVariant, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
@@ -196,6 +196,11 @@ export class FtraceBodies {
   /** See `noteEvent`; empty before the first one. */
   lastOf(cpu: number): string {
     return this.#lastOf[cpu] ?? '';
+  }
+
+  /** See `FtraceOwn.scan`. */
+  scanOwn(bytes: Uint8Array, at: number, end: number): OwnBody | undefined {
+    return this.#own.scan(bytes, at, end);
   }
 
   get untyped(): Shape {

@@ -14,7 +14,8 @@
 import type { EventField } from '../model/event-batch.ts';
 import { decodeUtf8 } from '../base/bytes.ts';
 import type { FtracePrefix } from './ftrace-prefix.ts';
-import { createShape, toVariant, type FtraceRows, type Shape } from './ftrace-rows.ts';
+import { Scan } from './ftrace-own-scan.ts';
+import { createShape, toVariant, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
 
 const NEWLINE = 10;
 const SPACE = 32;
@@ -22,8 +23,8 @@ const DASH = 45;
 const LESS = 60;
 const OPEN_PAREN = 40;
 
-/** What a group of the rule's expression becomes: text, an integer, a decimal fraction in the unit's smaller parts, hexadecimal. */
-type Kind = 'text' | 'integer' | 'nanoseconds' | 'hundred-thousandths' | 'hex';
+/** What a group of the rule's expression becomes: text, an integer, seconds in ns, hexadecimal. */
+type Kind = 'text' | 'integer' | 'nanoseconds' | 'hex';
 
 interface Rule {
   readonly pattern: RegExp;
@@ -31,18 +32,9 @@ interface Rule {
   readonly fields: readonly (readonly [name: string, kind: Kind])[];
 }
 
-const SWITCH_FIELDS = [
-  ['prev_pid', 'integer'],
-  ['prev_prio', 'integer'],
-  ['prev_state', 'text'],
-  ['next_cpu', 'integer'],
-  ['next_pid', 'integer'],
-  ['next_prio', 'integer'],
-  ['next_state', 'text'],
-  ['next_comm', 'text'],
-] as const;
-
-const SYMBOL = String.raw`(?:[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?(?: \[[\w-]+\])?|[\da-f]{8,16}|0x[\da-f]+)(?: <[\da-f]{8,16}>)?`;
+/** Behind a name: its module, its address. */
+const SYMBOL_TAIL = String.raw`(?: \[[^\s\]]+\])?(?: <[\da-f]{8,16}>)?`;
+const SYMBOL = String.raw`(?:[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?|0x[\da-f]+)${SYMBOL_TAIL}`;
 
 /** Longest body that rules are tried on. */
 const MAX_RULE_BYTES = 512;
@@ -52,7 +44,7 @@ const FUNCTION_NAME = String.raw`[^\0- (:]+`;
 const CALLER_NAME = String.raw`[^\0- (]+`;
 
 const FUNCTION: Rule = {
-  pattern: new RegExp(`^(${SYMBOL}|${FUNCTION_NAME}) <-(?!-)(${SYMBOL}|${CALLER_NAME})$`),
+  pattern: new RegExp(`^(${FUNCTION_NAME}${SYMBOL_TAIL}) <-(?!-)(${CALLER_NAME}${SYMBOL_TAIL})$`),
   event: 'function',
   fields: [
     ['ip', 'text'],
@@ -208,50 +200,6 @@ const RULES: readonly Rule[] = [
   FUNCTION,
   { ...FUNCTION, pattern: /^([\da-f]{8,16}) ([\da-f]{8,16}) ?$/ },
   { pattern: new RegExp(`^(${SYMBOL})$`), event: 'function', fields: [['ip', 'text']] },
-  {
-    pattern: /^ *(\d+): *(\d+):(\S) ==> \[(\d+)\] +(\d+): *(\d+):(\S) (.*)$/,
-    event: 'context_switch',
-    fields: SWITCH_FIELDS,
-  },
-  { pattern: /^ *(\d+): *(\d+):(\S) +\+ \[(\d+)\] +(\d+): *(\d+):(\S) (.*)$/, event: 'wakeup', fields: SWITCH_FIELDS },
-  {
-    pattern:
-      /^#(\d{1,10}) +inner\/outer\(us\): +(\d{1,15})\/(\d{1,15}) +ts:(\d{1,10}\.\d{9})(?: count:(\d{1,15}))?(?: nmi-total:(\d{1,15}) nmi-count:(\d{1,15}))?$/,
-    event: 'hwlat',
-    fields: [
-      ['seqnum', 'integer'],
-      ['duration', 'integer'],
-      ['outer_duration', 'integer'],
-      ['timestamp', 'nanoseconds'],
-      ['count', 'integer'],
-      ['nmi_total_ts', 'integer'],
-      ['nmi_count', 'integer'],
-    ],
-  },
-  {
-    pattern: /^(\d{1,15}) +(\d{1,15}) +(\d{1,3}\.\d{5}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15})$/,
-    event: 'osnoise',
-    fields: [
-      ['runtime', 'integer'],
-      ['noise', 'integer'],
-      ['available_percent_e5', 'hundred-thousandths'],
-      ['max_sample', 'integer'],
-      ['hw_count', 'integer'],
-      ['nmi_count', 'integer'],
-      ['irq_count', 'integer'],
-      ['softirq_count', 'integer'],
-      ['thread_count', 'integer'],
-    ],
-  },
-  {
-    pattern: /^#(\d{1,10}) +context +([\w-]+) timer_latency +(\d{1,15}) ns$/,
-    event: 'timerlat',
-    fields: [
-      ['seqnum', 'integer'],
-      ['context', 'text'],
-      ['timer_latency', 'integer'],
-    ],
-  },
   ...BLK_RULES,
   ...MMIO_RULES,
   ...RAW_RULES,
@@ -264,6 +212,20 @@ const RULES: readonly Rule[] = [
       ['buf', 'text'],
     ],
   },
+];
+
+/** What wakeup tracers, hwlat, osnoise and timerlat print. */
+const TASK_STATES = (sign: string): string =>
+  `{prev_pid}:{prev_prio}:{prev_state:char} ${sign} [{next_cpu}] {next_pid}:{next_prio}:{next_state:char} {next_comm:rest}`;
+const SCANS: readonly (readonly [event: string, pattern: string])[] = [
+  ['context_switch', TASK_STATES('==>')],
+  ['wakeup', TASK_STATES('+')],
+  [
+    'hwlat',
+    '#{seqnum} inner/outer(us): {duration}/{outer_duration} ts:{timestamp:ns}[| count:{count}|][| nmi-total:{nmi_total_ts} nmi-count:{nmi_count}|]',
+  ],
+  ['osnoise', '{runtime} {noise} {available_percent_e5:e5} {max_sample} {hw_count} {nmi_count} {irq_count} {softirq_count} {thread_count}'],
+  ['timerlat', '#{seqnum} context {context:word} timer_latency {timer_latency} ns'],
 ];
 
 /** Bodies of trace-cmd's plugins, by event. */
@@ -307,9 +269,21 @@ function wakeup(event: string): Rule {
   };
 }
 
+/** A body that is read by a pattern. */
+export interface OwnBody {
+  readonly event: string;
+  readonly scan: Scan;
+  readonly shape: Shape;
+}
+
 export class FtraceOwn {
   readonly #rows: FtraceRows;
   readonly #shapes = new Map<Rule, Shape>();
+  /** The one that was found last is the first. */
+  readonly #scans: OwnBody[] = SCANS.map(([event, pattern]) => {
+    const scan = new Scan(pattern);
+    return { event, scan, shape: createShape('ftrace', event, scan.fields, toVariant(scan.fields)) };
+  });
   readonly functions = createShape('ftrace', 'function', FUNCTION.fields.map(toField));
 
   constructor(rows: FtraceRows) {
@@ -353,9 +327,27 @@ export class FtraceOwn {
     addresses.forEach((address, field) => this.#rows.setString(this.functions, row, field, address));
   }
 
+  /** The pattern that takes a body, and has read it. */
+  scan(bytes: Uint8Array, at: number, end: number): OwnBody | undefined {
+    const scans = this.#scans;
+    for (let i = 0; i < scans.length; i++) {
+      const body = scans[i] as OwnBody;
+      if (!body.scan.read(bytes, at, end)) continue;
+      scans[i] = scans[0] as OwnBody;
+      return (scans[0] = body);
+    }
+    return undefined;
+  }
+
   /** A body without a name in front: the name of its event, or undefined when no rule takes it. */
   add(bytes: Uint8Array, prefix: FtracePrefix, at: number, end: number): string | undefined {
-    return end - at <= MAX_RULE_BYTES ? this.#addFirst(RULES, bytes, prefix, at, end) : undefined;
+    if (end - at > MAX_RULE_BYTES) return undefined;
+    const body = this.scan(bytes, at, end);
+    if (body === undefined) return this.#addFirst(RULES, bytes, prefix, at, end);
+    const row = this.#rows.add(body.shape, prefix, bytes);
+    this.#rows.setBody(body.shape, row, at, end);
+    body.scan.write((body.shape.open as OpenTable).columns, row, bytes, this.#rows.batch.strings);
+    return body.event;
   }
 
   /** The body of an event that trace-cmd prints in a way of its own, at `textAt`; false when it does not. */
@@ -389,11 +381,9 @@ export class FtraceOwn {
         case 'integer':
           rows.setNumber(shape, row, field, Number(text));
           break;
-        case 'hundred-thousandths':
         case 'nanoseconds': {
-          const digits = kind === 'nanoseconds' ? 9 : 5;
           const [whole = '0', fraction = ''] = text.split('.');
-          const value = BigInt(whole) * 10n ** BigInt(digits) + BigInt(fraction.padEnd(digits, '0'));
+          const value = BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
           rows.setWords(shape, row, field, Number(value & 0xffff_ffffn), Number(value >> 32n));
           break;
         }

@@ -13,6 +13,7 @@ import { BODY, type BodyKind, type EventEntry, type FtraceBodies, type LearntSha
 import { compileReader } from './ftrace-compile.ts';
 import { FtraceColumns } from './ftrace-columns.ts';
 import type { FtraceGraph } from './ftrace-graph.ts';
+import { skipModule } from './ftrace-graph-columns.ts';
 import { FtracePredictor } from './ftrace-predict.ts';
 import { TIME, UNKNOWN_TGID, type FtracePrefix, type TimeKind } from './ftrace-prefix.ts';
 import { findCommentEnd, findLineEnd, hasWords, readDecimal, runProgram, setNumber, toWords } from './ftrace-program.ts';
@@ -25,6 +26,7 @@ import type { FtraceTimes } from './ftrace-times.ts';
 
 const NEWLINE = 10;
 const SPACE = 32;
+const HASH = 35;
 const OPEN_PAREN = 40;
 const CLOSE_PAREN = 41;
 const DASH = 45;
@@ -53,6 +55,9 @@ const REPEATS = toLabel(' (repeats: ');
 const LAST_TS = toLabel(', last_ts:');
 const TYPE = toLabel('type: ');
 const MOST_TYPE_DIGITS = 10;
+const MOST_OWN_BYTES = 256;
+const LEAST_ADDRESS_DIGITS = 8;
+const MOST_ADDRESS_DIGITS = 16;
 const STACK = toLabel('<stack trace>\n');
 const USER_STACK = toLabel('<user stack trace>\n');
 /** ` =>` as three bytes of a word. */
@@ -282,6 +287,12 @@ export class FtraceQuick {
 
   /** Returns the end of the line, or -1. */
   #addBody(bytes: Uint8Array, view: DataView, at: number, limit: number): number {
+    const first = bytes[at] as number;
+    // No event's name begins so, but a marker's may.
+    if (first < COLON && (first === SPACE || first === HASH || first >= 48)) {
+      const end = this.#addOwn(bytes, view, at, limit);
+      if (end >= 0) return end;
+    }
     const latest = Math.min(limit, at + MAX_NAME_BYTES);
     let p = at;
     let word = view.getInt32(p, true);
@@ -305,9 +316,27 @@ export class FtraceQuick {
     if (byte !== SPACE || p === at) return -1;
     if (bytes[at] === LESS) return this.#addStack(view, at, limit);
     // `callee <-caller` and `sys_read -> 0x1`.
-    if (bytes[p + 1] === LESS && bytes[p + 2] === DASH) return this.#addFunction(bytes, view, at, p, limit);
+    const symbolEnd = skipSymbolTail(bytes, p, limit);
+    if (bytes[symbolEnd] === SPACE && bytes[symbolEnd + 1] === LESS && bytes[symbolEnd + 2] === DASH)
+      return this.#addFunction(bytes, view, at, symbolEnd, limit);
     if (bytes[p + 1] !== DASH || bytes[p + 2] !== GREATER || bytes[p + 3] !== SPACE) return -1;
     return this.#addEvent(BODY.exit, hash ^ 2, bytes, view, at, p, at, p + 4, limit);
+  }
+
+  /** What a tracer prints of its own entries; returns the end of the line, or -1. */
+  #addOwn(bytes: Uint8Array, view: DataView, at: number, limit: number): number {
+    const end = this.#isComment ? -1 : findLineEnd(view, at, limit);
+    const body = end < 0 || end - at > MOST_OWN_BYTES ? undefined : this.#bodies.scanOwn(bytes, at, end);
+    if (body === undefined) return -1;
+    const { event, scan, shape } = body;
+    const { open } = shape;
+    if (open === undefined) return -1;
+    const row = this.#rows.openRow(open);
+    scan.write(open.columns, row, bytes, this.#rows.batch.strings);
+    const { head } = this.#predictor.line;
+    this.#rows.closeRow(open, row, head, at, end);
+    this.#bodies.noteEvent(head.cpu, event);
+    return end;
   }
 
   #addFunction(bytes: Uint8Array, view: DataView, at: number, nameEnd: number, limit: number): number {
@@ -316,6 +345,7 @@ export class FtraceQuick {
     let end = callerAt;
     while (end < limit && (bytes[end] as number) > SPACE && bytes[end] !== OPEN_PAREN) end++;
     if (end === callerAt || bytes[callerAt] === DASH) return -1;
+    if (bytes[end] === SPACE) end = skipSymbolTail(bytes, end, limit);
     if (bytes[end] === SPACE) return this.#addRepeats(bytes, view, at, nameEnd, callerAt, end);
     const { open } = this.#bodies.functions;
     if (bytes[end] !== NEWLINE || open === undefined) return -1;
@@ -544,6 +574,20 @@ const NO_COLUMNS: readonly Uint32Array[] = Array.from({ length: MAX_FIELDS }, ()
 function isNamed(candidate: Candidate | undefined, kind: BodyKind, view: DataView, at: number, end: number): candidate is Candidate {
   if (candidate === undefined || candidate.kind !== kind || candidate.nameBytes !== end - at) return false;
   return hasWords(view, at, candidate.name, 0, candidate.name.length);
+}
+
+/** Behind a symbol its module and its address: ` [virtio_net]`, ` <ffffffffa9fb348d>`; returns what follows, `at` where there is neither. */
+function skipSymbolTail(bytes: Uint8Array, at: number, end: number): number {
+  const p = skipModule(bytes, at, end);
+  if (bytes[p] !== SPACE || bytes[p + 1] !== LESS) return p;
+  let q = p + 2;
+  while (q < end && isHexDigit(bytes[q] as number)) q++;
+  const digits = q - p - 2;
+  return bytes[q] === GREATER && digits >= LEAST_ADDRESS_DIGITS && digits <= MOST_ADDRESS_DIGITS ? q + 1 : p;
+}
+
+function isHexDigit(byte: number): boolean {
+  return (byte >= 48 && byte <= 57) || (byte >= 97 && byte <= 102);
 }
 
 /** Letters, digits, `_`, `.` and `$` alone. */

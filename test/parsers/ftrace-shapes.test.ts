@@ -429,6 +429,31 @@ test('ftrace_text: lines of function_graph with any columns, the quick way and t
   }
 });
 
+test('ftrace_text: functions with offsets, modules and addresses, the quick way and the careful one', () => {
+  const random = createRandom(12);
+  const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+  const symbol = (): string =>
+    pick(['vfs_read', 'x.part.0', 'f+0x1b/0x50', '0xffffffffc0de1000', 'vnmi', 'odd~name']) +
+    pick(['', '', ' [virtio_net]', ' [a-b]', ' [a b]', ' []']) +
+    pick(['', '', ' <ffffffffa9fb348d>', ' <12>', ' <ffffffffa9fb348g>']);
+  for (let run = 0; run < 20; run++) {
+    const lines = Array.from({ length: 300 }, (_line, at) => {
+      const tail = pick(['', '', '', '', ' (repeats: 2, last_ts:   399.795127)', ' ', ' <-g']);
+      return `${PREFIX}${(399 + at / 1000).toFixed(6)}: ${symbol()} ${pick(['<-', '<-', '<-', '<--', '->'])}${symbol()}${tail}\n`;
+    });
+    const text = encodeUtf8(`# tracer: function\n#\n${lines.join('')}`);
+    const short = Array.from({ length: Math.floor(text.length / 90) }, (_end, index) => index * 90);
+    assert.deepEqual(parseInChunks(ftraceText, text, short), parseInChunks(ftraceText, text, []), `run ${run}`);
+  }
+  const { batch, session } = parse(
+    `${PREFIX}1.000000: virtnet_poll+0x1b/0x50 [virtio_net] <ffffffffa9fb348d> <-napi_poll [x-y] <ffffffffa9fb3480>\n`,
+  );
+  assert.equal(session.counts.malformed.size, 0);
+  assert.deepEqual(rowsOf(batch, 'ftrace:function'), [
+    { ip: 'virtnet_poll+0x1b/0x50 [virtio_net] <ffffffffa9fb348d>', parent_ip: 'napi_poll [x-y] <ffffffffa9fb3480>' },
+  ]);
+});
+
 /** As atrace writes it. */
 function toAtrace(packed: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.concat([Buffer.from('TRACE:\n'), packed]));
