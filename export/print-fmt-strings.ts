@@ -202,8 +202,9 @@ class StringCompiler {
       if (value === undefined || text?.kind !== 'string') throw new NotComputable('a list that is no pair of value and name');
       const put = this.#compileLiteral(text.text);
       const constant = value.kind === 'name' ? this.#of.constants.get(value.name) : constantOf(value, this.#of);
-      // A name that nobody knows is -1 to libtraceevent, and no value to the kernel's dialect.
-      const bits = constant ?? -1n;
+      // A name that nobody knows is -1 to libtraceevent, as is every number that it has computed and that is below 0; no value to the kernel's dialect.
+      const isMinus = this.#context.dialect === 'trace-cmd' && value.kind !== 'number' && (constant ?? 0n) < 0n;
+      const bits = constant === undefined || isMinus ? -1n : constant;
       return { low: Number(BigInt.asIntN(32, bits)), high: Number(BigInt.asIntN(32, bits >> 32n)), put, known: constant !== undefined };
     });
   }
@@ -382,8 +383,26 @@ export function unescape(text: string): string {
   });
 }
 
-/** Functions of drivers that formats call; undefined for others. */
+/** What the kernel's functions of string_choices.h say of a number that is not 0, and of 0. */
+const CHOICES: Readonly<Record<string, readonly [yes: string, no: string]>> = {
+  str_yes_no: ['yes', 'no'],
+  str_on_off: ['on', 'off'],
+  str_true_false: ['true', 'false'],
+  str_up_down: ['up', 'down'],
+  str_high_low: ['high', 'low'],
+  str_hi_lo: ['hi', 'lo'],
+  str_read_write: ['read', 'write'],
+  str_enable_disable: ['enable', 'disable'],
+  str_enabled_disabled: ['enabled', 'disabled'],
+};
+
+/** Functions of the kernel and of drivers that formats call; undefined for others. */
 function compileDriverText(name: string, args: readonly Expr[], of: Arithmetic): Put | undefined {
+  const choice = Object.hasOwn(CHOICES, name) ? CHOICES[name] : undefined;
+  if (choice !== undefined && args[0] !== undefined) {
+    const test = toTest(compileNumber(args[0], of));
+    return (record, out) => out.putText(choice[test(record) ? 0 : 1]);
+  }
   if (name === 'scsi_trace_parse_cdb' && args[1] !== undefined) return compileScsiCommand(args[1], of, 'kernel');
   return compileNvmeText(name, args, of);
 }

@@ -298,8 +298,11 @@ class Compiler {
       return this.#compileBytes(expr, 16, 'INVALIDIPv6', (out, record) => putIpv6(out, record.bytes, record.from, pointer));
     if (pointer[1] !== 'S') throw new NotComputable(`nothing says what %p${pointer} is`);
     const { locate } = compileRegion(expr, this.#arithmetic);
+    const isKernel = this.#context.dialect === 'kernel';
     return (record, out) => {
-      if (locate(record)) putSockaddr(out, record.bytes, record.from, record.to, pointer, record.little);
+      if (!locate(record)) return;
+      const isPut = putSockaddr(out, record.bytes, record.from, record.to, pointer, record.little);
+      if (!isPut && isKernel) out.putText('(einval)');
     };
   }
 

@@ -323,3 +323,37 @@ test('print fmt: the syntax tree says what the text says', () => {
   assert.equal(parsed.args.length, 1);
   assert.throws(() => compileNumber(parsed.args[0] as Expr, toArithmetic(makeEvent([], '"x"').format, contextOf('kernel'))), NotComputable);
 });
+
+test('print fmt: numbers below 0 are what each reader makes of them, as names of a value', () => {
+  const format =
+    '"%s", __print_symbolic(REC->root, { 1, "ROOT" }, { -6ULL, "LOG" }, { (-9), "RELOC" }, { 0xfffffffffffffff8ULL, "PLAIN" })';
+  const shown = (root: bigint): string[] => (['kernel', 'trace-cmd'] as const).map((dialect) => show([u64('root', root)], format, dialect));
+  assert.deepEqual(shown(1n), ['ROOT', 'ROOT']);
+  // libtraceevent takes what it has computed for -1 where its text begins with a sign: -6 is no name, and -1 the first one.
+  assert.deepEqual(shown(2n ** 64n - 6n), ['LOG', '0xfffffffffffffffa']);
+  assert.deepEqual(shown(2n ** 64n - 9n), ['RELOC', '0xfffffffffffffff7']);
+  assert.deepEqual(shown(2n ** 64n - 1n), ['0xffffffffffffffff', 'LOG']);
+  assert.deepEqual(shown(2n ** 64n - 8n), ['PLAIN', 'PLAIN']);
+});
+
+test('print fmt: what does the same in each kernel is computed', () => {
+  const fields = [u64('t', 2n ** 64n - 1500n), u64('v', 0x1122_3344_5566_7788n), u32('w', 0x1122_3344n), u32('on', 1n), u32('off', 0n)];
+  assert.equal(show(fields, '"%lld %lld", ktime_to_us(REC->t), ktime_to_ns(REC->t)'), '-1 -1500');
+  assert.equal(show(fields, '"%x %x", __builtin_bswap16(REC->w), __builtin_bswap32(REC->w)'), '4433 44332211');
+  assert.equal(show(fields, '"%llx", __builtin_bswap64(REC->v)'), '8877665544332211');
+  assert.equal(show(fields, '"%s %s", str_yes_no(REC->on), str_enabled_disabled(REC->off)'), 'yes disabled');
+  const raw = [fixed('u8 raw[8]', Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8))];
+  const pointed =
+    '"%x %x %llx", __le16_to_cpup((__le16 *)REC->raw), __be32_to_cpup((__be32 *)REC->raw), __le64_to_cpup((__le64 *)REC->raw)';
+  assert.equal(show(raw, pointed), '201 1020304 807060504030201');
+  assert.match(show(fields, '"%s", str_yes_no(REC->on)', 'trace-cmd'), /^! /);
+});
+
+test('print fmt: socket addresses of another family, and inside of an rxrpc one', () => {
+  const address = Uint8Array.of(2, 0, 0x1b, 0xba, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+  assert.equal(show([fixed('u8 addr[16]', address)], '"%pISp", REC->addr'), '127.0.0.1:7098');
+  assert.equal(show([fixed('u8 addr[16]', new Uint8Array(16))], '"%pISp", REC->addr'), '(einval)');
+  assert.equal(show([fixed('u8 addr[16]', new Uint8Array(16))], '"%pISp", REC->addr', 'trace-cmd'), '');
+  const srx = Uint8Array.of(33, 0, 0, 0, 2, 0, 16, 0, ...address);
+  assert.equal(show([fixed('struct sockaddr_rxrpc srx', srx)], '"%pISp", &REC->srx.transport'), '127.0.0.1:7098');
+});
