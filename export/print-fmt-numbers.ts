@@ -61,7 +61,7 @@ export interface Arithmetic {
   readonly constants: ReadonlyMap<string, bigint>;
   /** Value of any other name; undefined = nothing knows it. */
   readonly resolve: (name: string) => bigint | undefined;
-  /** Functions of libtraceevent's plugins. */
+  /** Functions of libtraceevent's plugins, or of the kernel. */
   readonly callLibrary?: (name: string, args: readonly Expr[], of: Arithmetic) => NumberCode | undefined;
 }
 
@@ -473,58 +473,9 @@ function compileCall(name: string, args: readonly Expr[], of: Arithmetic): Numbe
     const { locate } = compileFieldRegion(findField(first.name, of), of);
     return { ...NUMBER, read: (record) => (locate(record) ? record.from - record.start : 0) };
   }
-  const known = of.kind === 'c' && first !== undefined ? compileKernelCall(name, first, of) : of.callLibrary?.(name, args, of);
-  if (known !== undefined) return known;
+  const library = of.callLibrary?.(name, args, of);
+  if (library !== undefined) return library;
   throw new NotComputable(`nothing says what ${name}() does`);
-}
-
-const NS_PER: Readonly<Record<string, bigint>> = { ktime_to_ns: 1n, ktime_to_us: 1000n, ktime_to_ms: 1_000_000n };
-
-/** Functions of the kernel that do the same in each of them; undefined for others. */
-function compileKernelCall(name: string, of: Expr, by: Arithmetic): NumberCode | undefined {
-  const unit = Object.hasOwn(NS_PER, name) ? NS_PER[name] : undefined;
-  if (unit !== undefined) {
-    const time: NumberCode = { wide: true, signed: true, read: toWide(compileNumber(of, by)) };
-    return compileBinary('/', time, compileLiteral(unit, false, true, by), by);
-  }
-  const swapped = /^__builtin_bswap(16|32|64)$/.exec(name)?.[1];
-  if (swapped !== undefined) return compileSwap(compileNumber(of, by), Number(swapped));
-  const pointed = /^__([bl])e(16|32|64)_to_cpup$/.exec(name);
-  return pointed === null ? undefined : compilePointed(compileRegion(of, by), pointed[1] === 'l', Number(pointed[2]) >> 3);
-}
-
-function compileSwap(code: NumberCode, bits: number): NumberCode {
-  const read = toWide(code);
-  if (bits === 16) return { wide: false, signed: true, read: (record) => swap32(read(record)) >>> 16 };
-  if (bits === 32) return { wide: false, signed: false, read: (record) => swap32(read(record)) };
-  return {
-    wide: true,
-    signed: false,
-    read: (record) => {
-      const low = read(record);
-      const { high } = record;
-      record.high = swap32(low);
-      return swap32(high);
-    },
-  };
-}
-
-function swap32(word: number): number {
-  return ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
-}
-
-/** A number of its own byte order behind a pointer into the record. */
-function compilePointed({ locate }: Region, little: boolean, sizeBytes: number): NumberCode {
-  const load = (record: EventRecord): number => {
-    record.high = 0;
-    if (!locate(record) || record.from + sizeBytes > record.end) return 0;
-    const { view, from } = record;
-    if (sizeBytes === 2) return view.getUint16(from, little);
-    if (sizeBytes === 4) return view.getInt32(from, little);
-    record.high = view.getInt32(little ? from + 4 : from, little);
-    return view.getInt32(little ? from : from + 4, little);
-  };
-  return { wide: sizeBytes === 8, signed: sizeBytes === 2, read: load };
 }
 
 function sizeOfExpr(expr: Expr, of: Arithmetic): number {

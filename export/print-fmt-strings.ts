@@ -25,6 +25,7 @@ import {
   EventRecord,
   type NumberCode,
 } from './print-fmt-numbers.ts';
+import { compileKernelText } from './print-fmt-kernel.ts';
 import { compileNvmeText } from './print-fmt-nvme.ts';
 import { compileLibraryText } from './print-fmt-plugins.ts';
 import { compileScsiCommand } from './print-fmt-scsi.ts';
@@ -383,26 +384,8 @@ export function unescape(text: string): string {
   });
 }
 
-/** What the kernel's functions of string_choices.h say of a number that is not 0, and of 0. */
-const CHOICES: Readonly<Record<string, readonly [yes: string, no: string]>> = {
-  str_yes_no: ['yes', 'no'],
-  str_on_off: ['on', 'off'],
-  str_true_false: ['true', 'false'],
-  str_up_down: ['up', 'down'],
-  str_high_low: ['high', 'low'],
-  str_hi_lo: ['hi', 'lo'],
-  str_read_write: ['read', 'write'],
-  str_enable_disable: ['enable', 'disable'],
-  str_enabled_disabled: ['enabled', 'disabled'],
-};
-
 /** Functions of the kernel and of drivers that formats call; undefined for others. */
 function compileDriverText(name: string, args: readonly Expr[], of: Arithmetic): Put | undefined {
-  const choice = Object.hasOwn(CHOICES, name) ? CHOICES[name] : undefined;
-  if (choice !== undefined && args[0] !== undefined) {
-    const test = toTest(compileNumber(args[0], of));
-    return (record, out) => out.putText(choice[test(record) ? 0 : 1]);
-  }
   if (name === 'scsi_trace_parse_cdb' && args[1] !== undefined) return compileScsiCommand(args[1], of, 'kernel');
-  return compileNvmeText(name, args, of);
+  return compileKernelText(name, args, of) ?? compileNvmeText(name, args, of);
 }

@@ -25,6 +25,7 @@ import {
   type NumberStyle,
   type TemplatePart,
 } from './print-fmt-conversions.ts';
+import { compileKernelNumber } from './print-fmt-kernel.ts';
 import {
   compileNumber,
   compileRegion,
@@ -92,7 +93,8 @@ export function compileTemplate(template: string, args: readonly Expr[], format:
 
 /** How a dialect computes with the fields of an event. */
 export function toArithmetic(format: EventFormat, { dialect, longBytes, symbols }: PrintContext): Arithmetic {
-  if (dialect === 'kernel') return { kind: 'c', format, longBytes, constants: CONSTANTS, resolve: () => undefined };
+  if (dialect === 'kernel')
+    return { kind: 'c', format, longBytes, constants: CONSTANTS, resolve: () => undefined, callLibrary: compileKernelNumber };
   // libtraceevent takes a name it does not know for a symbol, whose address is its value, and 0 where there is none.
   return {
     kind: 'unsigned',
