@@ -23,9 +23,6 @@ export async function printTraceText(path: string, flags: Readonly<Record<string
     await show(out.view());
     out.clear();
   }
-  reportProblems(path, [
-    ...[...text.problems].map(([event, why]) => [`${event} as its fields: ${why}`, 1] as const),
-    ...text.counts.malformed,
-  ]);
+  reportProblems(path, [...[...text.problems].map(([event, why]) => [`${event} ${why}`, 1] as const), ...text.counts.malformed]);
   return 0;
 }

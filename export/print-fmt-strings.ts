@@ -42,6 +42,15 @@ export interface StringPlace {
   readonly precision: NumberCode['read'];
 }
 
+/** A value and its name. */
+interface Pair {
+  readonly low: number;
+  readonly high: number;
+  readonly put: Put;
+  readonly known: boolean;
+  readonly name: string;
+}
+
 /** More elements than a record can hold. */
 const MAX_ELEMENTS = 1 << 16;
 
@@ -195,7 +204,7 @@ class StringCompiler {
     };
   }
 
-  #readPairs(lists: readonly Expr[]): { readonly low: number; readonly high: number; readonly put: Put; readonly known: boolean }[] {
+  #readPairs(lists: readonly Expr[]): Pair[] {
     // { 0, NULL } ends a list.
     const end = lists.findIndex((list) => list.kind === 'list' && list.items[1] !== undefined && isNull(list.items[1]));
     return (end < 0 ? lists : lists.slice(0, end)).map((list) => {
@@ -206,8 +215,23 @@ class StringCompiler {
       // A name that nobody knows is -1 to libtraceevent, as is every number that it has computed and that is below 0; no value to the kernel's dialect.
       const isMinus = this.#context.dialect === 'trace-cmd' && value.kind !== 'number' && (constant ?? 0n) < 0n;
       const bits = constant === undefined || isMinus ? -1n : constant;
-      return { low: Number(BigInt.asIntN(32, bits)), high: Number(BigInt.asIntN(32, bits >> 32n)), put, known: constant !== undefined };
+      return {
+        low: Number(BigInt.asIntN(32, bits)),
+        high: Number(BigInt.asIntN(32, bits >> 32n)),
+        put,
+        known: constant !== undefined,
+        name: text.text,
+      };
     });
+  }
+
+  /** For where none of the pairs is the value: one that is not known may be it. */
+  #noteUnknown(pairs: readonly Pair[]): () => void {
+    const { noteNumber } = this.#context;
+    const names = pairs.filter(({ known }) => !known).map(({ name }) => name);
+    if (names.length === 0 || noteNumber === undefined) return () => {};
+    const { event } = this.#of.format;
+    return () => noteNumber(event, names.join(', '));
   }
 
   #compileFlags([value, delimiter, ...lists]: readonly Expr[]): Put {
@@ -215,6 +239,7 @@ class StringCompiler {
     const read = toWide(compileNumber(value, this.#of));
     const pairs = this.#readPairs(lists);
     const isKernel = this.#context.dialect === 'kernel';
+    const note = this.#noteUnknown(pairs);
     const between = isKernel ? unescape(delimiter.text) : delimiter.text;
     return (record, out) => {
       let low = read(record);
@@ -237,6 +262,7 @@ class StringCompiler {
       }
       if ((low | high) === 0) return;
       if (!isFirst) out.putText(between);
+      note();
       putHex(out, low, high);
     };
   }
@@ -247,6 +273,7 @@ class StringCompiler {
     const read = toWide(code);
     const pairs = this.#readPairs(lists);
     const isKernel = this.#context.dialect === 'kernel';
+    const note = this.#noteUnknown(pairs);
     return (record, out) => {
       const low = read(record);
       const { high } = record;
@@ -256,6 +283,7 @@ class StringCompiler {
         pair.put(record, out);
         return;
       }
+      note();
       putHex(out, low, high);
     };
   }

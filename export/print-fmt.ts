@@ -52,6 +52,8 @@ export interface PrintContext {
   readonly symbols: Kallsyms;
   /** Strings by their address in hexadecimal: what `printk_formats` lists. */
   readonly strings: ReadonlyMap<string, string>;
+  /** Told where the kernel's dialect prints a number for which the format may have a name: of a value that nothing knows. */
+  readonly noteNumber?: (event: string, names: string) => void;
 }
 
 /** What libtraceevent knows of them. */

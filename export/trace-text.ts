@@ -87,7 +87,15 @@ export class TraceText {
     const longBytes = typeof layout === 'string' ? 8 : layout.longBytes;
     const isOn = (name: string, otherwise: boolean): boolean => settings.options.get(name) ?? otherwise;
     const { symbols } = buffer;
-    const context: PrintContext = { dialect: 'kernel', longBytes, symbols, strings: readKernelStrings(formats.printkFormats) };
+    const context: PrintContext = {
+      dialect: 'kernel',
+      longBytes,
+      symbols,
+      strings: readKernelStrings(formats.printkFormats),
+      noteNumber: (event, names) => {
+        if (!this.problems.has(event)) this.problems.set(event, `with numbers for names whose values differ between kernels: ${names}`);
+      },
+    };
     const known = this.#formats.findGraphEvents();
     this.#context = new TraceContext(settings, this.#formats.any(), settings.hasLazy);
     const style = { offset: isOn('sym-offset', false), address: isOn('sym-addr', false) };
@@ -206,7 +214,7 @@ export class TraceText {
     const format = this.#formats.get(id);
     const line = format && compileMmio(format, toArithmetic(format, this.#tools.context));
     if (line === undefined && format !== undefined && isMmioEvent(format))
-      this.problems.set(format.event, 'its format has not the fields of mmiotrace');
+      this.problems.set(format.event, 'as its fields: its format has not those of mmiotrace');
     return line;
   }
 
@@ -281,7 +289,7 @@ export class TraceText {
       if (builtin !== undefined) return builtin;
     }
     const { put, problem } = compileBody(format, this.#tools);
-    if (problem !== undefined) this.problems.set(format.event, problem);
+    if (problem !== undefined) this.problems.set(format.event, `as its fields: ${problem}`);
     const text: TracedPut = put;
     return { text };
   }

@@ -357,3 +357,20 @@ test('print fmt: socket addresses of another family, and inside of an rxrpc one'
   const srx = Uint8Array.of(33, 0, 0, 0, 2, 0, 16, 0, ...address);
   assert.equal(show([fixed('struct sockaddr_rxrpc srx', srx)], '"%pISp", &REC->srx.transport'), '127.0.0.1:7098');
 });
+
+test('print fmt: a number for which nothing knows the name is told, once it is printed', () => {
+  const format =
+    '"%s %s", __print_flags(REC->v, "|", { 1, "A" }, { WHO_KNOWS, "B" }), __print_symbolic(REC->v, { 2, "C" }, { NOBODY, "D" })';
+  const told = (v: bigint): string[] => {
+    const notes: string[] = [];
+    const { format: event, record } = makeEvent([u32('v', v)], format);
+    const parts = compilePrintFormat(event, { ...contextOf('kernel'), noteNumber: (name, names) => notes.push(`${name}: ${names}`) });
+    assert.ok(typeof parts !== 'string');
+    const out = new TextOut(1);
+    joinParts(parts)(record, out);
+    return [Buffer.from(out.view()).toString('latin1'), ...notes];
+  };
+  assert.deepEqual(told(1n), ['A 0x1', 'e: D']);
+  assert.deepEqual(told(2n), ['0x2 C', 'e: B']);
+  assert.deepEqual(told(4n), ['0x4 0x4', 'e: B', 'e: D']);
+});
