@@ -241,14 +241,19 @@ export function compileRegion(expr: Expr, of: Arithmetic): Region {
   throw new NotComputable(`a ${expr.kind} is nowhere`);
 }
 
-/** Offsets of members that are not the first ones of their structures, which no format tells. */
-const MEMBER_OFFSETS: Readonly<Record<string, number>> = { 'struct sockaddr_rxrpc.transport': 8 };
+/** Where members lie in their structures, which no format tells; those of a union all lie at its begin. */
+const MEMBER_OFFSETS: ReadonlyMap<string, number> = new Map([
+  ['struct in6_addr.in6_u', 0],
+  ['struct sockaddr_rxrpc.transport', 8],
+]);
 
-/** `REC->addr.in6_u`: the whole of a union begins where the union does. */
+/** `REC->addr.in6_u`, `REC->addr.in6_u.u6_addr8` */
 function compileMember(whole: Expr, name: string, of: Arithmetic): Region {
+  const type =
+    whole.kind === 'field' ? findField(whole.name, of).type : whole.kind === 'member' && whole.name === 'in6_u' ? 'union in6_u' : '';
+  const offset = type.startsWith('union ') ? 0 : MEMBER_OFFSETS.get(`${type}.${name}`);
+  if (offset === undefined) throw new NotComputable(`nothing says where ${name} lies in ${type === '' ? 'it' : type}`);
   const region = compileRegion(whole, of);
-  const offset = whole.kind === 'field' ? MEMBER_OFFSETS[`${findField(whole.name, of).type}.${name}`] : undefined;
-  if (offset === undefined) return region;
   return {
     ...region,
     locate: (record) => {

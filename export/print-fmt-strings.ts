@@ -51,6 +51,8 @@ interface Pair {
   readonly name: string;
 }
 
+/** Of names that a note tells: they are whatever the file says. */
+const MAX_NAMES_CHARS = 160;
 /** More elements than a record can hold. */
 const MAX_ELEMENTS = 1 << 16;
 
@@ -228,10 +230,14 @@ class StringCompiler {
   /** For where none of the pairs is the value: one that is not known may be it. */
   #noteUnknown(pairs: readonly Pair[]): () => void {
     const { noteNumber } = this.#context;
-    const names = pairs.filter(({ known }) => !known).map(({ name }) => name);
-    if (names.length === 0 || noteNumber === undefined) return () => {};
+    const unknown = pairs.filter(({ known }) => !known);
+    if (unknown.length === 0 || noteNumber === undefined) return () => {};
     const { event } = this.#of.format;
-    return () => noteNumber(event, names.join(', '));
+    const names = unknown
+      .map(({ name }) => name)
+      .join(', ')
+      .slice(0, MAX_NAMES_CHARS);
+    return () => noteNumber(event, names);
   }
 
   #compileFlags([value, delimiter, ...lists]: readonly Expr[]): Put {

@@ -19,8 +19,6 @@ const CLOSE_PAREN = 41;
 const DASH = 45;
 const EQUALS = 61;
 const GREATER = 62;
-const OPEN_BRACKET = 91;
-const CLOSE_BRACKET = 93;
 const BAR = 124;
 const SHORTEST_RULE = 20;
 const LONGEST_SWITCH = 80;
@@ -142,14 +140,6 @@ export function readFlags(bytes: Uint8Array, at: number, end: number, into: Ftra
   if (count < 4 || count > 8 || bytes[p] !== SPACE || bytes[p + 1] !== BAR) return at;
   into.readFlags(bytes, from, p);
   return p + 2;
-}
-
-/** ` [virtio_net]` behind the name of a function; returns what follows, `at` where there is no module. */
-export function skipModule(bytes: Uint8Array, at: number, end: number): number {
-  if (bytes[at + 1] !== OPEN_BRACKET) return at;
-  let p = at + 2;
-  while (p < end && (bytes[p] as number) > SPACE && bytes[p] !== CLOSE_BRACKET) p++;
-  return bytes[p] === CLOSE_BRACKET && p > at + 2 && p < end ? p + 1 : at;
 }
 
 /**

@@ -14,7 +14,7 @@
  */
 import { hexDigit, isDigit, latin1 } from '../base/bytes.ts';
 import { TWO_POW_32 } from '../base/int64.ts';
-import { skipModule } from './ftrace-graph-columns.ts';
+import { skipModule } from './ftrace-symbol.ts';
 
 const SPACE = 32;
 const OPEN_PAREN = 40;

@@ -28,11 +28,12 @@ import { TWO_POW_32 } from '../base/int64.ts';
 import type { EventField } from '../model/event-batch.ts';
 import { startsWith } from './boot-phase.ts';
 import { GraphStack } from './ftrace-graph-stack.ts';
-import { hasArrow, isRule, readCpu, readFlags, readStamp, readTask, skipModule, TaskSwitch } from './ftrace-graph-columns.ts';
+import { hasArrow, isRule, readCpu, readFlags, readStamp, readTask, TaskSwitch } from './ftrace-graph-columns.ts';
 import { GRAPH, GraphText, RETURNED, type GraphKind } from './ftrace-graph-text.ts';
 import { FtracePrefix, TIME } from './ftrace-prefix.ts';
 import type { FtraceQuick } from './ftrace-quick.ts';
 import { createShape, RowHead, type FtraceRows, type OpenTable, type Shape } from './ftrace-rows.ts';
+import { skipModule } from './ftrace-symbol.ts';
 import type { FtraceTimes } from './ftrace-times.ts';
 
 const NEWLINE = 10;

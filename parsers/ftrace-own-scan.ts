@@ -11,7 +11,7 @@
  * Other kinds: `char` one character; `rest` all up to the end; `ns` and `e5` a decimal fraction in 10^-9 and in 10^-5, as an integer. What stands in
  * `[| |]` may be missing: its fields are 0 then.
  */
-import { encodeUtf8 } from '../base/bytes.ts';
+import { encodeUtf8, isDigit } from '../base/bytes.ts';
 import { TWO_POW_32 } from '../base/int64.ts';
 import type { Interner } from '../base/interner.ts';
 import type { EventField } from '../model/event-batch.ts';
@@ -101,7 +101,7 @@ export class Scan {
       return p > from ? p : -1;
     }
     let value = 0;
-    while (p < end && isDigit(bytes[p] as number)) value = value * 10 + (bytes[p++] as number) - 48;
+    while (p < end && isDigit(bytes[p])) value = value * 10 + (bytes[p++] as number) - 48;
     const digits = p - from;
     if (digits === 0 || digits > MOST_DIGITS) return -1;
     if (kind !== 'integer') return digits > MOST_WHOLE_DIGITS ? -1 : this.#readFraction(value, kind === 'ns' ? 9 : 5, field, bytes, p, end);
@@ -115,7 +115,7 @@ export class Scan {
     if (bytes[at] !== DOT) return -1;
     let p = at + 1;
     let fraction = 0;
-    while (p < end && isDigit(bytes[p] as number) && p - at <= most) fraction = fraction * 10 + (bytes[p++] as number) - 48;
+    while (p < end && isDigit(bytes[p]) && p - at <= most) fraction = fraction * 10 + (bytes[p++] as number) - 48;
     const digits = p - at - 1;
     if (digits === 0) return -1;
     const unit = POW_10[most] as number;
@@ -153,8 +153,4 @@ function readLiteral(literal: Uint8Array, isPadded: boolean, bytes: Uint8Array, 
   if (p + literal.length > end) return -1;
   for (let i = 0; i < literal.length; i++) if (bytes[p + i] !== literal[i]) return -1;
   return p + literal.length;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 48 && byte <= 57;
 }

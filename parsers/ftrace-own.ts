@@ -33,7 +33,7 @@ interface Rule {
 }
 
 /** Behind a name: its module, its address. */
-const SYMBOL_TAIL = String.raw`(?: \[[^\s\]]+\])?(?: <[\da-f]{8,16}>)?`;
+const SYMBOL_TAIL = String.raw`(?: \[[^\s\]]+\])?(?: <[\da-fA-F]{8,16}>)?`;
 const SYMBOL = String.raw`(?:[\w.$]+(?:\+0x[\da-f]+\/0x[\da-f]+)?|0x[\da-f]+)${SYMBOL_TAIL}`;
 
 /** Longest body that rules are tried on. */

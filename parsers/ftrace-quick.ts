@@ -13,7 +13,6 @@ import { BODY, type BodyKind, type EventEntry, type FtraceBodies, type LearntSha
 import { compileReader } from './ftrace-compile.ts';
 import { FtraceColumns } from './ftrace-columns.ts';
 import type { FtraceGraph } from './ftrace-graph.ts';
-import { skipModule } from './ftrace-graph-columns.ts';
 import { FtracePredictor } from './ftrace-predict.ts';
 import { TIME, UNKNOWN_TGID, type FtracePrefix, type TimeKind } from './ftrace-prefix.ts';
 import { findCommentEnd, findLineEnd, hasWords, readDecimal, runProgram, setNumber, toWords } from './ftrace-program.ts';
@@ -22,6 +21,7 @@ import { PluginValues, readSwitch, readWakeup } from './ftrace-plugin.ts';
 import type { FtraceRows, OpenTable, RowHead, Shape } from './ftrace-rows.ts';
 import { FIELD_VALUES, MAX_FIELDS } from './ftrace-template.ts';
 import type { PredictedPrefix } from './ftrace-stamp.ts';
+import { isSymbol, skipSymbolTail } from './ftrace-symbol.ts';
 import type { FtraceTimes } from './ftrace-times.ts';
 
 const NEWLINE = 10;
@@ -56,8 +56,6 @@ const LAST_TS = toLabel(', last_ts:');
 const TYPE = toLabel('type: ');
 const MOST_TYPE_DIGITS = 10;
 const MOST_OWN_BYTES = 256;
-const LEAST_ADDRESS_DIGITS = 8;
-const MOST_ADDRESS_DIGITS = 16;
 const STACK = toLabel('<stack trace>\n');
 const USER_STACK = toLabel('<user stack trace>\n');
 /** ` =>` as three bytes of a word. */
@@ -574,30 +572,6 @@ const NO_COLUMNS: readonly Uint32Array[] = Array.from({ length: MAX_FIELDS }, ()
 function isNamed(candidate: Candidate | undefined, kind: BodyKind, view: DataView, at: number, end: number): candidate is Candidate {
   if (candidate === undefined || candidate.kind !== kind || candidate.nameBytes !== end - at) return false;
   return hasWords(view, at, candidate.name, 0, candidate.name.length);
-}
-
-/** Behind a symbol its module and its address: ` [virtio_net]`, ` <ffffffffa9fb348d>`; returns what follows, `at` where there is neither. */
-function skipSymbolTail(bytes: Uint8Array, at: number, end: number): number {
-  const p = skipModule(bytes, at, end);
-  if (bytes[p] !== SPACE || bytes[p + 1] !== LESS) return p;
-  let q = p + 2;
-  while (q < end && isHexDigit(bytes[q] as number)) q++;
-  const digits = q - p - 2;
-  return bytes[q] === GREATER && digits >= LEAST_ADDRESS_DIGITS && digits <= MOST_ADDRESS_DIGITS ? q + 1 : p;
-}
-
-function isHexDigit(byte: number): boolean {
-  return (byte >= 48 && byte <= 57) || (byte >= 97 && byte <= 102);
-}
-
-/** Letters, digits, `_`, `.` and `$` alone. */
-function isSymbol(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let p = start; p < end; p++) {
-    const byte = bytes[p] as number;
-    const letter = byte | 32;
-    if (!((letter >= 97 && letter <= 122) || (byte >= 48 && byte <= 57) || byte === 95 || byte === 46 || byte === 36)) return false;
-  }
-  return true;
 }
 
 function toLabel(text: string): { readonly words: Int32Array; readonly sizeBytes: number } {

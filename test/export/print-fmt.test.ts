@@ -374,3 +374,12 @@ test('print fmt: a number for which nothing knows the name is told, once it is p
   assert.deepEqual(told(2n), ['0x2 C', 'e: B']);
   assert.deepEqual(told(4n), ['0x4 0x4', 'e: B', 'e: D']);
 });
+
+test('print fmt: members of structures are shown where it is known where they lie', () => {
+  const address = Uint8Array.of(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+  const one = (declaration: string, expression: string): string => show([fixed(declaration, address)], `"%pI6c", ${expression}`);
+  assert.equal(one('struct in6_addr a', '&REC->a.in6_u'), '2001:db8::1');
+  assert.equal(one('struct in6_addr a', 'REC->a.in6_u.u6_addr8'), '2001:db8::1');
+  assert.equal(one('union any a', '&REC->a.second'), '2001:db8::1');
+  assert.match(one('struct other a', '&REC->a.second'), /^! nothing says where second lies in struct other/);
+});
